@@ -1,0 +1,109 @@
+"""What a plan says: its changes, numbered, and their counts. Values only; `app.core.planjson` reads Terraform's JSON into them.
+
+Everything here is safe to store and to show once escaped: sensitive values were masked when the JSON was read.
+"""
+
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+MASK: Final = "(sensitive)"
+UNKNOWN: Final = "(known after apply)"
+
+
+class Action(StrEnum):
+    """What happens to one resource or output."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    REPLACE = "replace"
+    DELETE = "delete"
+    READ = "read"
+    IMPORT = "import"
+    FORGET = "forget"
+    MOVE = "move"
+
+
+class Kind(StrEnum):
+    """What a change is about."""
+
+    RESOURCE = "resource"
+    OUTPUT = "output"
+
+
+class Attribute(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One attribute that changes. Values are JSON text, masked where the plan or its schema marks them sensitive."""
+
+    name: str
+    """The top-level attribute of the resource; `value` for an output."""
+    before: str | None = None
+    """JSON text, MASK, or None when there was none."""
+    after: str | None = None
+    """JSON text, MASK, UNKNOWN, or None when there is none."""
+    forces_replacement: bool = False
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One numbered change of a plan."""
+
+    number: int
+    """1, 2, 3… in the order of the report; valid for this plan only."""
+    kind: Kind
+    action: Action
+    address: str
+    """As Terraform writes it, verbatim: `module.app["a"].terraform_data.x`; an output's name for an output."""
+    previous_address: str = ""
+    """Set when the resource moves."""
+    import_id: str = ""
+    """Set when the resource is imported; may also be updated at once."""
+    reason: str = ""
+    """Terraform's `action_reason`, verbatim: `replace_because_cannot_update`; empty when it gave none."""
+    attributes: tuple[Attribute, ...] = ()
+    attributes_left_out: int = 0
+    """How many more attributes change than are listed."""
+
+
+class Counts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How many of each action. A resource counts once, by its action; one that is imported and updated is an update."""
+
+    create: int = 0
+    update: int = 0
+    replace: int = 0
+    delete: int = 0
+    read: int = 0
+    import_: int = msgspec.field(default=0, name="import")
+    forget: int = 0
+    move: int = 0
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return (
+            self.create
+            + self.update
+            + self.replace
+            + self.delete
+            + self.read
+            + self.import_
+            + self.forget
+            + self.move
+        )
+
+
+class Delta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The counts of a plan: resources and outputs apart."""
+
+    resources: Counts = Counts()
+    outputs: Counts = Counts()
+
+
+class PlanSummary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A whole plan, as the worker sends it and the store keeps it."""
+
+    delta: Delta = Delta()
+    changes: tuple[Change, ...] = ()
+    """Destroys and replaces first, then by address; outputs last."""
+    changes_left_out: int = 0
+    """How many more changes the plan has than are listed (a bound on size, never on counts)."""
+    terraform_version: str = ""

@@ -1,0 +1,212 @@
+"""The worker protocol, version 1: what travels between a worker and the control plane under /worker/v1, as JSON.
+
+Both planes import these shapes and nothing else of each other. A worker knows the control plane's URL and its pool's
+token; each assignment brings the credentials that it needs, and they die with it.
+"""
+
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+from app.core.plan import PlanSummary
+
+VERSION: Final = 1
+MAX_BODY_BYTES: Final = 64 * 1024 * 1024
+"""A JSON body of the protocol."""
+MAX_LOG_CHUNK_BYTES: Final = 256 * 1024
+MAX_LOG_BYTES: Final = 16 * 1024 * 1024
+"""What is kept of one assignment's log; the rest is counted and left out."""
+MAX_ARCHIVE_BYTES: Final = 4 * 1024 * 1024 * 1024
+MAX_WAIT_S: Final = 30
+"""Longest long poll."""
+
+
+class Phase(StrEnum):
+    """What an assignment is for."""
+
+    PLAN = "plan"
+    APPLY = "apply"
+
+
+class Stage(StrEnum):
+    """A step event of the worker that moves the run."""
+
+    INITIALIZING = "initializing"
+    PLANNING = "planning"
+
+
+class ClaimRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """POST /worker/v1/claim, authorised by the pool's token: answered by an Assignment (200) or nothing (204)."""
+
+    worker: str
+    """The worker's name: host and slot; shown to people."""
+    protocol: int = VERSION
+    wait_s: float = 20
+    """How long to wait for work, 0 to MAX_WAIT_S."""
+
+
+class StateAccess(msgspec.Struct, frozen=True, kw_only=True):
+    """Managed state: where it is, and credentials that die with the assignment."""
+
+    address: str
+    """URL of /state/<stack id>."""
+    username: str
+    password: str
+    is_read_only: bool = False
+
+
+class Assignment(msgspec.Struct, frozen=True, kw_only=True):
+    """One worker's hold on one run: everything that the phase needs and nothing else."""
+
+    id: str
+    token: str
+    """Bearer for every further call of this assignment."""
+    fencing: int
+    """Sent with every call; refused (409) once a newer assignment exists."""
+    lease_s: float
+    """Seconds from now until the hold ends unless a heartbeat renews it."""
+    phase: Phase
+    run_id: str
+    run_type: str
+    stack_id: str
+    stack_name: str
+    clone_url: str
+    """https URL of the repository, without credentials."""
+    clone_token: str
+    """contents: read on the run's repository; empty when the phase needs no fetch. Reaches fetch and init only."""
+    repository_id: int
+    """Names the mirror on the worker: survives renames."""
+    sha: str
+    """The commit to check out."""
+    project_root: str
+    tool: str
+    """`terraform` or `opentofu`."""
+    version: str
+    """Version constraint, or empty."""
+    workspace: str
+    """CLI workspace; `default` mostly."""
+    var_files: tuple[str, ...] = ()
+    backend_config: tuple[str, ...] = ()
+    environment: dict[str, str] = {}
+    """The stack's variables for this phase, ro_/wo_ resolved; values may be secret: redacted from every output."""
+    secret_names: tuple[str, ...] = ()
+    """Which of `environment` must be redacted."""
+    state_mode: str = ""
+    """`managed`, `external`, or empty when the first run has to find out (see StateModeReport)."""
+    state: StateAccess | None = None
+    data_key: str = ""
+    """Base64 of 32 bytes: the key of this run's workspace archive; dies with the run."""
+    archive_context: dict[str, str] = {}
+    """Encryption context bound to the archive: run, stack, sha."""
+    plan_digest: str = ""
+    """Apply only: the confirmed plan's digest; another plan file is never applied."""
+    engine: str = ""
+    """Apply only: engine and exact version that made the plan: `terraform 1.11.4`."""
+
+
+class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
+    """POST /worker/v1/assignments/<id>/heartbeat."""
+
+    fencing: int
+
+
+class HeartbeatAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """The renewed lease, and whether a person asked the run to stop."""
+
+    lease_s: float
+    stop: bool = False
+
+
+class StageReport(msgspec.Struct, frozen=True, kw_only=True):
+    """POST /worker/v1/assignments/<id>/stage: the run moves on. Answered 204."""
+
+    fencing: int
+    stage: Stage
+    state_mode: str = ""
+    """With INITIALIZING on a first run: the mode that the configuration implies (`managed` or `external`)."""
+
+
+class StageAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """State credentials for a first run that turned out to be managed; None otherwise."""
+
+    state: StateAccess | None = None
+
+
+class PlanReport(msgspec.Struct, frozen=True, kw_only=True):
+    """POST /worker/v1/assignments/<id>/plan: the engine made a plan."""
+
+    fencing: int
+    digest: str
+    engine: str
+    """`terraform 1.11.4`."""
+    has_changes: bool
+    """False exactly when the engine's exit code was 0."""
+    summary: PlanSummary
+
+
+class Next(StrEnum):
+    """What the worker does after its plan was taken in."""
+
+    ARCHIVE = "archive"
+    """Store the workspace, then send the result `planned`."""
+    APPLY = "apply"
+    """The control plane has committed `applying`: apply now, on this worker."""
+    DONE = "done"
+    """Nothing more: the run ended. Clean up."""
+
+
+class PlanAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What to do next."""
+
+    next: Next
+
+
+class ApplyRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """POST /worker/v1/assignments/<id>/apply: restored and verified; may the engine start?
+
+    200 (empty object) only after the control plane committed `applying` for this fencing number; 409 otherwise.
+    """
+
+    fencing: int
+    digest: str
+    engine: str
+
+
+class Outcome(StrEnum):
+    """How an assignment ended."""
+
+    PLANNED = "planned"
+    """The workspace is stored; the run waits for a person."""
+    APPLIED = "applied"
+    FAILED = "failed"
+    STOPPED = "stopped"
+    """A person asked; the engine ended."""
+    RETURNED = "returned"
+    """The worker gives the run back untouched (it shuts down, or could not fetch): another may take it."""
+
+
+class Output(msgspec.Struct, frozen=True, kw_only=True):
+    """One output after the apply; a sensitive one has no value."""
+
+    name: str
+    sensitive: bool = False
+    value: str | None = None
+    """JSON text."""
+
+
+class ResultReport(msgspec.Struct, frozen=True, kw_only=True):
+    """POST /worker/v1/assignments/<id>/result: the assignment is over. Safe to send twice."""
+
+    fencing: int
+    outcome: Outcome
+    reason: str = ""
+    """For people, redacted, at most 4,000 characters: `terraform plan exited 1: …`."""
+    outputs: tuple[Output, ...] = ()
+    log_bytes_left_out: int = 0
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """Body of every answer with a 4xx or 5xx status."""
+
+    error: str

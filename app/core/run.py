@@ -1,0 +1,337 @@
+"""The run: its states, its steps, and the one table that says which step leads where.
+
+Pure: `advance` takes a run and a step and gives the next run; the store alone saves it. What buttons show and what
+commands accept is read from the same table by `allowed`, so they cannot disagree.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from app.core.names import ConfigVersionId, DecisionId, Digest, RepositoryId, RunId, Sha, StackId
+from app.core.plan import Delta
+
+
+class RunType(StrEnum):
+    """What a run may do to the world."""
+
+    TRACKED = "tracked"
+    """Plans, waits for a person, applies."""
+    PROPOSED = "proposed"
+    """Plans and reports; never applies."""
+    DESTROY = "destroy"
+    """Destroys everything that the stack's state holds."""
+    DRIFT = "drift"
+    """Plans on a schedule, to see what moved by itself."""
+
+    @property
+    def is_state_changing(self) -> bool:
+        """True when a run of this type may change state: at most one of those is live per stack."""
+        return self in (RunType.TRACKED, RunType.DESTROY)
+
+
+class RunState(StrEnum):
+    """Where a run is. Participles; terminal ones are never left."""
+
+    QUEUED = "queued"
+    """Not eligible yet: another run of the stack, a hold, or a lock is before it."""
+    READY = "ready"
+    """Eligible; waits for a worker."""
+    PREPARING = "preparing"
+    """A worker took it and fetches the commit."""
+    INITIALIZING = "initializing"
+    """Hooks and init."""
+    PLANNING = "planning"
+    """Plan, and reading it."""
+    PENDING_REVIEW = "pending_review"
+    """Proposed only: a plan policy warned, an approval policy decides."""
+    UNCONFIRMED = "unconfirmed"
+    """There are changes and a person must decide; the workspace is parked."""
+    REPLAN_REQUESTED = "replan_requested"
+    """A person asked for another plan; waits for a worker."""
+    PREPARING_REPLAN = "preparing_replan"
+    """A worker took it for another plan: fetch and init."""
+    CONFIRMED = "confirmed"
+    """Accepted; waits for a worker; cannot be stopped any more."""
+    PREPARING_APPLY = "preparing_apply"
+    """A worker restores and verifies the confirmed plan."""
+    APPLYING = "applying"
+    """The engine applies the confirmed plan."""
+    FINISHED = "finished"
+    """Success, also when there was nothing to do."""
+    FAILED = "failed"
+    """An error, a denial, or a lost apply (outcome unknown)."""
+    STOPPED = "stopped"
+    """Interrupted while initializing or planning."""
+    CANCELED = "canceled"
+    """Withdrawn before it started."""
+    DISCARDED = "discarded"
+    """The plan was turned down, or expired."""
+    SKIPPED = "skipped"
+    """Not run because of how a run that it depends on ended."""
+
+    @property
+    def is_terminal(self) -> bool:
+        """True when nothing can follow."""
+        return self in TERMINAL
+
+    @property
+    def is_waiting_for_worker(self) -> bool:
+        """True when the next worker of the pool may claim the run."""
+        return self in CLAIMABLE
+
+    @property
+    def is_with_worker(self) -> bool:
+        """True while an assignment is live."""
+        return self in WITH_WORKER
+
+
+class Step(StrEnum):
+    """What can happen to a run. Imperatives; each is one edge of the table."""
+
+    RELEASE = "release"
+    """The scheduler makes it eligible."""
+    CLAIM = "claim"
+    """A worker takes it."""
+    INITIALIZE = "initialize"
+    """The worker starts hooks and init."""
+    PLAN = "plan"
+    """The worker starts to plan."""
+    REVIEW = "review"
+    """A policy warned on a proposed run."""
+    AWAIT = "await"
+    """The plan has changes; its workspace is stored."""
+    CONFIRM = "confirm"
+    """A person accepts the plan."""
+    DISCARD = "discard"
+    """A person turns the plan down."""
+    EXPIRE = "expire"
+    """Nobody decided in time."""
+    REPLAN = "replan"
+    """A person asks for another plan."""
+    APPLY = "apply"
+    """The engine may start to apply: committed before it does."""
+    FINISH = "finish"
+    """It ended well."""
+    FAIL = "fail"
+    """It ended badly."""
+    STOP = "stop"
+    """A person, or a newer push, interrupts it."""
+    CANCEL = "cancel"
+    """A person withdraws it before it started."""
+    SKIP = "skip"
+    """A run it depends on ended so that this one must not run."""
+    LOSE = "lose"
+    """Its worker is gone: the lease ran out."""
+
+
+S, T = RunState, Step
+TABLE: Final[dict[tuple[RunState, Step], RunState]] = {
+    (S.QUEUED, T.RELEASE): S.READY,
+    (S.QUEUED, T.CANCEL): S.CANCELED,
+    (S.QUEUED, T.FAIL): S.FAILED,
+    (S.QUEUED, T.SKIP): S.SKIPPED,
+    (S.READY, T.CLAIM): S.PREPARING,
+    (S.READY, T.CANCEL): S.CANCELED,
+    (S.PREPARING, T.INITIALIZE): S.INITIALIZING,
+    (S.PREPARING, T.FAIL): S.FAILED,
+    (S.PREPARING, T.LOSE): S.READY,
+    (S.INITIALIZING, T.PLAN): S.PLANNING,
+    (S.INITIALIZING, T.FAIL): S.FAILED,
+    (S.INITIALIZING, T.STOP): S.STOPPED,
+    (S.INITIALIZING, T.LOSE): S.READY,
+    (S.PLANNING, T.FINISH): S.FINISHED,
+    (S.PLANNING, T.AWAIT): S.UNCONFIRMED,
+    (S.PLANNING, T.REVIEW): S.PENDING_REVIEW,
+    (S.PLANNING, T.APPLY): S.APPLYING,
+    (S.PLANNING, T.FAIL): S.FAILED,
+    (S.PLANNING, T.STOP): S.STOPPED,
+    (S.PLANNING, T.LOSE): S.READY,
+    (S.PENDING_REVIEW, T.FINISH): S.FINISHED,
+    (S.PENDING_REVIEW, T.FAIL): S.FAILED,
+    (S.UNCONFIRMED, T.CONFIRM): S.CONFIRMED,
+    (S.UNCONFIRMED, T.DISCARD): S.DISCARDED,
+    (S.UNCONFIRMED, T.EXPIRE): S.DISCARDED,
+    (S.UNCONFIRMED, T.REPLAN): S.REPLAN_REQUESTED,
+    (S.UNCONFIRMED, T.FAIL): S.FAILED,
+    (S.REPLAN_REQUESTED, T.CLAIM): S.PREPARING_REPLAN,
+    (S.REPLAN_REQUESTED, T.DISCARD): S.DISCARDED,
+    (S.PREPARING_REPLAN, T.PLAN): S.PLANNING,
+    (S.PREPARING_REPLAN, T.FAIL): S.FAILED,
+    (S.PREPARING_REPLAN, T.LOSE): S.REPLAN_REQUESTED,
+    (S.CONFIRMED, T.CLAIM): S.PREPARING_APPLY,
+    (S.PREPARING_APPLY, T.APPLY): S.APPLYING,
+    (S.PREPARING_APPLY, T.FAIL): S.FAILED,
+    (S.PREPARING_APPLY, T.LOSE): S.CONFIRMED,
+    (S.APPLYING, T.FINISH): S.FINISHED,
+    (S.APPLYING, T.FAIL): S.FAILED,
+    (S.APPLYING, T.LOSE): S.FAILED,
+}
+
+TERMINAL: Final = frozenset({S.FINISHED, S.FAILED, S.STOPPED, S.CANCELED, S.DISCARDED, S.SKIPPED})
+CLAIMABLE: Final = frozenset({S.READY, S.CONFIRMED, S.REPLAN_REQUESTED})
+WITH_WORKER: Final = frozenset(
+    {S.PREPARING, S.INITIALIZING, S.PLANNING, S.PREPARING_REPLAN, S.PREPARING_APPLY, S.APPLYING}
+)
+PERSONS_STEPS: Final = (T.CONFIRM, T.DISCARD, T.REPLAN, T.STOP, T.CANCEL)
+"""The steps that a person may ask for, in the order in which a report offers them."""
+MAX_PLANNING_ATTEMPTS: Final = 3
+"""How often a run that was lost while planning is planned again before it fails; an apply never is."""
+
+
+class Trigger(StrEnum):
+    """Why a run exists."""
+
+    PUSH = "push"
+    TAG = "tag"
+    COMMAND = "command"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """One plan of a run. A run has plans 1, 2, 3…; only the newest can be confirmed."""
+
+    number: int
+    """1 for the first; change numbers are valid for this plan only."""
+    digest: Digest
+    """SHA-256 of the plan file: what a confirmation binds and every surface sends back."""
+    delta: Delta
+    has_changes: bool
+    """False when the engine said that there is nothing to do (exit code 0)."""
+    engine: str
+    """`terraform` or `tofu`, and its exact version: `terraform 1.11.4`."""
+    created_at: datetime
+    published_at: datetime | None = None
+    """When its check run stood on GitHub; a comment written before cannot mean this plan."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One run: the aggregate that steps change. Saved by the store under its row's lock."""
+
+    id: RunId
+    stack_id: StackId
+    stack_name: str
+    """The stack's name when the run was made: what its check run is called."""
+    repository_id: RepositoryId
+    type: RunType
+    state: RunState
+    head_sha: Sha
+    """Where it reports, and what a person confirms."""
+    source_sha: Sha
+    """What is checked out; the same for tracked runs."""
+    ref: str
+    """The full ref of the event, or empty for a command: `refs/heads/main`, `refs/tags/v1`."""
+    head_seq: int
+    """The stack's head counter when the run was made; smaller than the stack's own now: superseded."""
+    stack_digest: Digest
+    """SHA-256 of the canonical JSON of the stack's effective settings."""
+    config_version_id: ConfigVersionId
+    decision_id: DecisionId | None
+    trigger: Trigger
+    triggered_by: str
+    """Login of the person or machine behind the event."""
+    message: str
+    """First line of the commit message, for people."""
+    created_at: datetime
+    updated_at: datetime
+    fencing: int = 0
+    """Number of the newest assignment; a write with another number is refused."""
+    attempts: int = 0
+    """Planning attempts that were lost."""
+    plan: Plan | None = None
+    reason: str = ""
+    """Why it ended as it did, in words for people; empty when the state says it all."""
+    is_outcome_unknown: bool = False
+    """Lost while applying: what happened to the infrastructure is not known."""
+    decided_by: str = ""
+    """Login of who confirmed, discarded or replanned last."""
+
+    @property
+    def is_live(self) -> bool:
+        """True until a terminal state."""
+        return not self.state.is_terminal
+
+    @property
+    def tag(self) -> str:
+        """The tag that caused the run, or empty."""
+        return self.ref.removeprefix("refs/tags/") if self.ref.startswith("refs/tags/") else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transition:
+    """One line of a run's history."""
+
+    before: RunState
+    step: Step
+    after: RunState
+    by: str
+    """Login, `worker NAME`, or `trackside`."""
+    at: datetime
+    cause: str
+    """In words; empty when the step says it all."""
+
+
+class StepRefused(ValueError):
+    """The table has no such edge: names state, step and what is allowed. A caller shows it, or has a bug."""
+
+    def __init__(self, run: Run, step: Step) -> None:
+        steps = ", ".join(sorted(edge.value for state, edge in TABLE if state is run.state)) or "nothing"
+        super().__init__(f"run {run.id} is {run.state.value}: cannot {step.value}; allowed: {steps}")
+        self.state, self.step = run.state, step
+
+
+def advance(run: Run, step: Step, *, by: str, at: datetime, cause: str = "") -> tuple[Run, Transition]:
+    """The run after one step, and the line for its history.
+
+    Raises: StepRefused when the table has no such edge; nothing was changed then.
+    """
+    after = TABLE.get((run.state, step))
+    if after is None:
+        raise StepRefused(run, step)
+    ended = {"reason": cause} if after.is_terminal and cause else {}
+    moved = replace(run, state=after, updated_at=at, **ended)
+    return moved, Transition(before=run.state, step=step, after=after, by=by, at=at, cause=cause)
+
+
+def allowed(run: Run) -> tuple[Step, ...]:
+    """The steps that a person may ask for now, in the order in which they are offered."""
+    return tuple(step for step in PERSONS_STEPS if (run.state, step) in TABLE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirmation:
+    """Proof that this plan may be applied: made by `confirm` alone, demanded by every apply assignment."""
+
+    run_id: RunId
+    plan_number: int
+    plan_digest: Digest
+    head_sha: Sha
+    stack_digest: Digest
+    actor: str
+    """Login of the person; `autodeploy` when the stack's setting decided."""
+    at: datetime
+
+
+def confirm(run: Run, *, stack_digest: Digest, actor: str, at: datetime) -> Confirmation:
+    """The confirmation of the run's newest plan.
+
+    Raises: StepRefused unless the run waits for it (or is planning, for autodeploy); ValueError when there is nothing
+    to confirm, or when the stack's effective settings are not those that were planned.
+    """
+    if run.state not in (RunState.UNCONFIRMED, RunState.PLANNING):
+        raise StepRefused(run, Step.CONFIRM)
+    if run.plan is None:
+        raise ValueError(f"run {run.id} has no plan to confirm")
+    if stack_digest != run.stack_digest:
+        raise ValueError(f"the settings of stack {run.stack_name} changed since the plan")
+    return Confirmation(
+        run_id=run.id,
+        plan_number=run.plan.number,
+        plan_digest=run.plan.digest,
+        head_sha=run.head_sha,
+        stack_digest=stack_digest,
+        actor=actor,
+        at=at,
+    )
