@@ -1,0 +1,64 @@
+"""The push policy's question and answer: what an event means for one stack, and the record that explains it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from app.core.names import ConfigVersionId, Sha, StackId
+
+
+class Verdict(StrEnum):
+    """What a push means for a stack."""
+
+    TRACK = "track"
+    """The head moves and a tracked run is made."""
+    PROPOSE = "propose"
+    """A proposed run would be made."""
+    IGNORE = "ignore"
+    """Nothing happens; the reason says why."""
+    FAIL = "fail"
+    """The question could not be answered: nothing happens, and the commit says so."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushInput:
+    """What the push policy is asked. Shape: one push, one stack."""
+
+    branch: str
+    """Empty for a tag."""
+    tag: str
+    """Empty for a branch; never null."""
+    affected_files: tuple[str, ...] | None
+    """Paths that changed; None: not known, so everything counts as changed."""
+    project_root: str
+    additional_project_globs: tuple[str, ...]
+    stack_branch: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a push policy said: its rules, the verdict that they add up to, and the reason in words."""
+
+    verdict: Verdict
+    reason: str
+    """For people: `outside infra/network`, `tag v1 ignored: no policy tracks tags`."""
+    rules: dict[str, bool]
+    """Shape: rule name (track, propose, ignore) to its value."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """One record per push and stack, also when the answer is no. Never changed once written."""
+
+    stack_id: StackId
+    stack_name: str
+    ref: str
+    head_sha: Sha
+    before: Sha
+    config_version_id: ConfigVersionId | None
+    policy: str
+    """`default`, or the name of the policy that decided."""
+    input: dict[str, object]
+    """What was asked, as JSON; file lists are cut at 300 with a count."""
+    answer: Answer
+    note: str = ""
+    """What a reader must also know: `the base could not be had: everything counts as changed`; `duplicate of run …`."""

@@ -1,0 +1,138 @@
+"""What reaches us from GitHub, once it is inside the house: our names only, and only the fields that are used.
+
+The github room parses payloads into these; a delivery that becomes none of them ends as Ignored or Malformed, with a
+reason that its row keeps.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from app.core.names import InstallationId, RepositoryId, Sha
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repository:
+    """A repository as GitHub names it now; the number is what stays."""
+
+    id: RepositoryId
+    owner: str
+    name: str
+    default_branch: str
+    is_private: bool
+    installation_id: InstallationId
+
+    @property
+    def full_name(self) -> str:
+        """`owner/name`."""
+        return f"{self.owner}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Push:
+    """A branch or a tag moved, appeared or went away."""
+
+    repository: Repository
+    ref: str
+    """The full ref: `refs/heads/main`, `refs/tags/v1`."""
+    before: Sha
+    """ZERO_SHA for a new ref."""
+    after: Sha
+    """ZERO_SHA for a deleted ref. For an annotated tag: the tag object; the flow peels it."""
+    is_forced: bool
+    is_deleted: bool
+    sender: str
+    message: str
+    """First line of the head commit's message; empty when there is none."""
+
+    @property
+    def branch(self) -> str:
+        """The branch's name, or empty."""
+        return self.ref.removeprefix("refs/heads/") if self.ref.startswith("refs/heads/") else ""
+
+    @property
+    def tag(self) -> str:
+        """The tag's name, or empty."""
+        return self.ref.removeprefix("refs/tags/") if self.ref.startswith("refs/tags/") else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Click:
+    """A person pressed a button of one of our check runs (`check_run.requested_action`)."""
+
+    repository: Repository
+    check_run_id: int
+    identifier: str
+    """As we gave it: a verb letter and 16 hex digits of the plan's digest."""
+    head_sha: Sha
+    sender: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comment:
+    """A new comment on a pull request or on a commit; exactly one of `pull_number` and `sha` is set."""
+
+    repository: Repository
+    comment_id: int
+    pull_number: int | None
+    sha: Sha | None
+    body: str
+    created_at: datetime
+    sender: str
+    is_bot: bool
+    """Written by a bot account or through a GitHub App: never obeyed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepositoryMoved:
+    """The repository was renamed, transferred, or its default branch changed: its row follows."""
+
+    repository: Repository
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstallationChanged:
+    """The App was installed, suspended or removed on an account."""
+
+    installation_id: InstallationId
+    account: str
+    is_active: bool
+
+
+Event = Push | Click | Comment | RepositoryMoved | InstallationChanged
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """A delivery that is none of our business, and why: `tag deleted`, `check run of another App`."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """A delivery that lacks what its kind must have, and what it lacks: `push: repository.id is missing`."""
+
+    reason: str
+
+
+MAX_DELIVERY_BYTES: Final = 25 * 1024 * 1024
+"""GitHub never sends more. Source: GitHub's webhook documentation."""
+HANDLED_EVENTS: Final = frozenset(
+    {
+        "push",
+        "check_run",
+        "issue_comment",
+        "commit_comment",
+        "repository",
+        "installation",
+        "installation_repositories",
+        "installation_target",
+        "pull_request",
+        "pull_request_review",
+        "merge_group",
+        "check_suite",
+        "ping",
+    }
+)
+"""Events that are stored for a job; any other is answered 200 and its row says that it is not handled."""

@@ -1,0 +1,177 @@
+"""The stack: one Terraform root with its settings, its identity and its head. Values only.
+
+`app.core.config` reads stacks.yml into StackSpec; the flow that accepts a configuration turns specs into stacks.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from app.core.names import ConfigVersionId, Digest, RepositoryId, Sha, StackId
+
+
+class Tool(StrEnum):
+    """The engine of a stack."""
+
+    TERRAFORM = "terraform"
+    OPENTOFU = "opentofu"
+
+
+class StateMode(StrEnum):
+    """Where a stack's state lives."""
+
+    MANAGED = "managed"
+    """Kept by Trackside, at /state/<stack id>."""
+    EXTERNAL = "external"
+    """Kept by the backend of the configuration."""
+
+
+class Permission(StrEnum):
+    """A repository permission as GitHub folds it: maintain acts as write, triage as read."""
+
+    NONE = "none"
+    READ = "read"
+    WRITE = "write"
+    ADMIN = "admin"
+
+    @property
+    def rank(self) -> int:
+        """0 for none to 3 for admin."""
+        return list(Permission).index(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackSettings:
+    """The effective settings of one stack: what a run uses and a confirmation binds (`digest`)."""
+
+    name: str
+    project_root: str = ""
+    """Path from the repository's root, without slashes at its ends; empty: the root itself."""
+    branch: str = ""
+    """The tracked branch, resolved (never empty once accepted)."""
+    additional_project_globs: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    tool: Tool = Tool.TERRAFORM
+    version: str = ""
+    workspace: str = "default"
+    var_files: tuple[str, ...] = ()
+    backend_config: tuple[str, ...] = ()
+    state: StateMode | None = None
+    autodeploy: bool = False
+    environment: dict[str, str] = field(default_factory=dict)
+    """Plain values by name as written, ro_ and wo_ prefixes included."""
+    confirm_permission: Permission = Permission.WRITE
+    github_environment: str | None = None
+    """Deployment environment; None: no deployments. Resolved: the stack's name by default."""
+    worker_pool: str = "default"
+
+    def canonical_json(self) -> str:
+        """The settings as canonical JSON: sorted keys, no blanks. What `digest` is taken of."""
+        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+    def digest(self) -> Digest:
+        """SHA-256 of the canonical JSON: what a confirmation binds."""
+        return Digest(hashlib.sha256(self.canonical_json().encode()).hexdigest())
+
+
+def settings_from_json(text: str) -> StackSettings:
+    """The settings that `canonical_json` wrote. Keys that this version does not know are an error: nothing is guessed.
+
+    Raises: ValueError (with TypeError and KeyError inside it) when the text is not such a document.
+    """
+    try:
+        raw = json.loads(text)
+        state, confirm = raw.get("state"), raw.get("confirm_permission", "write")
+        for key in ("additional_project_globs", "labels", "var_files", "backend_config"):
+            raw[key] = tuple(raw.get(key, ()))
+        raw["tool"] = Tool(raw.get("tool", "terraform"))
+        raw["state"] = StateMode(state) if state else None
+        raw["confirm_permission"] = Permission(confirm)
+        return StackSettings(**raw)
+    except (TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"reading stack settings: {error}") from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackSpec:
+    """One entry of stacks.yml: settings plus what identifies the stack."""
+
+    settings: StackSettings
+    policy_id: str = ""
+    """`id:` of the file: what policies see; empty: owner/repo/name."""
+    renamed_from: str = ""
+    line: int = 0
+    """1-based line of the entry, for messages."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicySpec:
+    """One entry of `policies:`; attached to stacks by name, by label, or to all."""
+
+    name: str
+    type: str
+    path: str
+    attach_names: tuple[str, ...] = ()
+    attach_labels: tuple[str, ...] = ()
+    attach_all: bool = False
+    dialect: str = "auto"
+    line: int = 0
+
+    def is_attached_to(self, settings: StackSettings) -> bool:
+        """True when the policy speaks about that stack."""
+        return (
+            self.attach_all
+            or settings.name in self.attach_names
+            or any(label in self.attach_labels for label in settings.labels)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configuration:
+    """A valid stacks.yml."""
+
+    stacks: tuple[StackSpec, ...]
+    policies: tuple[PolicySpec, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One mistake in stacks.yml: where, what, and the way out."""
+
+    line: int
+    """1-based; 1 when the file as a whole is meant."""
+    message: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stack:
+    """A stack as the store keeps it."""
+
+    id: StackId
+    repository_id: RepositoryId
+    settings: StackSettings
+    policies: tuple[PolicySpec, ...]
+    """The policies attached to it by the configuration in force."""
+    config_version_id: ConfigVersionId
+    is_detached: bool
+    state_mode: StateMode | None
+    """Resolved at the first run; None before."""
+    head_sha: Sha | None
+    """The commit of its newest event with verdict track; never the branch's tip."""
+    head_seq: int
+    """Counts the moves of the head."""
+    hold_reason: str = ""
+    """Not empty: nothing of it becomes ready until a person resolves it."""
+
+    @property
+    def name(self) -> str:
+        """Unique in the repository."""
+        return self.settings.name
+
+
+CONFIG_PATH: Final = ".trackside/stacks.yml"
+MAX_CONFIG_BYTES: Final = 1024 * 1024
+MAX_STACKS: Final = 10_000
