@@ -240,7 +240,12 @@ class Run:
     """Number of the newest assignment; a write with another number is refused."""
     attempts: int = 0
     """Planning attempts that were lost."""
+    plan_number: int = 1
+    """Number of the plan that is being made, or was made last; a replan adds one."""
     plan: Plan | None = None
+    """The plan that can be confirmed, or was; None while plan `plan_number` is being made."""
+    confirmed_digest: Digest | None = None
+    """The plan digest that was confirmed; set from a Confirmation alone."""
     reason: str = ""
     """Why it ended as it did, in words for people; empty when the state says it all."""
     is_outcome_unknown: bool = False
