@@ -1,0 +1,217 @@
+"""The records that flows and store hand each other, besides run, stack, plan and decision. Values only."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from app.core.names import AssignmentId, ConfigVersionId, DeliveryId, Digest, ReportId, RepositoryId, RunId, Sha, StackId
+from app.core.protocol import Phase
+from app.core.stack import Problem
+
+
+class DeliveryOutcome(StrEnum):
+    """What became of a delivery."""
+
+    PENDING = "pending"
+    """Stored; its job has not ended."""
+    EVENT = "event"
+    """It became an event and was carried out."""
+    IGNORED = "ignored"
+    MALFORMED = "malformed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """A webhook delivery as stored."""
+
+    guid: DeliveryId
+    event: str
+    """X-GitHub-Event."""
+    body: bytes
+    """The raw JSON; empty once its retention ended."""
+    received_at: datetime
+    outcome: DeliveryOutcome
+    reason: str
+    """Why it was ignored or malformed, or what it did: `2 stacks tracked, 1 ignored`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigVersion:
+    """One reading of a repository's stacks file."""
+
+    id: ConfigVersionId
+    repository_id: RepositoryId
+    sha: Sha
+    digest: Digest
+    """SHA-256 of the file's bytes; of nothing when the file is missing."""
+    is_valid: bool
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssignmentRecord:
+    """One worker's hold on one run, as stored. Tokens are stored as hashes."""
+
+    id: AssignmentId
+    run_id: RunId
+    stack_id: StackId
+    phase: Phase
+    fencing: int
+    worker: str
+    pool: str
+    token_hash: str
+    state_token_hash: str
+    """Of the password for /state; the user name is the assignment's id."""
+    is_state_read_only: bool
+    created_at: datetime
+    lease_until: datetime
+    """By the database's clock."""
+    ended_at: datetime | None
+    stop_requested: bool
+    log_bytes: int
+    sealed_clone_token: bytes
+    """To revoke it at the end; empty when there was none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewAssignment:
+    """What a claim needs to make an assignment. The id is made by the caller so that tokens can name it."""
+
+    id: AssignmentId
+    worker: str
+    pool: str
+    token_hash: str
+    state_token_hash: str
+    lease_s: float
+
+
+class ReportKind(StrEnum):
+    """What stands on GitHub."""
+
+    RUN_CHECK = "run_check"
+    """Check run of a run: subject is (repository, SHA, name); computed from the newest run on it."""
+    DEPLOYMENT = "deployment"
+    """Deployment of a run with changes: subject is the run."""
+    CHECK = "check"
+    """A check run with a fixed document (config, failed decision): subject is (repository, SHA, name)."""
+    REPLY = "reply"
+    """An answer to a person, said once: subject is the delivery."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remote:
+    """One thing on GitHub that a report made: a check run, a deployment, a comment."""
+
+    external_id: str
+    """Which segment it stands for: `RUN/PLAN`, `RUN/PLAN/apply`; for a deployment the run's id."""
+    remote_id: int | None
+    """GitHub's number; None: a POST was begun and its answer never came."""
+    published: str
+    """SHA-256 of what was published last; empty before."""
+    is_completed: bool
+    """True once GitHub was told an end; such a check run is never reopened."""
+    published_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportRecord:
+    """One thing that should stand on GitHub: the outbox row. Unique on (kind, subject)."""
+
+    id: ReportId
+    kind: ReportKind
+    repository_id: RepositoryId
+    subject: str
+    """`SHA/NAME` of a check, the run's id of a deployment, the delivery's GUID of a reply."""
+    run_id: RunId | None
+    document: bytes
+    """The fixed content as JSON for CHECK and REPLY; empty for the computed kinds."""
+    wanted: int
+    """Counts every change that may alter the report."""
+    published: int
+    """The value of `wanted` that was last published in full."""
+    created_at: datetime
+    remotes: tuple[Remote, ...] = ()
+    """Oldest first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateVersion:
+    """One version of a managed state; its bytes are a sealed artifact."""
+
+    id: str
+    """ULID."""
+    stack_id: StackId
+    serial: int
+    lineage: str
+    digest: Digest
+    """SHA-256 of the clear bytes."""
+    size_bytes: int
+    artifact_key: str
+    assignment_id: AssignmentId | None
+    is_quarantined: bool
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateLock:
+    """Who holds a managed state: Terraform's lock info and the assignment that it came from."""
+
+    lock_id: str
+    info: bytes
+    """Terraform's JSON, at most 16 KiB, shown to whoever is refused."""
+    assignment_id: AssignmentId
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditLine:
+    """One command, allowed or refused."""
+
+    at: datetime
+    actor: str
+    source: str
+    """`button`, `comment`, `cli`, `page`, `autodeploy`."""
+    command: str
+    """As understood: `confirm 01J…`."""
+    run_id: RunId | None
+    repository_id: RepositoryId | None
+    is_allowed: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogChunk:
+    """A piece of an assignment's log."""
+
+    assignment_id: AssignmentId
+    phase: Phase
+    offset: int
+    text: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFacts:
+    """What a report or a page needs to know about a run besides the run itself."""
+
+    blocked_by: RunId | None
+    """The live state-changing run of the stack that this one waits for."""
+    blocked_by_state: str = ""
+    blocked_by_sha: str = ""
+    stack_head_seq: int = 0
+    stack_hold: str = ""
+    stack_digest: str = ""
+    """Digest of the stack's settings in force now."""
+    github_environment: str | None = None
+    outputs: bytes = b""
+    """JSON array of app.core.protocol.Output; empty before an apply ended."""
+    is_stack_detached: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepFindings:
+    """What a sweep found; each is a metric."""
+
+    lost: tuple[AssignmentId, ...] = ()
+    expired: tuple[RunId, ...] = ()
+    stalled_jobs: int = 0
+    labels: dict[str, int] = field(default_factory=dict)
