@@ -22,3 +22,11 @@ class RetryableError(TracksideError):
 
 class BrokenError(TracksideError):
     """Something that must not happen happened: a person has to look. Never shown outside the logs."""
+
+
+class LeaseLost(TracksideError):
+    """The assignment is over: ended, expired, or a newer one holds the run. The worker stops its engine and writes no more."""
+
+
+class NotAuthorised(TracksideError):
+    """No such assignment, or not its token: the same answer for both."""
