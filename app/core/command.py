@@ -1,0 +1,223 @@
+"""The commands that a person can give: their grammar, how a comment is read, what a button sends.
+
+Pure: a comment's text goes in, commands come out. Who may give one is `permit`'s, which run is meant is the flow's.
+Markdown is parsed first, so that a quote, code or a hidden remark can never fire.
+"""
+
+import difflib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from typing import Final
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from app.core.names import Digest
+
+
+class Verb(StrEnum):
+    """What a person may ask for."""
+
+    CONFIRM = "confirm"
+    """Apply the waiting plan."""
+    DISCARD = "discard"
+    """Turn the waiting plan down."""
+    REPLAN = "replan"
+    """Make another plan of the same commit."""
+    HELP = "help"
+    """List the commands."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """One command, read but not yet authorised."""
+
+    verb: Verb
+    target: str = ""
+    """Stack name or run id as written; empty: the one run that the command can mean."""
+    even_if_superseded: bool = False
+    """Confirm only: also when a newer commit of the stack has arrived."""
+    note: str = ""
+    """Discard only: why, in the person's words; at most MAX_NOTE characters, still hostile text."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unreadable:
+    """A line that begins with the prefix and is no command."""
+
+    text: str
+    """The line as written, cut; hostile text."""
+    nearest: str
+    """What was probably meant, as one would type it: `/trackside confirm`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """One line of the grammar, for reading and for help."""
+
+    verb: Verb
+    arguments: str
+    """As help shows them: `[STACK|RUN]`."""
+    meaning: str
+    options: tuple[str, ...] = ()
+    takes_target: bool = True
+    takes_note: bool = False
+
+
+SUPERSEDED_OPTION: Final = "--even-if-superseded"
+GRAMMAR: Final = (
+    Form(
+        verb=Verb.CONFIRM,
+        arguments=f"[STACK|RUN] [{SUPERSEDED_OPTION}]",
+        meaning="applies the waiting plan, exactly as it was planned",
+        options=(SUPERSEDED_OPTION,),
+    ),
+    Form(
+        verb=Verb.DISCARD,
+        arguments="[STACK|RUN] [why]",
+        meaning="turns the waiting plan down; nothing is applied",
+        takes_note=True,
+    ),
+    Form(verb=Verb.REPLAN, arguments="[STACK|RUN]", meaning="makes another plan of the same commit"),
+    Form(verb=Verb.HELP, arguments="", meaning="lists these commands", takes_target=False),
+)
+FORMS: Final = {form.verb: form for form in GRAMMAR}
+MAX_COMMANDS: Final = 20
+"""Commands of one comment that are read; what follows is dropped."""
+MAX_BODY: Final = 65_536
+"""Characters of a comment; GitHub takes no longer one, so a longer one is not from GitHub and says nothing."""
+MAX_LINE: Final = 200
+"""Characters of an unreadable line that are shown again."""
+MAX_NOTE: Final = 500
+_MARKED = frozenset({"em_open", "em_close", "strong_open", "strong_close", "s_open", "s_close", "text_special"})
+_TARGET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,99}")
+_BLANKS = re.compile(r"[ \t]+")
+
+
+def parse_comment(body: str, prefix: str) -> tuple[Command | Unreadable, ...]:
+    """The commands of a comment, in its order: lines of plain paragraphs that begin with the prefix, one a line.
+
+    Quotes, lists, tables, headings, code, HTML comments and struck-out text never fire; nor does an escaped prefix.
+    """
+    if prefix not in body or len(body) > MAX_BODY:
+        return ()
+    found: list[Command | Unreadable] = []
+    for line in _plain_lines(body.replace("\r\n", "\n").replace("\r", "\n")):
+        rest = line.removeprefix(prefix)
+        if rest == line or (rest and rest[0] not in " \t"):
+            continue
+        found.append(_read(rest, prefix))
+        if len(found) == MAX_COMMANDS:
+            break
+    return tuple(found)
+
+
+def help_text(prefix: str) -> str:
+    """The commands as Markdown, from the grammar."""
+    lines = [f"- `{f'{prefix} {form.verb.value} {form.arguments}'.strip()}` {form.meaning}" for form in GRAMMAR]
+    return "\n".join(
+        (
+            "I read these commands, one a line, at the start of a line of a new comment:",
+            "",
+            *lines,
+            "",
+            "Without a name the command means the one run that waits here.",
+        )
+    )
+
+
+_LETTERS: Final = {Verb.CONFIRM: "c", Verb.DISCARD: "d", Verb.REPLAN: "r"}
+_VERBS: Final = {letter: verb for verb, letter in _LETTERS.items()}
+_IDENTIFIER = re.compile(r"([cdr])([0-9a-f]{16})")
+
+
+def button_identifier(verb: Verb, digest: Digest) -> str:
+    """What a button sends back: the verb's letter and the first 16 hex digits of the plan's digest, 17 characters.
+
+    Raises: ValueError for a verb that has no button, or a digest that is none.
+    Source: GitHub takes at most 20 characters, and sends the check run as it is at the click, not as it was seen:
+    so the identifier itself has to name the plan.
+    """
+    text = f"{_LETTERS.get(verb, '')}{digest[:16]}"
+    if parse_identifier(text) is None:
+        raise ValueError(f"making a button: {verb.value} with digest {digest[:16]!r} has none")
+    return text
+
+
+def parse_identifier(text: str) -> tuple[Verb, str] | None:
+    """The verb and the first 16 hex digits of the digest that a button sent; None when it is not one of ours."""
+    match = _IDENTIFIER.fullmatch(text)
+    return (_VERBS[match[1]], match[2]) if match else None
+
+
+def _read(rest: str, prefix: str) -> Command | Unreadable:
+    """The command behind the prefix."""
+    words = [word for word in _BLANKS.split(rest) if word]
+    form = next((form for form in GRAMMAR if words and form.verb.value == words[0]), None)
+    if form is None:
+        return _unreadable(words, prefix)
+    options = [word for word in words[1:] if word.startswith("--")] if not form.takes_note else []
+    plain = [word for word in words[1:] if word not in options]
+    target = plain[0] if plain and form.takes_target else ""
+    surplus = plain[1:] if form.takes_target else plain
+    is_odd = bool(target) and _TARGET.fullmatch(target) is None
+    if is_odd or any(option not in form.options for option in options) or (surplus and not form.takes_note):
+        return _unreadable(words, prefix)
+    return Command(
+        verb=form.verb,
+        target=target,
+        even_if_superseded=SUPERSEDED_OPTION in options,
+        note=" ".join(surplus)[:MAX_NOTE],
+    )
+
+
+def _unreadable(words: Sequence[str], prefix: str) -> Unreadable:
+    """The line again, and the command that is nearest to it."""
+    text = " ".join((prefix, *words))
+    close = difflib.get_close_matches(words[0].lower()[:40], [verb.value for verb in Verb], 1, 0.5) if words else []
+    nearest = Verb(close[0]) if close else Verb.HELP
+    shown = text if len(text) <= MAX_LINE else text[: MAX_LINE - 1] + "…"
+    return Unreadable(text=shown, nearest=f"{prefix} {nearest.value}")
+
+
+@cache
+def _markdown() -> MarkdownIt:
+    """GitHub's dialect where it matters here. Escaped characters stay apart, so that an escaped prefix does not fire."""
+    return MarkdownIt("commonmark").enable(["table", "strikethrough"]).disable("text_join")
+
+
+def _plain_lines(body: str) -> Iterator[str]:
+    """The lines of top-level paragraphs that begin with plain text, their marks of emphasis and code taken off."""
+    tokens = _markdown().parse(body)
+    for opening, inline in zip(tokens, tokens[1:], strict=False):
+        if opening.type == "paragraph_open" and opening.level == 0:
+            yield from _lines_of(inline.children or [])
+
+
+def _lines_of(children: Sequence[Token]) -> Iterator[str]:
+    """The lines of one paragraph; one that begins with anything but plain text is left out."""
+    line: list[str] = []
+    is_plain = True
+    for token in children:
+        if token.type in ("softbreak", "hardbreak"):
+            if is_plain:
+                yield "".join(line).strip(" \t")
+            line, is_plain = [], True
+            continue
+        if not line and token.type != "text":
+            is_plain = False
+        line.append(_text_of(token))
+    if is_plain:
+        yield "".join(line).strip(" \t")
+
+
+def _text_of(token: Token) -> str:
+    """What one inline token adds to its line; a remark in HTML adds nothing."""
+    if token.type in ("text", "code_inline"):
+        return token.content
+    if token.type == "html_inline":
+        return "" if token.content.startswith("<!--") else token.content
+    return token.markup if token.type in _MARKED else ""

@@ -1,0 +1,107 @@
+"""The default push policy: what a push means for a stack when no policy of its own is attached.
+
+The same rules as the Rego text that ships with the product, in Python for speed. Paths are compared by segment:
+the root `infra/net` is not touched by `infra/network2/main.tf`.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from app.core.decision import Answer, PushInput, Verdict
+from app.core.globs import compile_glob, literal_prefix
+
+_EVERYTHING = "what changed is not known: everything counts as changed"
+
+
+class AffectedIndex:
+    """The changed files of one push, ready to be asked by many stacks: a root costs one look-up."""
+
+    __slots__ = ("_answers", "_by_folder", "_files")
+
+    def __init__(self, files: Sequence[str]) -> None:
+        self._files = tuple(files)
+        self._by_folder: dict[str, list[str]] = {}
+        self._answers: dict[str, str | None] = {}
+        for path in self._files:
+            for folder in _prefixes(path):
+                self._by_folder.setdefault(folder, []).append(path)
+
+    def find_under(self, root: str) -> str | None:
+        """The first changed file in a folder (or the folder itself: a submodule, a link); None when none is."""
+        found = self._files if not root else self._by_folder.get(root, ())
+        return found[0] if found else None
+
+    def find_matching(self, glob: str) -> str | None:
+        """The first changed file that a glob matches; None when none does. A glob that is none matches everything."""
+        if glob not in self._answers:
+            self._answers[glob] = self._search(glob)
+        return self._answers[glob]
+
+    def _search(self, glob: str) -> str | None:
+        prefix = literal_prefix(glob)
+        files = self._files if not prefix else self._by_folder.get(prefix, ())
+        if not files:
+            return None
+        try:
+            globs = compile_glob(glob)
+        except ValueError:
+            return files[0]
+        return next((path for path in files if any(each.matches(path) for each in globs)), None)
+
+
+@lru_cache(maxsize=8)
+def index_of(files: tuple[str, ...]) -> AffectedIndex:
+    """The index of a push's files; the same for every stack that is asked about that push."""
+    return AffectedIndex(files)
+
+
+def default_policy(question: PushInput, index: AffectedIndex | None = None) -> Answer:
+    """What the push means for the stack, and why. `index`, when given, is that of `question.affected_files`."""
+    cause = _cause(question, index)
+    is_affected = bool(cause)
+    is_tracked_branch = bool(question.branch) and question.branch == question.stack_branch
+    rules = {
+        "track": is_affected and is_tracked_branch,
+        "propose": is_affected,
+        "ignore": not is_affected or bool(question.tag),
+    }
+    if question.tag:
+        return Answer(Verdict.IGNORE, f"tag {question.tag} ignored: no policy tracks tags", rules)
+    if not is_affected:
+        return Answer(Verdict.IGNORE, _outside(question), rules)
+    if is_tracked_branch:
+        return Answer(Verdict.TRACK, cause, rules)
+    reason = f"{cause}; branch {question.branch} is not the tracked branch {question.stack_branch}"
+    return Answer(Verdict.PROPOSE, reason, rules)
+
+
+def _cause(question: PushInput, index: AffectedIndex | None) -> str:
+    """Why the stack counts as changed, in words; empty when it does not."""
+    if question.affected_files is None:
+        return _EVERYTHING
+    files = index or index_of(question.affected_files)
+    found = files.find_under(question.project_root.strip("/"))
+    if found is not None:
+        return f"{found} changed"
+    for glob in question.additional_project_globs:
+        found = files.find_matching(glob.strip("/"))
+        if found is not None:
+            return f"{found} changed, which {glob} matches"
+    return ""
+
+
+def _outside(question: PushInput) -> str:
+    """Why the stack does not count as changed."""
+    root = question.project_root.strip("/")
+    if not root:
+        return "no file changed"
+    return f"outside {root}" + (" and its additional globs" if question.additional_project_globs else "")
+
+
+def _prefixes(path: str) -> list[str]:
+    """A path and every folder above it, but the root: `a/b/c`, `a/b`, `a`."""
+    found = [path]
+    while "/" in path:
+        path = path.rpartition("/")[0]
+        found.append(path)
+    return found
