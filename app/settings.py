@@ -1,0 +1,498 @@
+"""Every variable that a process reads, with its unit, default and example: read once, by wiring, handed on as values.
+
+Two models, so that a worker never needs what the control plane knows. Problems come as one UserError that lists all.
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, TypeVar
+from urllib.parse import unquote, urlsplit
+
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from app.core.errors import UserError
+from app.core.names import Secret
+
+MAX_KEY_FILE_BYTES: Final = 64 * 1024
+MIN_SECRET_CHARS: Final = 16
+NOT_IN_THIS_VERSION: Final = {
+    "KMS_KEY_ID": "this version seals with ENCRYPTION_KEY, or with the key file in DATA_DIR",
+    "S3_ENDPOINT_URL": "this version keeps artifacts on disk (ARTIFACT_URL=file:///...)",
+    "OPA_URL": "this version decides by the default push policy alone",
+}
+"""Variables of later versions: refused, because an operator who sets one relies on it."""
+
+
+def is_loopback(host: str) -> bool:
+    """True for localhost and every loopback address, IPv4 or IPv6, without brackets."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _secret(value: object) -> object:
+    return Secret(value.strip()) if isinstance(value, str) else value
+
+
+def _long_secret(value: object) -> object:
+    if isinstance(value, str) and 0 < len(value.strip()) < MIN_SECRET_CHARS:
+        raise ValueError(f"is shorter than {MIN_SECRET_CHARS} characters; make one with `openssl rand -hex 32`")
+    return _secret(value)
+
+
+def _pem(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    text = value.replace("\\n", "\n").strip() + "\n"
+    if "PRIVATE KEY-----" not in text:
+        raise ValueError("is not a PEM private key; download one from the App's settings page on GitHub")
+    return Secret(text)
+
+
+def _key(value: object) -> object:
+    for part in value.split(",") if isinstance(value, str) and value else ():
+        try:
+            size = len(base64.b64decode(part.strip(), validate=True))
+        except binascii.Error:
+            size = 0
+        if size != 32:
+            raise ValueError("is not base64 of 32 bytes; make one with `openssl rand -base64 32`")
+    return _secret(value)
+
+
+def _database(value: object) -> object:
+    if isinstance(value, str) and value and not value.startswith(("postgresql://", "postgres://")):
+        raise ValueError(
+            "is not a PostgreSQL address; give postgresql://user:password@host:5432/name, or leave it empty"
+        )
+    return _secret(value)
+
+
+def _split_url(value: str) -> tuple[str, str]:
+    """Scheme and host of an http(s) URL. Raises: ValueError with the way out."""
+    try:
+        parts = urlsplit(value)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError as error:
+        raise ValueError(f"is not a URL ({error}); give one like https://host") from error
+    if parts.scheme not in ("http", "https") or not host:
+        raise ValueError("is not an http(s) URL; give one like https://host")
+    if parts.username is not None or parts.query or parts.fragment:
+        raise ValueError("must have no user name, query or fragment; give one like https://host")
+    return parts.scheme, host
+
+
+def _url(value: object) -> object:
+    if isinstance(value, str) and value:
+        _split_url(value)
+        return value.rstrip("/")
+    return value
+
+
+def _origin(value: object) -> object:
+    if isinstance(value, str) and value:
+        _split_url(value)
+        if urlsplit(value).path not in ("", "/"):
+            raise ValueError("must have no path: Trackside answers at the root of its host; give one like https://host")
+        return value.rstrip("/")
+    return value
+
+
+def _control(value: object) -> object:
+    value = _origin(value)
+    if isinstance(value, str) and value:
+        scheme, host = _split_url(value)
+        if scheme == "http" and not is_loopback(host):
+            raise ValueError("sends tokens in clear to another machine; give an https:// address")
+    return value
+
+
+def _artifacts(value: object) -> object:
+    if not isinstance(value, str) or not value:
+        return value
+    parts = urlsplit(value)
+    if parts.scheme == "s3":
+        raise ValueError(
+            "names an S3 bucket, which this version cannot use; give file:///absolute/path, or leave it empty"
+        )
+    if parts.scheme != "file" or parts.netloc not in ("", "localhost") or not unquote(parts.path).startswith("/"):
+        raise ValueError("is not a folder's address; give file:///absolute/path, or leave it empty")
+    return value
+
+
+_LOGIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,99})")
+
+
+def _accounts(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    names = [name.strip().lower() for name in value.split(",") if name.strip()]
+    bad = [name for name in names if not _LOGIN.fullmatch(name)]
+    if bad:
+        raise ValueError(f"names `{bad[0][:50]}`, which is no account name; give logins with commas between")
+    return tuple(dict.fromkeys(names))
+
+
+_POOL = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+
+
+def _tokens(value: object) -> object:
+    """Pool to its live tokens. A text of a message never holds a token."""
+    if not isinstance(value, str):
+        return value
+    pools: dict[str, tuple[Secret, ...]] = {}
+    for place, entry in enumerate([part.strip() for part in value.split(",") if part.strip()], start=1):
+        pool, equals, token = entry.partition("=")
+        if not equals or not _POOL.fullmatch(pool):
+            raise ValueError(f"entry {place} is not pool=token with a pool of lower-case letters, digits, `-` and `_`")
+        if len(token) < MIN_SECRET_CHARS:
+            raise ValueError(
+                f"entry {place} has a token under {MIN_SECRET_CHARS} characters; use `openssl rand -hex 32`"
+            )
+        pools[pool] = (*pools.get(pool, ()), Secret(token))
+        if len(pools[pool]) > 2:
+            raise ValueError(f"has more than two tokens for pool {pool}; keep the new one and the one before it")
+    tokens = [token.reveal() for group in pools.values() for token in group]
+    if len(set(tokens)) < len(tokens):
+        raise ValueError("has one token twice: a token must name one pool; make another with `openssl rand -hex 32`")
+    return pools
+
+
+Hidden = Annotated[Secret, BeforeValidator(_secret)]
+Url = Annotated[str, BeforeValidator(_url)]
+Level = Literal["debug", "info", "warning", "error"]
+_NONE: Final = Secret("")
+
+
+def variable(meaning: str, *, example: str, default: Any = ..., **more: Any) -> Any:
+    """A field of a settings model: `unit` and `default_is` (the default in words) are for the docs."""
+    extra = {"example": example, "unit": more.pop("unit", ""), "default_is": more.pop("default_is", "")}
+    return Field(default, description=meaning, json_schema_extra=extra, **more)
+
+
+class _Environment(BaseSettings):
+    """Reads the mapping that it is given and nothing else: neither the process's environment nor a file."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="ignore",
+        alias_generator=str.upper,
+        arbitrary_types_allowed=True,
+        hide_input_in_errors=True,
+        str_strip_whitespace=True,
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - pydantic-settings passes all of them by name
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the process's own environment is not read
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - nor is a file
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - nor a folder of secrets
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what was passed in."""
+        return (init_settings,)
+
+    data_dir: Path = variable(
+        "Folder for everything that is kept on this machine.", example="/var/lib/trackside", default=Path("data")
+    )
+    log_level: Annotated[Level, BeforeValidator(lambda value: str(value).lower())] = variable(
+        "Least level that is logged: debug, info, warning or error.", example="debug", default="info"
+    )
+
+
+class Settings(_Environment):
+    """What the control plane reads (`web`, `jobs`, `serve`, `migrate`)."""
+
+    github_app_id: int = variable("The App's number, on its settings page.", example="123456", gt=0, le=2**53)
+    github_private_key: Annotated[Secret, BeforeValidator(_pem)] = variable(
+        "The App's private key, as PEM; line breaks may be written as \\n.",
+        example="-----BEGIN RSA PRIVATE KEY-----\\n...",
+    )
+    github_private_key_file: Path | None = variable(
+        "A file that holds the App's private key, instead of GITHUB_PRIVATE_KEY.",
+        example="/run/secrets/app.pem",
+        default=None,
+    )
+    github_webhook_secret: Annotated[Secret, BeforeValidator(_long_secret)] = variable(
+        "The App's webhook secret, at least 16 characters.", example="(openssl rand -hex 32)"
+    )
+    github_webhook_secret_previous: Annotated[Secret, BeforeValidator(_long_secret)] = variable(
+        "The webhook secret before, while it is being replaced: both are accepted.",
+        example="(openssl rand -hex 32)",
+        default=_NONE,
+    )
+    github_api_url: Url = variable(
+        "GitHub's REST API.", example="https://github.example.org/api/v3", default="https://api.github.com"
+    )
+    github_server_url: Url = variable(
+        "GitHub's pages and repositories.", example="https://github.example.org", default="https://github.com"
+    )
+    github_api_version: str = variable(
+        "Version of the REST API that is asked for.",
+        example="2022-11-28",
+        default="2022-11-28",
+        pattern=r"^\d{4}-\d\d-\d\d$",
+    )
+    allowed_accounts: Annotated[tuple[str, ...], BeforeValidator(_accounts)] = variable(
+        "Logins of the organisations and users that are served, with commas between.",
+        example="acme,acme-labs",
+        default=(),
+        default_is="the App's owner",
+    )
+    public_url: Annotated[str, BeforeValidator(_origin)] = variable(
+        "Where people, GitHub and workers reach this installation.",
+        example="https://trackside.example.org",
+        default="",
+        default_is="http://localhost:PORT",
+    )
+    port: int = variable("TCP port of the web process.", example="8080", default=8000, ge=1, le=65535)
+    database_url: Annotated[Secret, BeforeValidator(_database)] = variable(
+        "PostgreSQL 15 or newer, direct or session-pooled.",
+        example="postgresql://trackside:password@db:5432/trackside",
+        default=_NONE,
+        default_is="embedded, under DATA_DIR",
+    )
+    database_pool_size: int = variable(
+        "Connections that one process keeps.", unit="connections", example="20", default=10, ge=2, le=200
+    )
+    artifact_url: Annotated[str, BeforeValidator(_artifacts)] = variable(
+        "Where workspaces, logs and states are kept: a folder, as file://.",
+        example="file:///var/lib/trackside/artifacts",
+        default="",
+        default_is="DATA_DIR/artifacts",
+    )
+    encryption_key: Annotated[Secret, BeforeValidator(_key)] = variable(
+        "Base64 of 32 bytes; several with commas between: the first seals, all open.",
+        example="(openssl rand -base64 32)",
+        default=_NONE,
+        default_is="a key file in DATA_DIR",
+    )
+    worker_tokens: Annotated[dict[str, tuple[Secret, ...]], BeforeValidator(_tokens)] = variable(
+        "pool=token with commas between; at most two live tokens for a pool, so that one can be replaced.",
+        example="default=(openssl rand -hex 32)",
+        default={},
+        default_is="none; `serve` makes one for its own worker",
+    )
+    lease_s: float = variable(
+        "How long a worker may be silent before its run is given to another.",
+        unit="seconds",
+        example="60",
+        default=30,
+        ge=5,
+        le=600,
+    )
+    sweep_every_s: float = variable(
+        "How often lost assignments and stalled jobs are looked for.",
+        unit="seconds",
+        example="30",
+        default=10,
+        ge=1,
+        le=300,
+    )
+    command_prefix: str = variable(
+        "How a command in a comment begins.",
+        example="/infra",
+        default="/trackside",
+        pattern=r"^/[a-z0-9][a-z0-9_-]{0,30}$",
+    )
+    pages_access: Literal["loopback", "open"] = variable(
+        "Who sees the pages: `loopback`, a browser on this machine while PUBLIC_URL is on it too; `open`, everyone who "
+        "reaches the web process, so put a login in front.",
+        example="open",
+        default="loopback",
+    )
+    metrics_token: Annotated[Secret, BeforeValidator(_long_secret)] = variable(
+        "Bearer token for /metrics, at least 16 characters.",
+        example="(openssl rand -hex 32)",
+        default=_NONE,
+        default_is="loopback only",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _public_url_from_port(cls, data: Any) -> Any:
+        port = data.get("PORT", "8000")
+        here = f"http://localhost:{port if port.isdecimal() and len(port) < 6 else 8000}"
+        return {**data, "PUBLIC_URL": data.get("PUBLIC_URL") or here}
+
+    @property
+    def artifact_dir(self) -> Path:
+        """The folder of ARTIFACT_URL, or its default under DATA_DIR."""
+        return Path(unquote(urlsplit(self.artifact_url).path)) if self.artifact_url else self.data_dir / "artifacts"
+
+    @property
+    def webhook_secrets(self) -> tuple[Secret, ...]:
+        """The live webhook secrets, the current one first."""
+        return tuple(s for s in (self.github_webhook_secret, self.github_webhook_secret_previous) if s)
+
+
+class WorkerSettings(_Environment):
+    """What a worker reads. It knows neither the database nor the App."""
+
+    control_url: Annotated[str, BeforeValidator(_control)] = variable(
+        "The control plane's address: https, or http on this machine.",
+        example="https://trackside.example.org",
+        min_length=1,
+    )
+    worker_token: Annotated[Secret, BeforeValidator(_long_secret)] = variable(
+        "The pool's token, as in the control plane's WORKER_TOKENS.", example="(openssl rand -hex 32)"
+    )
+    terraform_bin: Path | None = variable(
+        "The terraform binary of a worker.", example="/usr/local/bin/terraform", default=None, default_is="from PATH"
+    )
+    tofu_bin: Path | None = variable(
+        "The tofu binary of a worker.", example="/usr/local/bin/tofu", default=None, default_is="from PATH"
+    )
+    worker_pool: str = variable(
+        "The pool whose runs a worker takes.", example="production", default="default", pattern=rf"^{_POOL.pattern}$"
+    )
+    worker_concurrency: int = variable(
+        "How many runs one worker process carries out at once.", unit="runs", example="2", default=1, ge=1, le=64
+    )
+
+
+def load_settings(environ: Mapping[str, str]) -> Settings:
+    """The control plane's settings. An empty variable counts as not set.
+
+    Raises: UserError that lists every problem, each with its variable, what is wrong and the way out.
+    """
+    return _load(Settings, environ, _read_key_file)
+
+
+def load_worker_settings(environ: Mapping[str, str]) -> WorkerSettings:
+    """A worker's settings. Raises: UserError as load_settings does."""
+    return _load(WorkerSettings, environ, lambda given: (given, []))
+
+
+_Given = dict[str, str]
+_Model = TypeVar("_Model", bound=_Environment)
+
+
+def _load(
+    model: type[_Model], environ: Mapping[str, str], prepare: Callable[[_Given], tuple[_Given, list[str]]]
+) -> _Model:
+    given, problems = prepare({name: value for name, value in environ.items() if value.strip()})
+    problems += [f"{name}: {why}; unset it" for name, why in NOT_IN_THIS_VERSION.items() if name in given]
+    settings: _Model | None = None
+    try:
+        settings = model.model_validate(
+            {name: value for name, value in given.items() if name.lower() in model.model_fields}
+        )
+    except ValidationError as error:
+        named = {problem.partition(":")[0].removesuffix("_FILE") for problem in problems}
+        problems += [_tell(model, one) for one in error.errors(include_url=False) if str(one["loc"][0]) not in named]
+    if settings is None or problems:
+        raise UserError("reading settings: " + "\n  ".join(problems if len(problems) == 1 else ["", *problems]).strip())
+    return settings
+
+
+def _read_key_file(given: _Given) -> tuple[_Given, list[str]]:
+    path, key = given.get("GITHUB_PRIVATE_KEY_FILE"), given.get("GITHUB_PRIVATE_KEY")
+    if path and key:
+        return given, ["GITHUB_PRIVATE_KEY: is set, and GITHUB_PRIVATE_KEY_FILE too; keep one of them"]
+    if not path:
+        missing = (
+            [] if key else ["GITHUB_PRIVATE_KEY: is not set; give the key, or its file as GITHUB_PRIVATE_KEY_FILE"]
+        )
+        return given, missing
+    try:
+        with Path(path).open("rb") as file:
+            return {**given, "GITHUB_PRIVATE_KEY": file.read(MAX_KEY_FILE_BYTES).decode("ascii", "replace")}, []
+    except OSError as error:
+        why = f"GITHUB_PRIVATE_KEY_FILE: cannot be read ({error.strerror}); give a PEM file that this user may read"
+        return given, [why]
+
+
+def _tell(model: type[_Environment], error: ErrorDetails) -> str:
+    """One problem as one line, without the value unless it is a number or a word of a list."""
+    name = str(error["loc"][0])
+    field = model.model_fields[name.lower()]
+    extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+    context, like = error.get("ctx", {}), f"give one like {extra['example']}"
+    bounds = [
+        f"{word} {getattr(rule, key)}" for key, word in _BOUNDS.items() for rule in field.metadata if hasattr(rule, key)
+    ]
+    match error["type"]:
+        case "missing":
+            return f"{name}: is not set; {like}"
+        case "int_parsing" | "float_parsing" | "int_type" | "int_from_float":
+            return f"{name}: is not a {'whole ' if 'int' in error['type'] else ''}number; {like}"
+        case "greater_than" | "greater_than_equal" | "less_than" | "less_than_equal":
+            return f"{name}: is out of bounds; give {' and '.join(bounds)}, like {extra['example']}"
+        case "literal_error":
+            return f"{name}: is none of its words; give {context['expected']}"
+        case "value_error":
+            return f"{name}: {context['error']}"
+    return f"{name}: does not have the right form; {like}"
+
+
+_BOUNDS: Final = {"gt": "more than", "ge": "at least", "le": "at most"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variable:
+    """One line of the settings' documentation."""
+
+    name: str
+    needed_by: str
+    """`control plane`, `worker`, or `both`."""
+    meaning: str
+    unit: str
+    default: str
+    """In words; `required` when there is none."""
+    example: str
+
+
+def describe() -> tuple[Variable, ...]:
+    """Every variable, by name."""
+    rows: dict[str, Variable] = {}
+    for model, needed_by in ((Settings, "control plane"), (WorkerSettings, "worker")):
+        for name, field in model.model_fields.items():
+            extra: Any = field.json_schema_extra
+            default = "required" if field.is_required() else extra["default_is"] or str(field.default)
+            rows[name] = Variable(
+                name=name.upper(),
+                needed_by="both" if name in rows else needed_by,
+                meaning=field.description or "",
+                unit=extra["unit"],
+                default="empty" if default in ("None", "", "***") else default,
+                example=extra["example"],
+            )
+    return tuple(sorted(rows.values(), key=lambda row: row.name))
+
+
+def settings_page() -> str:
+    """docs/settings.md, generated: one table."""
+    cells = [(f"`{v.name}`", v.needed_by, v.meaning, v.unit, v.default, f"`{v.example}`") for v in describe()]
+    head = [
+        "# Settings\n",
+        "Environment variables, generated from `app/settings.py`. An empty variable counts as not set. All problems",
+        "are reported at once, each with its remedy.\n",
+        "| variable | read by | meaning | unit | default | example |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    return "\n".join([*head, *("| " + " | ".join(row) + " |" for row in cells)]) + "\n"
+
+
+__all__: Final = [
+    "Settings",
+    "Variable",
+    "WorkerSettings",
+    "describe",
+    "is_loopback",
+    "load_settings",
+    "load_worker_settings",
+    "settings_page",
+]
