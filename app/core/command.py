@@ -5,6 +5,7 @@ Markdown is parsed first, so that a quote, code or a hidden remark can never fir
 """
 
 import difflib
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -185,14 +186,14 @@ def _unreadable(words: Sequence[str], prefix: str) -> Unreadable:
 
 @cache
 def _markdown() -> MarkdownIt:
-    """GitHub's dialect where it matters here. Escaped characters stay apart, so that an escaped prefix does not fire."""
+    """GitHub's dialect where it matters here. Escaped characters stay apart: an escaped prefix does not fire."""
     return MarkdownIt("commonmark").enable(["table", "strikethrough"]).disable("text_join")
 
 
 def _plain_lines(body: str) -> Iterator[str]:
     """The lines of top-level paragraphs that begin with plain text, their marks of emphasis and code taken off."""
     tokens = _markdown().parse(body)
-    for opening, inline in zip(tokens, tokens[1:], strict=False):
+    for opening, inline in itertools.pairwise(tokens):
         if opening.type == "paragraph_open" and opening.level == 0:
             yield from _lines_of(inline.children or [])
 

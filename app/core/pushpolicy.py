@@ -66,13 +66,14 @@ def default_policy(question: PushInput, index: AffectedIndex | None = None) -> A
         "ignore": not is_affected or bool(question.tag),
     }
     if question.tag:
-        return Answer(Verdict.IGNORE, f"tag {question.tag} ignored: no policy tracks tags", rules)
+        reason = f"tag {question.tag} ignored: no policy tracks tags"
+        return Answer(verdict=Verdict.IGNORE, reason=reason, rules=rules)
     if not is_affected:
-        return Answer(Verdict.IGNORE, _outside(question), rules)
+        return Answer(verdict=Verdict.IGNORE, reason=_outside(question), rules=rules)
     if is_tracked_branch:
-        return Answer(Verdict.TRACK, cause, rules)
+        return Answer(verdict=Verdict.TRACK, reason=cause, rules=rules)
     reason = f"{cause}; branch {question.branch} is not the tracked branch {question.stack_branch}"
-    return Answer(Verdict.PROPOSE, reason, rules)
+    return Answer(verdict=Verdict.PROPOSE, reason=reason, rules=rules)
 
 
 def _cause(question: PushInput, index: AffectedIndex | None) -> str:

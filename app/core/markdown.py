@@ -1,0 +1,90 @@
+"""Hostile text made harmless for GitHub's Markdown: every foreign word goes into code, with its tricks made visible.
+
+Nothing that came from a plan, a person or a repository is ever put into prose: inside code GitHub links nothing,
+mentions nobody, loads no image and runs no HTML.
+"""
+
+import re
+import unicodedata
+from typing import Final
+
+MAX_BYTES: Final = 65_535
+"""Of a check run's summary and of its text. Source: GitHub counts characters; bytes are never fewer."""
+_TICKS = re.compile(r"`+")
+_OUR_WORDS = re.compile(r"[A-Za-z0-9 ,.:;()'/=~?!-]*")
+
+
+def visible(text: str, *, keep_lines: bool = False) -> str:
+    r"""The text with every control, bidirectional and invisible character written out as `\u202e`.
+
+    Newlines become `\n` too, unless `keep_lines`; tabs become blanks then.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    if keep_lines:
+        lines = text.replace("\r\n", "\n").replace("\t", "    ").split("\n")
+        return "\n".join(visible(line) for line in lines)
+    return "".join(character if _is_plain(character) else _escape(character) for character in text)
+
+
+def cut(text: str, limit: int) -> str:
+    """At most `limit` characters of the text; when some are left out, the last one is `…`."""
+    return text if len(text) <= limit else text[: max(limit - 1, 0)] + "…"
+
+
+def code(text: str, *, limit: int = 300) -> str:
+    """The text as one inline code span, cut."""
+    shown = cut(visible(text), limit) or " "
+    ticks = "`" * (_longest_run(shown) + 1)
+    pad = " " if shown[0] in "` " or shown[-1] in "` " else ""
+    return f"{ticks}{pad}{shown}{pad}{ticks}"
+
+
+def sentence(text: str, *, limit: int = 1000) -> str:
+    """A sentence of our own that quotes foreign words in backticks, as Markdown; whole into code when it is not one."""
+    parts = cut(visible(text), limit).split("`")
+    ours = parts[::2]
+    is_ours = len(parts) % 2 == 1 and all(_OUR_WORDS.fullmatch(part) for part in ours)
+    if not is_ours or "://" in text or "www." in text.lower():
+        return code(text, limit=limit)
+    return "".join(code(part) if at % 2 else part for at, part in enumerate(parts))
+
+
+def fence(text: str, language: str = "") -> str:
+    """The text as a code block, its fence longer than any run of backticks in it; empty for an empty text."""
+    shown = visible(text, keep_lines=True).strip("\n")
+    if not shown.strip():
+        return ""
+    ticks = "`" * max(3, _longest_run(shown) + 1)
+    return f"{ticks}{language}\n{shown}\n{ticks}"
+
+
+def size_bytes(text: str) -> int:
+    """How many bytes the text takes on the way to GitHub."""
+    return len(text) if text.isascii() else len(text.encode())
+
+
+def tail(text: str, limit: int) -> str:
+    """The last `limit` characters of the text, where an engine says what went wrong; says how many it left out."""
+    text = text.strip()
+    if len(text) <= limit:
+        return text
+    return f"… {len(text) - limit:,} characters before this are left out\n{text[-limit:]}"
+
+
+def _longest_run(text: str) -> int:
+    return max((len(run) for run in _TICKS.findall(text)), default=0)
+
+
+def _is_plain(character: str) -> bool:
+    """True for what a reader sees as it is: letters, marks, digits, punctuation, symbols and the ordinary blank."""
+    return character == " " or unicodedata.category(character)[0] in "LMNPS"
+
+
+def _escape(character: str) -> str:
+    r"""A character as a programmer writes it: `\n`, `\u202e`, `\U000e0041`."""
+    short = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}.get(character)
+    if short:
+        return short
+    number = ord(character)
+    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"

@@ -1,0 +1,314 @@
+"""A run as a check run: status, title, what to do, what would change, and the buttons.
+
+Every foreign word is put into code by `app.core.markdown`; every text fits GitHub's limits, whatever the plan.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from app.core.changelist import change_list, counts_table
+from app.core.command import SUPERSEDED_OPTION, Verb, button_identifier
+from app.core.markdown import MAX_BYTES, code, cut, fence, size_bytes, tail, visible
+from app.core.plan import MASK
+from app.core.protocol import Output
+from app.core.reply import Button, CheckReport, CheckStatus, Conclusion
+from app.core.run import Run, RunState, RunType, Step, allowed
+from app.core.runview import RunView, cause, short
+
+MAX_TITLE: Final = 200
+"""Characters of a check run's title."""
+MAX_REASON: Final = 4_000
+"""Characters of a reason that are shown, from its end."""
+MAX_OUTPUTS_BYTES: Final = 16_000
+_BUTTONS: Final = (
+    (Step.CONFIRM, Verb.CONFIRM, "Confirm", "Apply exactly this plan"),
+    (Step.DISCARD, Verb.DISCARD, "Discard", "Turn this plan down"),
+    (Step.REPLAN, Verb.REPLAN, "Replan", "Make another plan of this commit"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Said:
+    """What a state has to say: where the check run stands, its title, its first paragraphs."""
+
+    status: CheckStatus
+    conclusion: Conclusion | None = None
+    title: str
+    lines: tuple[str, ...] = ()
+
+
+def segment(run: Run) -> str:
+    """`RUN/PLAN` for a plan, `RUN/PLAN/apply` from its confirmation on: each is a check run of its own."""
+    return f"{run.id}/{run.plan_number}" + ("/apply" if run.confirmed_digest else "")
+
+
+def check_name(run: Run) -> str:
+    """`deploy/<stack>` for runs that may change state, `plan/<stack>` for the others."""
+    return f"{'deploy' if run.type.is_state_changing else 'plan'}/{run.stack_name}"
+
+
+def check_report(view: RunView) -> CheckReport:
+    """What the check run of the run's current segment should say now."""
+    said = _say(view)
+    return CheckReport(
+        name=check_name(view.run),
+        head_sha=view.run.head_sha,
+        external_id=segment(view.run),
+        status=said.status,
+        conclusion=said.conclusion,
+        title=cut(visible(said.title), MAX_TITLE),
+        summary=_summary(view, said),
+        text=_text(view),
+        details_url=view.run_url,
+        buttons=_buttons(view),
+    )
+
+
+def _say(view: RunView) -> _Said:
+    """The state in words."""
+    match view.run.state:
+        case RunState.QUEUED:
+            return _queued(view)
+        case RunState.READY | RunState.REPLAN_REQUESTED | RunState.CONFIRMED:
+            return _for_worker(view)
+        case (
+            RunState.PREPARING
+            | RunState.INITIALIZING
+            | RunState.PLANNING
+            | RunState.PREPARING_REPLAN
+            | RunState.PREPARING_APPLY
+            | RunState.APPLYING
+        ):
+            return _under_way(view)
+        case RunState.UNCONFIRMED | RunState.PENDING_REVIEW:
+            return _waiting(view)
+        case RunState.FINISHED:
+            return _finished(view)
+        case RunState.FAILED:
+            return _failed(view)
+        case RunState.DISCARDED | RunState.STOPPED | RunState.CANCELED | RunState.SKIPPED:
+            return _ended(view)
+
+
+def _queued(view: RunView) -> _Said:
+    """What it waits for: another run, or a hold."""
+    blocker = view.blocked_by
+    if view.stack_hold:
+        return _Said(status=CheckStatus.QUEUED, title="queued: the stack is on hold", lines=(_hold(view),))
+    if blocker is None:
+        return _Said(status=CheckStatus.QUEUED, title="queued", lines=("Waits for its turn.",))
+    state, commit = _words(blocker.state), short(blocker.head_sha)
+    lines = [f"Waits for run {code(blocker.id)} ({state}) of the commit {code(commit)}: {code(blocker.message or '-')}"]
+    if blocker.state is RunState.UNCONFIRMED:
+        confirm, discard = (_command(view, verb, blocker.id) for verb in (Verb.CONFIRM, Verb.DISCARD))
+        lines.append(f"That run waits for a person: {discard} turns it down, {confirm} applies it.")
+    title = f"queued: waits for run {blocker.id} ({state}) of the commit {commit}"
+    return _Said(status=CheckStatus.QUEUED, title=title, lines=tuple(lines))
+
+
+def _for_worker(view: RunView) -> _Said:
+    """Nothing but a free worker is missing."""
+    run = view.run
+    match run.state:
+        case RunState.CONFIRMED:
+            title, line = f"{view.counts} · confirmed", f"Confirmed by {_person(run.decided_by)}: waits for a worker."
+        case RunState.REPLAN_REQUESTED:
+            title = f"plan {run.plan_number}: waits for a worker"
+            line = f"{_person(run.decided_by)} asked for another plan: it waits for a worker."
+        case _:
+            title, line = "ready: waits for a worker", "Waits for a worker."
+    return _Said(status=CheckStatus.QUEUED, title=title, lines=(line,))
+
+
+_PHASES: Final = {
+    RunState.PREPARING: ("preparing", "A worker fetches the commit."),
+    RunState.INITIALIZING: ("initializing", "The engine fetches providers and modules."),
+    RunState.PLANNING: ("planning", "The engine compares the configuration with what exists."),
+    RunState.PREPARING_REPLAN: ("preparing the next plan", "A worker fetches the commit for another plan."),
+    RunState.PREPARING_APPLY: ("preparing to apply", "A worker restores and verifies the confirmed plan."),
+    RunState.APPLYING: ("applying", "The engine applies the confirmed plan; this cannot be interrupted from here."),
+}
+
+
+def _under_way(view: RunView) -> _Said:
+    """What a worker is doing."""
+    word, line = _PHASES[view.run.state]
+    is_apply = view.run.state in (RunState.PREPARING_APPLY, RunState.APPLYING)
+    title = f"{word} {view.counts}" if is_apply else word
+    by = (f"Confirmed by {_person(view.run.decided_by)}.",) if is_apply and view.run.decided_by else ()
+    return _Said(status=CheckStatus.IN_PROGRESS, title=title, lines=(line, *by))
+
+
+def _waiting(view: RunView) -> _Said:
+    """A plan that a person must decide: first of all the command that does it."""
+    run, name = view.run, view.run.stack_name
+    discard, replan = _command(view, Verb.DISCARD, name), _command(view, Verb.REPLAN, name)
+    others = f"{discard} turns it down, {replan} makes another plan of the same commit."
+    if run.state is RunState.PENDING_REVIEW:
+        return _decide("waiting for review", view, "A policy warned: this plan waits for a review.")
+    if view.is_settings_changed:
+        line = f"The settings of the stack changed since this plan was made, so it can no longer be confirmed. {others}"
+        return _decide("its settings changed since", view, line)
+    if view.is_superseded:
+        anyway = _command(view, Verb.CONFIRM, f"{run.id} {SUPERSEDED_OPTION}")
+        line = f"Superseded: a newer commit of the stack has arrived. {discard} makes way for it."
+        return _decide("superseded by a newer commit", view, line, f"To apply this older plan all the same: {anyway}")
+    where = "Write it as a comment on this commit or its pull request."
+    confirm = f"{_command(view, Verb.CONFIRM, name)} applies exactly this plan. {where}"
+    return _decide("waiting for confirmation", view, confirm, others)
+
+
+def _decide(why: str, view: RunView, *lines: str) -> _Said:
+    """A completed check run that asks for a decision."""
+    return _Said(
+        status=CheckStatus.COMPLETED,
+        conclusion=Conclusion.ACTION_REQUIRED,
+        title=f"{view.counts} · {why}",
+        lines=(*lines, _hold(view)) if view.stack_hold else lines,
+    )
+
+
+def _finished(view: RunView) -> _Said:
+    """It ended well: nothing to do, planned only, or applied."""
+    run = view.run
+    if not view.has_changes:
+        title, line = "no changes", "What exists is what the commit describes: there was nothing to do."
+    elif run.confirmed_digest is None:
+        title, line = view.counts, "This is what the commit would change. It was planned only: nothing was applied."
+    else:
+        title, line = f"applied: {view.counts}", f"Applied exactly as planned. Confirmed by {_person(run.decided_by)}."
+    if run.reason:
+        line = f"{line}\n\n{fence(tail(run.reason, MAX_REASON))}"
+    return _Said(status=CheckStatus.COMPLETED, conclusion=Conclusion.SUCCESS, title=title, lines=(line,))
+
+
+def _failed(view: RunView) -> _Said:
+    """It ended badly: the reason first, then what to do."""
+    run = view.run
+    reason = fence(tail(run.reason, MAX_REASON))
+    if run.is_outcome_unknown:
+        title = "outcome unknown: the worker was lost while applying"
+        lines: tuple[str, ...] = (
+            "**It is not known what was applied.** The worker was lost while it applied this plan. The apply is never "
+            "started a second time.",
+            reason,
+            "Look at the infrastructure and at the stack's state before anything else.",
+            _hold(view),
+        )
+    elif run.confirmed_digest is not None:
+        title = "apply failed"
+        lines = (
+            reason,
+            "Part of the plan may have been applied; the state records what was. Push a fix: the next run plans from "
+            "what exists then.",
+        )
+    else:
+        title = "plan failed" if run.attempts == 0 else f"plan failed after {run.attempts} lost attempts"
+        lines = (reason, "Nothing was applied. Push a fix: it makes the next run.")
+    return _Said(status=CheckStatus.COMPLETED, conclusion=Conclusion.FAILURE, title=title, lines=lines)
+
+
+def _ended(view: RunView) -> _Said:
+    """It ended without success or failure: by whom, and why."""
+    run = view.run
+    word = _words(run.state)
+    by = f" by {run.decided_by}" if run.decided_by and run.state is RunState.DISCARDED else ""
+    said = f"{word.capitalize()} by {_person(run.decided_by)}." if by else f"{word.capitalize()}."
+    why = fence(tail(run.reason, MAX_REASON))
+    lines = (f"{said} Nothing of it was applied.", why)
+    return _Said(status=CheckStatus.COMPLETED, conclusion=Conclusion.NEUTRAL, title=f"{word}{by}", lines=lines)
+
+
+def _summary(view: RunView, said: _Said) -> str:
+    """What to do, the counts, and where all this comes from."""
+    table = counts_table(view.delta) if view.run.plan is not None else ""
+    parts = (*said.lines, _dangers(view), table, _footer(view))
+    return "\n\n".join(part for part in parts if part)
+
+
+def _dangers(view: RunView) -> str:
+    """What is lost if the plan is applied, in words; empty when nothing is, or when it is over."""
+    counts = view.delta.resources
+    lost = [
+        f"{number:,} {'resource' if number == 1 else 'resources'} {what}"
+        for number, what in ((counts.delete, "destroyed"), (counts.replace, "destroyed and made anew"))
+        if number
+    ]
+    is_ahead = view.run.state in (RunState.UNCONFIRMED, RunState.PENDING_REVIEW)
+    return f"**If it is applied: {', '.join(lost)}.**" if lost and is_ahead else ""
+
+
+def _footer(view: RunView) -> str:
+    """Run, plan, commit, cause: what a person may want to quote or look up."""
+    run = view.run
+    plan = f"plan {run.plan_number}"
+    if run.plan is not None:
+        plan += f" {code(run.plan.digest[:16])} by {code(run.plan.engine, limit=60)}"
+    commit = f"commit {code(short(run.head_sha))}" + (f" {code(run.message, limit=100)}" if run.message else "")
+    who = f"{code(cause(run), limit=80)} by {_person(run.triggered_by)}"
+    return f"[Run {run.id}](<{view.run_url}>) · {plan} · {commit} · {who}"
+
+
+def _text(view: RunView) -> str:
+    """Outputs after an apply, then the changes."""
+    outputs = _outputs(view.outputs) if view.run.state is RunState.FINISHED else ""
+    if view.summary is None or not view.summary.delta.resources.total + view.summary.delta.outputs.total:
+        return outputs
+    head = "### Changes\n\n"
+    room = MAX_BYTES - size_bytes(outputs) - len(head) - 2
+    changes = change_list(view.summary, run_url=view.run_url, limit_bytes=room)
+    return "\n\n".join(part for part in (outputs, head + changes if changes else "") if part)
+
+
+def _outputs(outputs: tuple[Output, ...]) -> str:
+    """The outputs as a code block, sensitive ones masked, with a count of what is left out."""
+    rows: list[str] = []
+    room = MAX_OUTPUTS_BYTES
+    for output in outputs:
+        value = MASK if output.sensitive else cut(output.value if output.value is not None else "null", 1_000)
+        row = visible(f"{cut(output.name, 200)} = {value}")
+        room -= size_bytes(row) + 1
+        if room < 0:
+            break
+        rows.append(row)
+    missing = len(outputs) - len(rows)
+    if missing:
+        rows.append(f"… and {missing:,} more")
+    block = fence("\n".join(rows))
+    return f"### Outputs\n\n{block}" if block else ""
+
+
+def _buttons(view: RunView) -> tuple[Button, ...]:
+    """The buttons of a plan that waits for a person; each names the plan that it was shown with."""
+    run = view.run
+    if run.state is not RunState.UNCONFIRMED or run.plan is None or run.type is RunType.PROPOSED:
+        return ()
+    steps = set(allowed(run))
+    if view.is_superseded or view.is_settings_changed:
+        steps.discard(Step.CONFIRM)
+    return tuple(
+        Button(label=label, description=description, identifier=button_identifier(verb, run.plan.digest))
+        for step, verb, label, description in _BUTTONS
+        if step in steps
+    )
+
+
+def _hold(view: RunView) -> str:
+    """That the stack is on hold, and why."""
+    why = f": {code(view.stack_hold)}" if view.stack_hold else ""
+    return f"**The stack is on hold**{why}. Nothing of it starts until a person has resolved that."
+
+
+def _command(view: RunView, verb: Verb, rest: str) -> str:
+    """A command, ready to copy."""
+    return code(f"{view.prefix} {verb.value} {rest}")
+
+
+def _person(login: str) -> str:
+    """A login that notifies nobody."""
+    return code(login, limit=60) if login else "nobody in particular"
+
+
+def _words(state: RunState) -> str:
+    """`pending review` for pending_review."""
+    return state.value.replace("_", " ")

@@ -1,0 +1,93 @@
+"""A run as a deployment: only runs that change something have one.
+
+Source: GitHub's deployments; descriptions take 140 characters, and a discarded plan makes its deployment inactive.
+"""
+
+from typing import Final
+
+from app.core.markdown import cut, visible
+from app.core.reply import DeploymentReport, DeploymentState
+from app.core.run import RunState
+from app.core.runview import RunView, short
+
+MAX_DESCRIPTION: Final = 140
+_STATES: Final = {
+    RunState.QUEUED: None,
+    RunState.READY: None,
+    RunState.PREPARING: None,
+    RunState.INITIALIZING: None,
+    RunState.PENDING_REVIEW: None,
+    RunState.PLANNING: DeploymentState.QUEUED,
+    RunState.UNCONFIRMED: DeploymentState.QUEUED,
+    RunState.REPLAN_REQUESTED: DeploymentState.QUEUED,
+    RunState.PREPARING_REPLAN: DeploymentState.QUEUED,
+    RunState.CONFIRMED: DeploymentState.QUEUED,
+    RunState.PREPARING_APPLY: DeploymentState.QUEUED,
+    RunState.APPLYING: DeploymentState.IN_PROGRESS,
+    RunState.FINISHED: DeploymentState.SUCCESS,
+    RunState.FAILED: DeploymentState.FAILURE,
+    RunState.STOPPED: DeploymentState.INACTIVE,
+    RunState.CANCELED: DeploymentState.INACTIVE,
+    RunState.DISCARDED: DeploymentState.INACTIVE,
+    RunState.SKIPPED: DeploymentState.INACTIVE,
+}
+"""What each state means for a deployment that exists; None: too early for one."""
+
+
+def deployment_report(view: RunView) -> DeploymentReport | None:
+    """What the run's deployment should say now; None for runs without changes, or stacks without deployments."""
+    run = view.run
+    state = _state(view)
+    if view.environment is None or state is None or not run.type.is_state_changing:
+        return None
+    return DeploymentReport(
+        environment=view.environment,
+        sha=run.head_sha,
+        task=f"trackside:{run.stack_name}",
+        description=_bounded(f"{run.stack_name}: {view.counts} at {short(run.head_sha)}"),
+        payload={"run": run.id, "stack": run.stack_name, "tag": run.tag},
+        is_production=view.is_production,
+        state=state,
+        state_description=_bounded(_describe(view)),
+        log_url=view.run_url,
+    )
+
+
+def _state(view: RunView) -> DeploymentState | None:
+    """The deployment's state. A later plan exists only after one with changes, so its deployment exists too."""
+    run = view.run
+    if run.plan_number == 1 and not view.has_changes:
+        return None
+    if run.state is RunState.FINISHED and not view.has_changes:
+        return DeploymentState.INACTIVE
+    return _STATES[run.state]
+
+
+def _describe(view: RunView) -> str:
+    """The status in one sentence."""
+    run = view.run
+    by = f" by {run.decided_by}" if run.decided_by else ""
+    match run.state:
+        case RunState.UNCONFIRMED:
+            return "waiting for confirmation"
+        case RunState.CONFIRMED | RunState.PREPARING_APPLY:
+            return f"confirmed{by}"
+        case RunState.APPLYING:
+            return f"applying {view.counts}"
+        case RunState.FINISHED:
+            return f"applied: {view.counts}" if view.has_changes else "no changes any more"
+        case RunState.FAILED:
+            return "outcome unknown: the worker was lost while applying" if run.is_outcome_unknown else _why(view)
+        case RunState.DISCARDED:
+            return f"discarded{by}"
+        case _:
+            return run.state.value.replace("_", " ")
+
+
+def _why(view: RunView) -> str:
+    """The first line of the reason."""
+    return next(iter(view.run.reason.strip().splitlines()), "") or "failed"
+
+
+def _bounded(text: str) -> str:
+    return cut(visible(text), MAX_DESCRIPTION)

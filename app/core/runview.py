@@ -1,0 +1,69 @@
+"""A run with all that its reports need to know, and the phrases that several of them use.
+
+Pure values: the flow that publishes collects them, `report_check` and `report_deployment` turn them into reports.
+"""
+
+from dataclasses import dataclass
+
+from app.core.changelist import delta_line
+from app.core.plan import Delta, PlanSummary
+from app.core.protocol import Output
+from app.core.run import Run, Trigger
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunView:
+    """A run as its reports see it."""
+
+    run: Run
+    summary: PlanSummary | None = None
+    """Of `run.plan`; None while there is no plan, or when it is gone: the counts then come from `run.plan`."""
+    blocked_by: Run | None = None
+    """The live state-changing run of the stack that this one waits for."""
+    is_superseded: bool = False
+    """A newer commit of the stack has verdict track."""
+    is_settings_changed: bool = False
+    """The stack's effective settings are not those that were planned: this plan can no longer be confirmed."""
+    stack_hold: str = ""
+    """Why nothing of the stack becomes ready; empty: no hold."""
+    prefix: str = "/trackside"
+    """How a command begins in a comment."""
+    run_url: str
+    """Address of the run's page."""
+    outputs: tuple[Output, ...] = ()
+    """After an apply; sensitive ones without a value."""
+    environment: str | None = None
+    """Deployment environment; None: no deployments."""
+    is_production: bool = False
+    """Whether that environment is a production environment."""
+
+    @property
+    def delta(self) -> Delta:
+        """The counts of the plan; zeros while there is none."""
+        if self.run.plan is not None:
+            return self.run.plan.delta
+        return self.summary.delta if self.summary is not None else Delta()
+
+    @property
+    def has_changes(self) -> bool:
+        """True when the newest plan wants to change something, also when that is neither resource nor output."""
+        return self.run.plan is not None and self.run.plan.has_changes
+
+    @property
+    def counts(self) -> str:
+        """The delta in one line; a plan whose changes are not counted still says that it has some."""
+        return "changes outside resources" if self.has_changes and not _total(self.delta) else delta_line(self.delta)
+
+
+def short(sha: str) -> str:
+    """A commit as people write it."""
+    return sha[:7]
+
+
+def cause(run: Run) -> str:
+    """What made the run: `push`, `tag v1`, `command`."""
+    return f"tag {run.tag}" if run.trigger is Trigger.TAG and run.tag else run.trigger.value
+
+
+def _total(delta: Delta) -> int:
+    return delta.resources.total + delta.outputs.total

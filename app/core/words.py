@@ -1,0 +1,139 @@
+"""Every sentence that the App says in a reply: what was understood, why not, and the way on. Markdown.
+
+Pure and small, so that each can be read and tested alone. Foreign words go into code; nobody is mentioned.
+"""
+
+from collections.abc import Sequence
+
+from app.core.command import SUPERSEDED_OPTION, Unreadable, Verb, help_text
+from app.core.markdown import code, sentence
+from app.core.run import Run, RunState, allowed
+from app.core.runview import short
+
+MAX_CANDIDATES = 20
+"""Runs that a reply lists; the rest is counted."""
+
+
+def not_permitted(reason: str) -> str:
+    """The authoriser said no, for the reason of a Refused."""
+    return f"Not done: {sentence(reason)}. Somebody who has it can give the same command."
+
+
+def unreadable(line: Unreadable, prefix: str) -> str:
+    """A line began with the prefix and is no command."""
+    return f"I do not understand {code(line.text)}. Did you mean {code(line.nearest)}?\n\n{help_text(prefix)}"
+
+
+def no_run(verb: Verb, target: str) -> str:
+    """No run is here that the command could mean."""
+    if target:
+        return (
+            f"Nothing to {verb.value}: {code(target)} is neither a stack with a run here nor a run of this repository. "
+            "The name is the one after `deploy/` in the check's name."
+        )
+    return f"Nothing to {verb.value}: no run of this commit or pull request waits for a decision."
+
+
+def ambiguous(verb: Verb, candidates: Sequence[Run], prefix: str) -> str:
+    """Several runs could be meant: the same command with each name, ready to copy."""
+    shown = candidates[:MAX_CANDIDATES]
+    rows = [f"- {code(f'{prefix} {verb.value} {run.stack_name}')} {_line(run)}" for run in shown]
+    if len(candidates) > len(shown):
+        rows.append(f"- and {len(candidates) - len(shown):,} more")
+    return "\n".join((f"Several runs could be meant, so I did nothing. Which one should I {verb.value}?", "", *rows))
+
+
+def plan_changed(verb: Verb, run: Run, prefix: str) -> str:
+    """A button was pressed under another plan than the newest."""
+    return (
+        f"Not done: the plan of {code(run.stack_name)} has changed since that button was shown. Read plan "
+        f"{run.plan_number} first, then press its button or write {code(f'{prefix} {verb.value} {run.stack_name}')}."
+    )
+
+
+def comment_too_old(verb: Verb, run: Run, prefix: str) -> str:
+    """The comment was written before the newest plan stood on GitHub."""
+    return (
+        f"Not done: plan {run.plan_number} of {code(run.stack_name)} was published after your comment, so you cannot "
+        f"have meant it. Read it, then write {code(f'{prefix} {verb.value} {run.stack_name}')} again."
+    )
+
+
+def superseded(run: Run, prefix: str) -> str:
+    """A confirm met a run that a newer commit has passed."""
+    discard = code(f"{prefix} discard {run.stack_name}")
+    anyway = code(f"{prefix} confirm {run.id} {SUPERSEDED_OPTION}")
+    return (
+        f"Not done: a newer commit of {code(run.stack_name)} has arrived since {code(short(run.head_sha))}. "
+        f"{discard} makes way for it; {anyway} applies this older plan all the same."
+    )
+
+
+def settings_changed(run: Run, prefix: str) -> str:
+    """A confirm met a plan that was made with other settings than those in force."""
+    replan = code(f"{prefix} replan {run.stack_name}")
+    return (
+        f"Not done: the settings of {code(run.stack_name)} in the stacks file changed since this plan was made. "
+        f"{replan} makes a plan with the settings that are in force."
+    )
+
+
+def not_waiting(verb: Verb, run: Run, prefix: str) -> str:
+    """The run is in a state that does not take the command."""
+    may = [f"{prefix} {step.value} {run.stack_name}" for step in allowed(run) if step.value in set(Verb)]
+    way_on = f" What it takes now: {', '.join(code(each) for each in may)}." if may else f" {_way_on(run)}"
+    return f"Not done: the run of {code(run.stack_name)} {_where(run)}, so there is nothing to {verb.value}.{way_on}"
+
+
+def too_late(verb: Verb, prefix: str) -> str:
+    """The command arrived long after it was written."""
+    again = code(f"{prefix} {verb.value}")
+    return f"Not done: your command reached me late, and things may have changed. Please repeat it: {again}"
+
+
+def confirmed(run: Run) -> str:
+    """A confirm was carried out."""
+    return f"Confirmed: plan {run.plan_number} of {code(run.stack_name)} is applied as soon as a worker is free."
+
+
+def discarded(run: Run) -> str:
+    """A discard was carried out."""
+    return f"Discarded: plan {run.plan_number} of {code(run.stack_name)} is not applied."
+
+
+def replan_requested(run: Run) -> str:
+    """A replan was carried out."""
+    return f"Another plan of {code(run.stack_name)} is being made of the commit {code(short(run.head_sha))}."
+
+
+def _line(run: Run) -> str:
+    """One candidate: state, commit, message."""
+    message = f" {code(run.message, limit=80)}" if run.message else ""
+    return f"({run.state.value.replace('_', ' ')}, {code(short(run.head_sha))}{message})"
+
+
+def _where(run: Run) -> str:
+    """Where a run is that does not take a command."""
+    by = f" by {code(run.decided_by)}" if run.decided_by else ""
+    match run.state:
+        case RunState.FINISHED | RunState.FAILED | RunState.STOPPED | RunState.CANCELED | RunState.SKIPPED:
+            return f"has ended already ({run.state.value})"
+        case RunState.DISCARDED:
+            return f"was discarded already{by}"
+        case RunState.CONFIRMED | RunState.PREPARING_APPLY | RunState.APPLYING:
+            return f"was confirmed already{by} ({run.state.value.replace('_', ' ')})"
+        case RunState.UNCONFIRMED | RunState.PENDING_REVIEW:
+            return "waits for another decision"
+        case RunState.QUEUED | RunState.READY:
+            return f"has not been planned yet ({run.state.value})"
+        case _:
+            return f"is still being planned ({run.state.value.replace('_', ' ')})"
+
+
+def _way_on(run: Run) -> str:
+    """What a person can do instead."""
+    if run.state.is_terminal:
+        return "The next push to the stack makes the next run."
+    if run.confirmed_digest is not None:
+        return "A confirmed run cannot be stopped; its check says how it ends."
+    return "Its check asks for a decision once the plan stands."
