@@ -1,0 +1,147 @@
+"""The folder in which one run works: at one path that is the same on every worker, private, fresh, and gone afterwards.
+
+A saved plan can be applied at the path where it was made and nowhere else, so the root depends on the user id alone:
+never on the temporary folder of an environment. Knows nothing of what is put into it.
+"""
+
+import os
+import re
+import shutil
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from app.core.errors import BrokenError, UserError
+
+_ULID: Final = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """One run's folder, and where each thing is in it. A context manager: left, it is closed."""
+
+    path: Path
+
+    @property
+    def run_id(self) -> str:
+        """ULID of the run: the folder's name."""
+        return self.path.name
+
+    @property
+    def source(self) -> Path:
+        """The checkout; empty after `open`."""
+        return self.path / "source"
+
+    @property
+    def data_dir(self) -> Path:
+        """TF_DATA_DIR: outside of the checkout, so that a committed `.terraform` link leads nowhere."""
+        return self.path / "data"
+
+    @property
+    def plan_file(self) -> Path:
+        """The saved plan; not there before the engine wrote it."""
+        return self.path / "plan.tfplan"
+
+    @property
+    def tmp(self) -> Path:
+        """TMPDIR of the children; not part of the archive."""
+        return self.path / "tmp"
+
+    @property
+    def home(self) -> Path:
+        """HOME of the children; not part of the archive."""
+        return self.path / "home"
+
+    def close(self) -> None:
+        """Remove the folder and all that is in it, read-only or not; a second call finds nothing to do.
+
+        Raises: BrokenError when something of it cannot be removed.
+        """
+        remove_tree(self.path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class WorkspaceRoot:
+    """Where the workspaces are. Without a root: /tmp/trackside-<uid>/runs."""
+
+    def __init__(self, root: Path | None = None) -> None:
+        # Fixed on purpose: the same for every worker of a user, whatever its TMPDIR says; its owner is verified below.
+        self.path = root or Path(f"/tmp/trackside-{os.geteuid()}/runs")  # noqa: S108 - see above
+        self._is_default = root is None
+
+    def open(self, run_id: str) -> Workspace:
+        """A fresh workspace of the run: whatever was at its path is removed. Folders are 0700.
+
+        Raises: BrokenError when run_id is no ULID or the folder cannot be made; UserError when the root belongs to
+        somebody else or is a link.
+        """
+        if _ULID.fullmatch(run_id) is None:
+            raise BrokenError(f"opening workspace {run_id!r}: not the id of a run")
+        if self._is_default:
+            _claim_folder(self.path.parent)
+        _claim_folder(self.path)
+        workspace = Workspace(self.path / run_id)
+        workspace.close()
+        try:
+            for folder in (workspace.path, workspace.source, workspace.data_dir, workspace.tmp, workspace.home):
+                folder.mkdir(mode=0o700)
+        except OSError as error:
+            raise BrokenError(f"opening workspace {workspace.path}: {error.strerror}") from error
+        return workspace
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a folder and all that is in it; folders without write permission are given it first; a link is removed.
+
+    Raises: BrokenError when something of it cannot be removed.
+    """
+    try:
+        try:
+            _remove(path)
+        except PermissionError:
+            _make_writable(path)
+            _remove(path)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise BrokenError(f"removing {path}: {error.strerror}: {error.filename}") from error
+
+
+def _remove(path: Path) -> None:
+    if stat.S_ISDIR(path.lstat().st_mode):
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
+def _make_writable(path: Path) -> None:
+    path.chmod(0o700)
+    for folder, folders, _ in os.walk(path):
+        for name in folders:
+            child = Path(folder, name)
+            if not child.is_symlink():
+                child.chmod(0o700)
+
+
+def _claim_folder(path: Path) -> None:
+    """Make the folder, or take it as it is: a real one, ours, closed to others."""
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = path.lstat()
+        if not stat.S_ISDIR(found.st_mode):
+            raise UserError(f"opening workspaces in {path}: it is a link or a file, not a folder")
+        if found.st_uid != os.geteuid():
+            raise UserError(f"opening workspaces in {path}: it belongs to user {found.st_uid}, not to {os.geteuid()}")
+        if stat.S_IMODE(found.st_mode) & 0o077:
+            path.chmod(0o700)
+    except OSError as error:
+        raise UserError(f"opening workspaces in {path}: {error.strerror}") from error
