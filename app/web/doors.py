@@ -1,0 +1,263 @@
+"""What the doors call, as Protocols, and `Doors`, which wiring fills. All of it blocks, so it is called on a thread.
+
+Parameters are positional: a fitting object may name them as it likes. Beside the errors that a docstring names, each
+may raise UserError (422, its text is shown), RetryableError (503) and anything else (500, never shown).
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO, Literal, Protocol
+
+from app.core.event import Repository
+from app.core.names import AssignmentId, DeliveryId, RunId, Secret, StackId
+from app.core.plan import PlanSummary
+from app.core.protocol import (
+    ApplyRequest,
+    Assignment,
+    ClaimRequest,
+    Heartbeat,
+    HeartbeatAnswer,
+    PlanAnswer,
+    PlanReport,
+    ResultReport,
+    StageAnswer,
+    StageReport,
+)
+from app.core.record import DeliveryOutcome, LogChunk, RunFacts
+from app.core.run import Run, Transition
+from app.core.stack import Stack
+
+
+class RecordDelivery(Protocol):
+    """The one call of the webhook's door: `Store.record_delivery`."""
+
+    def __call__(self, guid: DeliveryId, event: str, body: bytes, /, *, outcome: DeliveryOutcome, reason: str) -> bool:
+        """Keep a delivery and, when it is pending, its job, in one transaction. False: the GUID was seen before.
+
+        Raises: RetryableError when it cannot be stored; GitHub is told 503 then.
+        """
+        ...
+
+
+class WorkDoor(Protocol):
+    """The worker protocol, one method per call. See app.core.protocol for what each means.
+
+    All but `claim` raise NotAuthorised (401: no such assignment, or not its token) and LeaseLost (409: it is over, or
+    the fencing number is not the newest). `token` is what came as bearer, unchecked.
+    """
+
+    def claim(self, pool: str, request: ClaimRequest, /) -> Assignment | None:
+        """The next assignment of the pool, or None at once: the door does the waiting. The pool's token was checked."""
+        ...
+
+    def authorise(self, assignment_id: AssignmentId, token: str, /) -> None:
+        """Nothing, when that token belongs to that assignment. Asked before a large body is read."""
+        ...
+
+    def heartbeat(self, assignment_id: AssignmentId, token: str, beat: Heartbeat, /) -> HeartbeatAnswer: ...
+
+    def stage(self, assignment_id: AssignmentId, token: str, report: StageReport, /) -> StageAnswer: ...
+
+    def add_log(self, assignment_id: AssignmentId, token: str, fencing: int, offset: int, data: bytes, /) -> None:
+        """Keep a chunk, at most MAX_LOG_CHUNK_BYTES; the same offset again changes nothing."""
+        ...
+
+    def report_plan(self, assignment_id: AssignmentId, token: str, report: PlanReport, /) -> PlanAnswer: ...
+
+    def begin_apply(self, assignment_id: AssignmentId, token: str, request: ApplyRequest, /) -> None:
+        """Returns only after `applying` was committed for that fencing number."""
+        ...
+
+    def report_result(self, assignment_id: AssignmentId, token: str, report: ResultReport, /) -> None: ...
+
+    def put_archive(
+        self, assignment_id: AssignmentId, token: str, fencing: int, chunks: Iterator[bytes], /
+    ) -> int | None:
+        """Store the workspace, all or nothing. Checks token and fencing before it takes the first chunk.
+
+        The iterator raises when the upload breaks off or is too large: let it pass, and keep nothing.
+        """
+        ...
+
+    def open_archive(
+        self, assignment_id: AssignmentId, token: str, fencing: int, /
+    ) -> AbstractContextManager[BinaryIO]:
+        """The stored workspace. Raises on call or on entering, before the first byte, when it may not be had."""
+        ...
+
+
+class WorkSignal(Protocol):
+    """Says when there may be work. A missed call costs a worker seconds, never a run."""
+
+    def subscribe(self, callback: Callable[[str], None], /) -> Any:
+        """Call back with the pool's name, from any thread, whenever a run of it becomes claimable."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateCaller:
+    """Who asks for a managed state: the credentials of one assignment, not checked yet."""
+
+    stack_id: StackId
+    assignment_id: AssignmentId
+    password: Secret = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class StateFound:
+    """The current version's bytes."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StateMissing:
+    """There is no version yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class StateDone:
+    """It was written, locked, unlocked or deleted; or it was so already."""
+
+
+@dataclass(frozen=True, slots=True)
+class StateLockHeld:
+    """Another lock is in the way."""
+
+    info: bytes
+    """Terraform's JSON of whoever holds it; empty when nobody does and one was needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class StateQuarantined:
+    """The assignment is over: the bytes were kept apart and are not current."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StateReadOnly:
+    """These credentials may read and no more."""
+
+
+StateWrite = StateDone | StateLockHeld | StateQuarantined | StateReadOnly
+StateLocking = StateDone | StateLockHeld | StateReadOnly
+
+
+class StateDoor(Protocol):
+    """Managed state, as Terraform's http backend asks for it.
+
+    All raise NotAuthorised (401) when there is no such assignment, not its password, or another stack's; all but
+    `write` and `authorise` raise LeaseLost (403) when the assignment is over.
+    """
+
+    def authorise(self, caller: StateCaller, /) -> None:
+        """Nothing, when the credentials are right, also of an assignment that is over. Asked before a body is read."""
+        ...
+
+    def read(self, caller: StateCaller, /) -> StateFound | StateMissing: ...
+
+    def write(self, caller: StateCaller, lock_id: str, data: bytes, /) -> StateWrite:
+        """Make it the current version. `lock_id` is empty when none was sent. `data` is a JSON object."""
+        ...
+
+    def lock(self, caller: StateCaller, lock_id: str, info: bytes, /) -> StateLocking:
+        """Take the lock; `info` is Terraform's JSON, checked to be an object of at most 16 KiB that names `lock_id`."""
+        ...
+
+    def unlock(self, caller: StateCaller, lock_id: str, /) -> StateLocking:
+        """Give the lock back. `lock_id` is empty when Terraform sent none (force-unlock)."""
+        ...
+
+    def delete(self, caller: StateCaller, lock_id: str, /) -> StateWrite:
+        """Make "no state" current; versions are kept."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunDetail:
+    """Everything that a run's page shows but its log, read in one transaction."""
+
+    run: Run
+    facts: RunFacts
+    history: tuple[Transition, ...]
+    """Oldest first."""
+    summary: PlanSummary | None
+    """Of plan `run.plan.number`."""
+    repository: Repository | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackDetail:
+    """Everything that a stack's page shows."""
+
+    stack: Stack
+    repository: Repository | None
+    runs: tuple[Run, ...]
+    """Newest first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overview:
+    """The first page."""
+
+    stacks: tuple[StackDetail, ...]
+    """By repository and name; `runs` holds the newest run of each that is among the recent ones, or nothing."""
+    runs: tuple[Run, ...]
+    """Newest first, of all stacks."""
+
+
+class Reading(Protocol):
+    """What the pages read; `app.web.look.Look` makes it of the store's ports. None: there is no such thing."""
+
+    def overview(self) -> Overview: ...
+
+    def find_run(self, run_id: RunId, /) -> RunDetail | None: ...
+
+    def find_stack(self, stack_id: StackId, /) -> StackDetail | None: ...
+
+    def read_log(self, run_id: RunId, /) -> Iterator[LogChunk]:
+        """The log of all the run's assignments in order, opened, piece by piece."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gauge:
+    """One number of /metrics that is computed when it is asked for."""
+
+    name: str
+    """Without prefix: `runs`."""
+    meaning: str
+    label: str = ""
+    """Name of its one label, or empty."""
+    values: Mapping[str, float]
+    """Shape: label value to number; one entry under the empty string when there is no label."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doors:
+    """All that the web process is made of."""
+
+    record_delivery: RecordDelivery
+    webhook_secrets: tuple[Secret, ...]
+    """The live ones, the current one first."""
+    work: WorkDoor
+    work_signal: WorkSignal
+    pool_tokens: Mapping[str, Sequence[Secret]]
+    """Worker pool to its live tokens."""
+    state: StateDoor
+    reading: Reading
+    readiness: Callable[[], Mapping[str, str]]
+    """What must work (database, migrations, artifacts) to what is wrong with it; empty text: nothing."""
+    gauges: Callable[[], Sequence[Gauge]]
+    stacks_schema: Mapping[str, object]
+    """JSON Schema of stacks.yml."""
+    public_url: str
+    github_server_url: str
+    """For links to commits."""
+    command_prefix: str = "/trackside"
+    pages_access: Literal["loopback", "open"] = "loopback"
+    metrics_token: Secret = field(default_factory=lambda: Secret(""))
+    database_connections: int = 10
+    """How many deliveries are stored at once; more wait for a connection without holding a thread."""
