@@ -1,0 +1,122 @@
+"""Builds the environment of an engine's process from nothing: planning runs other people's code, which can read it.
+
+Knows which names are ours. Nothing of the worker's own environment but PATH goes in; the stack's variables do, and
+state and clone credentials only where the command needs them.
+"""
+
+import base64
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from app.core.errors import UserError
+from app.core.names import Secret
+from app.engine.process import base_env
+
+MAX_VALUE_BYTES: Final = 128 * 1024 - 4096
+"""Linux takes 128 KiB for one variable, name included."""
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
+_OURS: Final = re.compile(
+    r"PATH|HOME|TMPDIR|SHELLOPTS|BASH_ENV|ENV|IFS|CHECKPOINT_DISABLE|TF_DATA_DIR|TF_INPUT|TF_IN_AUTOMATION|TF_WORKSPACE|TF_REATTACH_PROVIDERS"
+    r"|TF_PLUGIN_CACHE_DIR|TOFU_CLI_.*|(?:LD|DYLD|TF_CLI|TF_HTTP|TF_LOG|GIT)_.*|TF_LOG|BASH_FUNC_.*"
+)
+_CLI_CONFIG: Final = """\
+# Explicit, so that neither a home folder nor `terraform.d/plugins` in a commit is a source of providers.
+disable_checkpoint = true
+provider_installation {
+  direct {}
+}
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ManagedState:
+    """Where a managed state is, and the credentials of this assignment."""
+
+    address: str
+    username: str
+    password: Secret
+    is_read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloneAccess:
+    """What fetches private modules: for `init` alone."""
+
+    url: str
+    """https URL of the run's repository; the token is sent to its host only."""
+    token: Secret
+
+
+def check_environment(environment: Mapping[str, str], *, stack: str) -> None:
+    """Nothing when the stack may set these variables.
+
+    Raises: UserError that names the stack and the variable.
+    """
+    for name, value in environment.items():
+        action = f"preparing stack {stack}: environment variable {name[:100]!r}"
+        if _NAME.fullmatch(name) is None:
+            raise UserError(f"{action}: not a name")
+        if _OURS.fullmatch(name.upper()) is not None:
+            raise UserError(f"{action}: set by Trackside itself, a stack cannot set it")
+        if "\0" in value or len(value.encode("utf-8", "surrogateescape")) > MAX_VALUE_BYTES:
+            raise UserError(f"{action}: its value holds a NUL or is longer than {MAX_VALUE_BYTES} bytes")
+
+
+def engine_env(*, home: Path, tmp: Path, data_dir: Path, environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables of every engine command: the stack's, then ours, which win. Writes the CLI configuration into home.
+
+    Source: https://developer.hashicorp.com/terraform/cli/config/environment-variables
+    """
+    config = home / "trackside.tfrc"
+    if not config.exists():
+        config.write_text(_CLI_CONFIG)
+    ours = {
+        "TMPDIR": str(tmp),
+        "TF_INPUT": "0",
+        "TF_IN_AUTOMATION": "1",
+        "CHECKPOINT_DISABLE": "1",
+        "TF_CLI_CONFIG_FILE": str(config),
+        "TF_DATA_DIR": str(data_dir),
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_CONFIG_NOSYSTEM": "1",
+    }
+    return {**environment, **base_env(home), **ours}
+
+
+def state_env(state: ManagedState) -> dict[str, str]:
+    """The http backend's address and credentials. As `-backend-config` they would be baked into the plan.
+
+    Source: https://developer.hashicorp.com/terraform/language/backend/http
+    """
+    env = {
+        "TF_HTTP_ADDRESS": state.address,
+        "TF_HTTP_USERNAME": state.username,
+        "TF_HTTP_PASSWORD": state.password.reveal(),
+        "TF_HTTP_RETRY_MAX": "4",
+        "TF_HTTP_RETRY_WAIT_MIN": "1",
+        "TF_HTTP_RETRY_WAIT_MAX": "10",
+    }
+    if state.is_read_only:
+        return env
+    locks = {"TF_HTTP_LOCK_ADDRESS": state.address, "TF_HTTP_UNLOCK_ADDRESS": state.address}
+    return env | locks | {"TF_HTTP_LOCK_METHOD": "LOCK", "TF_HTTP_UNLOCK_METHOD": "UNLOCK"}
+
+
+def clone_env(access: CloneAccess) -> dict[str, str]:
+    """What lets git fetch private modules from the run's host: a header by environment, and ssh spelled as https."""
+    parts = urlsplit(access.url)
+    origin = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/"
+    basic = base64.b64encode(f"x-access-token:{access.token.reveal()}".encode()).decode()
+    pairs = [
+        (f"http.{origin}.extraHeader", f"Authorization: Basic {basic}"),
+        (f"url.{origin}.insteadOf", f"git@{parts.hostname}:"),
+        (f"url.{origin}.insteadOf", f"ssh://git@{parts.hostname}/"),
+    ]
+    env = {"GIT_CONFIG_COUNT": str(len(pairs))}
+    for number, (key, value) in enumerate(pairs):
+        env |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+    return env

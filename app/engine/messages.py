@@ -1,0 +1,109 @@
+"""Turns the engine's machine-readable lines (`-json`) into lines for people, and keeps the errors among them.
+
+Knows the shape of Terraform's and OpenTofu's messages; everything in them is hostile text and leaves as plain text.
+Source: https://developer.hashicorp.com/terraform/internals/machine-readable-ui
+"""
+
+from typing import Final
+
+import msgspec
+
+from app.engine.stream import clean
+
+MAX_ERRORS: Final = 50
+"""How many errors of one command are kept."""
+MAX_TEXT_CHARS: Final = 8_000
+"""How much of one summary or detail is kept."""
+
+
+class _Position(msgspec.Struct, frozen=True):
+    line: int = 0
+
+
+class _Range(msgspec.Struct, frozen=True):
+    filename: str = ""
+    start: _Position = _Position()
+
+
+class _Diagnostic(msgspec.Struct, frozen=True):
+    severity: str = "error"
+    summary: str = ""
+    detail: str = ""
+    address: str = ""
+    range: _Range | None = None
+
+
+class _Message(msgspec.Struct, frozen=True):
+    text: str = msgspec.field(name="@message", default="")
+    level: str = msgspec.field(name="@level", default="")
+    diagnostic: _Diagnostic | None = None
+
+
+class Diagnostic(msgspec.Struct, frozen=True, kw_only=True):
+    """One error or warning of the engine, as plain text."""
+
+    severity: str
+    summary: str
+    detail: str = ""
+    address: str = ""
+    place: str = ""
+    """`main.tf:12`, or empty."""
+
+    @property
+    def is_error(self) -> bool:
+        """True when the command fails because of it."""
+        return self.severity == "error"
+
+    def headline(self) -> str:
+        """One line: what, where, and the first line of the detail."""
+        where = ", ".join(part for part in (self.place, self.address) if part)
+        detail = self.detail.split("\n", 1)[0].strip()
+        return self.summary + (f" ({where})" if where else "") + (f": {detail}" if detail else "")
+
+    def lines(self) -> str:
+        """All of it, as a log shows it; what follows the first line is indented."""
+        where = ", ".join(part for part in (self.place, self.address) if part)
+        head = f"{self.severity.capitalize()}: {self.summary}"
+        return "\n".join([head, *([f"  on {where}"] if where else []), *_indented(self.detail)])
+
+
+class Messages:
+    """Reads one command's lines: each gives its text; the errors are remembered."""
+
+    def __init__(self) -> None:
+        self.errors: list[Diagnostic] = []
+        """In order, each once, at most MAX_ERRORS."""
+
+    def read(self, line: str) -> str:
+        """The line for people; one that is no message comes back as it is, cleaned."""
+        if not line.startswith("{"):
+            return clean(line)
+        try:
+            message = msgspec.json.decode(line, type=_Message)
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            return clean(line)
+        if message.diagnostic is None:
+            return "\n  ".join(clean(message.text).strip("\n").split("\n")) if message.text else clean(line)
+        diagnostic = _diagnostic(message.diagnostic)
+        if diagnostic.is_error and diagnostic not in self.errors and len(self.errors) < MAX_ERRORS:
+            self.errors.append(diagnostic)
+        return diagnostic.lines()
+
+
+def _diagnostic(raw: _Diagnostic) -> Diagnostic:
+    place = f"{_one_line(raw.range.filename)}:{raw.range.start.line}" if raw.range and raw.range.filename else ""
+    return Diagnostic(
+        severity="warning" if raw.severity == "warning" else "error",
+        summary=_one_line(raw.summary),
+        detail=clean(raw.detail).strip()[:MAX_TEXT_CHARS],
+        address=_one_line(raw.address),
+        place=place,
+    )
+
+
+def _one_line(text: str) -> str:
+    return " ".join(clean(text).split())[:MAX_TEXT_CHARS]
+
+
+def _indented(text: str) -> list[str]:
+    return [f"  {line}" if line else "" for line in text.split("\n")] if text else []
