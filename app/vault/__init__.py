@@ -1,0 +1,4 @@
+"""The vault: keys and ciphers, and nothing else of the house. Wiring hands it to store and worker.
+
+keys.py: the control plane's keys. sealing.py: small values at rest. stream.py: archives. tokens.py: bearer tokens.
+"""
