@@ -1,0 +1,115 @@
+"""The sandbox over HTTP: REST API under /api, git under /OWNER/REPO.git, pages for people everywhere else.
+
+`serve_in_thread` runs it on loopback beside whatever else the process does.
+"""
+
+import socket
+import threading
+import time
+from types import TracebackType
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from app.sandbox import api, githttp, pages, routes_app, routes_checks, routes_git, routes_talk
+from app.sandbox.errors import SandboxError
+from app.sandbox.world import World
+
+ROUTES = (routes_app, routes_checks, routes_git, routes_talk)
+"""The modules whose import registers the API's routes."""
+_START_S = 15.0
+_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
+
+
+def make_app(world: World) -> Starlette:
+    """The ASGI application of one sandbox."""
+
+    async def rest(request: Request) -> Response:
+        path = "/" + request.path_params["path"]
+        asked = api.Request(
+            request.method, path, dict(request.query_params), dict(request.headers), await request.body()
+        )
+        result = await run_in_threadpool(api.answer, world, asked)
+        headers = dict(result.headers)
+        if result.body is None:
+            return Response(None, result.status, headers)
+        return JSONResponse(result.body, result.status, headers)
+
+    async def git(request: Request) -> Response:
+        names = request.path_params
+        asked = githttp.GitRequest(
+            request.method,
+            names["owner"],
+            names["repo"],
+            names["path"],
+            request.url.query,
+            dict(request.headers),
+            await request.body(),
+        )
+        result = await run_in_threadpool(githttp.serve, world, asked)
+        return Response(result.body, result.status, dict(result.headers))
+
+    return Starlette(
+        routes=[
+            Route("/api/{path:path}", rest, methods=_METHODS),
+            Route("/{owner}/{repo}.git/{path:path}", git, methods=["GET", "POST"]),
+            *pages.routes(world),
+        ]
+    )
+
+
+class Served:
+    """A running sandbox server; a context manager that stops it."""
+
+    def __init__(self, world: World, *, host: str = "127.0.0.1", port: int = 0) -> None:
+        self._socket = socket.socket()
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            self._socket.bind((host, port))
+        except OSError as error:
+            raise SandboxError(f"listening on {host}:{port}: {error.strerror}") from error
+        self.port: int = self._socket.getsockname()[1]
+        self.url = f"http://{host}:{self.port}"
+        self.api_url = f"{self.url}/api"
+        self._world = world
+        world.server_url = self.url
+        config = uvicorn.Config(make_app(world), log_level="error", lifespan="off", access_log=False, loop="asyncio")
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._run, name="sandbox-http", daemon=True)
+        self._thread.start()
+        self._wait()
+
+    def _run(self) -> None:
+        self._server.run(sockets=[self._socket])
+
+    def _wait(self) -> None:
+        end = time.monotonic() + _START_S
+        while not self._server.started:
+            if time.monotonic() > end or not self._thread.is_alive():
+                raise SandboxError(f"starting the sandbox at {self.url}: it does not answer")
+            time.sleep(0.005)
+
+    def stop(self) -> None:
+        """Stop listening, and stop the post once its queue is empty."""
+        self._server.should_exit = True
+        self._server.force_exit = True
+        self._thread.join(_START_S)
+        self._socket.close()
+        self._world.post.close()
+
+    def __enter__(self) -> "Served":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def serve_in_thread(world: World, *, host: str = "127.0.0.1", port: int = 0) -> Served:
+    """Start the sandbox on loopback; `.url`, `.api_url`, `.stop()`, or a with block. Port 0 takes a free one."""
+    return Served(world, host=host, port=port)
