@@ -1,0 +1,253 @@
+"""stacks.yml: its bytes read into stacks and policies, or into every mistake at once, each with line and remedy.
+
+Pure: flows fetch the file and keep what comes out; `document` reads the YAML, `configmodel` says what it may hold.
+"""
+
+import difflib
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from app.core.configmodel import NOT_YET, ConfirmModel, FileModel, GitModel, PolicyModel, StackModel
+from app.core.document import Document, Path, quoted, read_document
+from app.core.stack import (
+    MAX_CONFIG_BYTES,
+    Configuration,
+    Permission,
+    PolicySpec,
+    Problem,
+    StackSettings,
+    StackSpec,
+    StateMode,
+    Tool,
+)
+from app.core.suggestion import suggest_configuration
+
+__all__ = ["json_schema", "read_configuration", "suggest_configuration"]
+
+MAX_PROBLEMS: Final = 200
+"""Problems that one reading gives, by line; who has more mends these first."""
+_REMEDIES: Final = {
+    "version": "begin the file with `version: 1`",
+    "stacks": "list at least one stack, or write `stacks: []`",
+    "name": "give it a name that is unique in this file",
+    "type": "write `type: push`",
+    "path": "name its Rego file",
+    "attach": 'write `[network, dns]`, `{labels: [prod]}` or `"*"`',
+}
+"""What to do when a key is missing."""
+_KINDS: Final = {
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+    str: "text",
+    list: "a list",
+    dict: "a mapping",
+}
+
+
+def read_configuration(text: bytes, *, default_branch: str) -> Configuration | tuple[Problem, ...]:
+    """The configuration that a stacks.yml holds, its defaults filled in; or its mistakes, by line."""
+    document = read_document(text, max_bytes=MAX_CONFIG_BYTES)
+    if not isinstance(document, Document):
+        return document
+    problems = [*document.problems, *_cross_checks(document)]
+    try:
+        model = FileModel.model_validate(document.data)
+    except ValidationError as error:
+        problems.extend(_problem(document, details) for details in error.errors(include_url=False))
+        model = None
+    if problems or model is None:
+        return tuple(sorted(problems, key=lambda problem: problem.line)[:MAX_PROBLEMS])
+    return Configuration(
+        stacks=tuple(
+            _stack(stack, default_branch, document.line_of(("stacks", at))) for at, stack in enumerate(model.stacks)
+        ),
+        policies=tuple(_policy(policy, document.line_of(("policies", at))) for at, policy in enumerate(model.policies)),
+    )
+
+
+def json_schema() -> dict[str, object]:
+    """The JSON Schema of stacks.yml, for editors. Shape: JSON Schema 2020-12."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **FileModel.model_json_schema(),
+        "title": "Trackside stacks",
+    }
+
+
+def _stack(model: StackModel, default_branch: str, line: int) -> StackSpec:
+    settings = StackSettings(
+        name=model.name,
+        project_root=model.project_root,
+        branch=model.branch or default_branch,
+        additional_project_globs=tuple(model.additional_project_globs),
+        labels=tuple(model.labels),
+        tool=Tool(model.tool),
+        version=model.version,
+        workspace=model.workspace,
+        var_files=tuple(model.var_files),
+        backend_config=tuple(model.backend_config),
+        state=StateMode(model.state) if model.state else None,
+        autodeploy=model.autodeploy,
+        environment=dict(model.environment),
+        confirm_permission=Permission(model.confirm.permission),
+        github_environment=model.name if model.github_environment == "" else model.github_environment,
+        worker_pool=model.worker_pool,
+    )
+    return StackSpec(settings=settings, policy_id=model.id, renamed_from=model.renamed_from, line=line)
+
+
+def _policy(model: PolicyModel, line: int) -> PolicySpec:
+    return PolicySpec(
+        name=model.name,
+        type=model.type,
+        path=model.path,
+        attach_names=model.attach.names,
+        attach_labels=model.attach.labels,
+        attach_all=model.attach.is_all,
+        dialect=model.dialect,
+        line=line,
+    )
+
+
+def _cross_checks(document: Document) -> Iterator[Problem]:
+    """Mistakes between entries. Read from the raw data, so that they show beside the mistakes of single entries."""
+    stacks, policies = _entries(document, "stacks"), _entries(document, "policies")
+    names = {entry["name"] for entry in stacks.values() if isinstance(entry.get("name"), str)}
+    yield from _twice(document, "stacks", "name", "two stacks are called")
+    yield from _twice(document, "stacks", "id", "two stacks have the id")
+    yield from _twice(document, "stacks", "renamed_from", "two stacks were renamed from")
+    yield from _twice(document, "policies", "name", "two policies are called")
+    for at, stack in stacks.items():
+        before = stack.get("renamed_from")
+        if isinstance(before, str) and before in names:
+            message = f"{quoted(before)} is still a stack of this file, so nothing can have been renamed from it"
+            yield _at(document, ("stacks", at, "renamed_from"), message, "take `renamed_from` away")
+        yield from _prefixed_twice(document, at, stack.get("environment"))
+    for at, policy in policies.items():
+        attach = policy.get("attach")
+        for name in attach if isinstance(attach, list) else ():
+            if isinstance(name, str) and name not in names:
+                message = f"the policy is attached to {quoted(name)}, which is no stack of this file"
+                yield _at(document, ("policies", at, "attach"), message, _nearest(name, names, "take it away"))
+
+
+def _twice(document: Document, section: str, key: str, message: str) -> Iterator[Problem]:
+    """Entries of a section that share the value of a key with an earlier one."""
+    first: dict[str, int] = {}
+    for at, entry in _entries(document, section).items():
+        value = entry.get(key)
+        if not isinstance(value, str):
+            continue
+        line = document.line_of((section, at, key))
+        if value in first:
+            yield Problem(
+                line=line,
+                message=f"{message} {quoted(value)}, the first in line {first[value]}",
+                remedy="change one of them",
+            )
+        first.setdefault(value, line)
+
+
+def _prefixed_twice(document: Document, at: int, environment: object) -> Iterator[Problem]:
+    """Variables that stand there plainly and with a prefix as well."""
+    if not isinstance(environment, dict):
+        return
+    for name in environment:
+        plain = name[3:] if name.startswith(("ro_", "wo_")) else ""
+        if plain and plain in environment:
+            message = f"{quoted(plain)} reaches every phase already, so {quoted(name)} contradicts it"
+            yield _at(
+                document, ("stacks", at, "environment", name), message, "keep one, or use `ro_` and `wo_` together"
+            )
+
+
+def _entries(document: Document, section: str) -> dict[int, dict[str, Any]]:
+    """The entries of a list that are mappings, by position; also when the rest of the file is wrong."""
+    data = document.data
+    listed = data.get(section) if isinstance(data, dict) else None
+    return {at: each for at, each in enumerate(listed) if isinstance(each, dict)} if isinstance(listed, list) else {}
+
+
+def _problem(document: Document, details: ErrorDetails) -> Problem:
+    """One error of the model in our words."""
+    path: Path = tuple(part for part in details["loc"] if part != "[key]")
+    key = next((part for part in reversed(path) if isinstance(part, str)), "")
+    message, remedy = _explain(details, path, key)
+    return _at(document, path, message, remedy)
+
+
+def _explain(details: ErrorDetails, path: Path, key: str) -> tuple[str, str]:
+    """What is wrong, and the way out."""
+    context: Mapping[str, Any] = details.get("ctx", {})
+    value = details.get("input")
+    what = ("an entry of " if isinstance(path[-1], int) else "") + quoted(key) if path else "the file"
+    match details["type"]:
+        case "trackside":
+            return str(context["message"]), str(context["remedy"])
+        case "extra_forbidden":
+            return _unknown(key, path)
+        case "missing":
+            return f"the key `{key}` is missing", _REMEDIES.get(key, "add it")
+        case "literal_error":
+            expected = str(context.get("expected", "")).replace("'", "`")
+            choices = [str(each).strip("'") for each in expected.replace("`", "").replace(" or ", ", ").split(", ")]
+            return f"`{key}` must be {expected}, not {quoted(value)}", _nearest(
+                str(value), choices, "choose one of them"
+            )
+        case "too_long":
+            return f"`{key}` has too many entries: at most {context.get('max_length')}", "shorten it"
+        case "string_type" if isinstance(value, int | float):
+            return f"{what} must be text, not {_kind(value)}", "put the value in quotes"
+        case "string_type":
+            return f"{what} must be text, not {_kind(value)}", "write one value"
+        case "bool_type":
+            return f"{what} must be true or false, not {_kind(value)}", "write `true` or `false`"
+        case "list_type":
+            return f"{what} must be a list, not {_kind(value)}", "write its entries as `[one, two]`"
+        case "dict_type" | "model_type":
+            return f"{what} must be a mapping, not {_kind(value)}", "write `key: value` below it"
+        case _:
+            return f"{what} cannot be read: {quoted(details['msg'])}", "see the documentation of this key"
+
+
+def _unknown(key: str, path: Path) -> tuple[str, str]:
+    """A key that the model does not have: of a later version, or a slip."""
+    if key in NOT_YET:
+        return f"{NOT_YET[key]}: not part of this version yet", f"take `{key}` away; it would do nothing"
+    known = _model_at(path[:-1]).model_fields
+    return f"unknown key {quoted(key)}", _nearest(key, known, f"known here: {', '.join(f'`{each}`' for each in known)}")
+
+
+def _model_at(path: Path) -> type[BaseModel]:
+    """The model of the mapping at a path."""
+    match [part for part in path if isinstance(part, str)]:
+        case ["stacks"]:
+            return StackModel
+        case ["stacks", "confirm"]:
+            return ConfirmModel
+        case ["stacks", "git"]:
+            return GitModel
+        case ["policies"]:
+            return PolicyModel
+        case _:
+            return FileModel
+
+
+def _nearest(word: str, known: Any, otherwise: str) -> str:
+    """`did you mean …?`, or what else to do."""
+    by_form = {str(each).lower(): str(each) for each in known}
+    close = difflib.get_close_matches(word.lower()[:80], by_form, 1, 0.6)
+    return f"did you mean {quoted(by_form[close[0]])}?" if close else otherwise
+
+
+def _kind(value: object) -> str:
+    """What a value is, in words."""
+    return "nothing" if value is None else _KINDS.get(type(value), "that")
+
+
+def _at(document: Document, path: Path, message: str, remedy: str) -> Problem:
+    return Problem(line=document.line_of(path), message=message, remedy=remedy)

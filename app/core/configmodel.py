@@ -1,0 +1,315 @@
+"""What stacks.yml may hold, as one model: it validates, and the JSON Schema for editors is generated from it.
+
+A key that the model does not have is an error. What the design has and this version does not carry out is refused by
+name (`NOT_YET`): it is never accepted and ignored.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from app.core.document import quoted
+from app.core.globs import MAX_GLOB, compile_glob
+from app.core.stack import MAX_STACKS
+
+MAX_NAME: Final = 80
+MAX_PATH: Final = 500
+MAX_ENTRIES: Final = 100
+"""Entries of any list but the list of stacks, and variables of one stack."""
+MAX_VALUE: Final = 32_768
+"""Characters of one variable of the environment."""
+NAME: Final = r"^[a-z0-9]+(?:(?:[-_]+|[./])[a-z0-9]+)*$"
+NOT_YET: Final = {
+    "hooks": "hooks",
+    "depends_on": "dependencies between stacks",
+    "drift": "drift detection",
+    "roles": "`confirm.roles`",
+    "teams": "`confirm.teams`",
+    "not_author": "`confirm.not_author`",
+}
+"""Keys of a later version, in words."""
+_NAME = re.compile(NAME)
+_IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,199}")
+_WORKSPACE = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.-]{0,89}")
+_CONSTRAINT = re.compile(r"[0-9A-Za-z.,<>=!~ +-]{1,100}")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,199}")
+_BAD_REF = re.compile(r"\.\.|@\{|//|[\x00-\x20\x7f~^:?*\[\\]|^[-/.]|/\.|[/.]$|\.lock(?:/|$)")
+_REFUSED: Final = (
+    (re.compile(r"PATH|HOME|TF_INPUT|TF_IN_AUTOMATION"), "the worker sets it", "take it away"),
+    (re.compile(r"LD_.*|DYLD_.*|BASH_ENV|ENV"), "it loads foreign code into the engine", "take it away"),
+    (re.compile(r"TF_CLI_.*"), "it changes the engine's arguments or configuration behind the plan", "take it away"),
+    (re.compile(r"TF_DATA_DIR"), "the worker keeps the engine's data outside the checkout", "take it away"),
+    (re.compile(r"TF_HTTP_.*"), "the worker passes the address and credentials of the state in it", "use `state:`"),
+    (re.compile(r"TF_LOG.*"), "the engine would log secrets", "take it away"),
+    (re.compile(r"TF_WORKSPACE"), "the workspace has a key of its own", "use `workspace:`"),
+    (
+        re.compile(r"TF_(REATTACH_PROVIDERS|PLUGIN_CACHE).*"),
+        "it replaces the providers that were locked",
+        "take it away",
+    ),
+    (re.compile(r"GIT_.*"), "the worker configures git with it", "take it away"),
+    (re.compile(r"(SPACELIFT_)?SKIP_APPLYING"), "this version cannot skip the apply yet", "discard the plan instead"),
+)
+"""Variables that a stack must not set, why, and what to do."""
+
+
+def wrong(message: str, remedy: str) -> PydanticCustomError:
+    """A mistake with its remedy, for `raise`."""
+    return PydanticCustomError("trackside", "{message}", {"message": message, "remedy": remedy})
+
+
+def _name(value: str) -> str:
+    if _NAME.fullmatch(value) and len(value) <= MAX_NAME:
+        return value
+    near = re.sub(r"[^a-z0-9]+", "-", value.lower()).strip("-")[:MAX_NAME].strip("-") or "network"
+    raise wrong(
+        f"the name {quoted(value)} does not fit: lowercase letters and digits, between them `-`, `_`, `.` or `/`, "
+        f"at most {MAX_NAME} characters",
+        f"try {quoted(near)}",
+    )
+
+
+def _identifier(value: str) -> str:
+    if _IDENTIFIER.fullmatch(value):
+        return value
+    raise wrong(f"the id {quoted(value)} does not fit", "use letters, digits and `. _ / -`, at most 200")
+
+
+def _path(value: str) -> str:
+    """A path inside the repository, without slashes at its ends."""
+    parts = value.split("/")
+    if value.startswith("/") or re.match(r"[A-Za-z]:", value):
+        raise wrong(f"the path {quoted(value)} is absolute", "write it from the repository's root or the project root")
+    if ".." in parts:
+        raise wrong(f"the path {quoted(value)} leaves the repository with `..`", "write a path inside it")
+    if "\\" in value or not value.isprintable() or len(value) > MAX_PATH or ".git" in parts:
+        raise wrong(
+            f"the path {quoted(value)} cannot be used", f"at most {MAX_PATH} plain characters, with `/` between"
+        )
+    return "/".join(part for part in parts if part not in ("", "."))
+
+
+def _file(value: str) -> str:
+    path = _path(value)
+    if not path or value.endswith("/"):
+        raise wrong(f"{quoted(value)} names no file", "write the path of a file")
+    if "=" in path:
+        raise wrong(f"{quoted(value)} is a setting, not a file", "put it into a file and name the file")
+    return path
+
+
+def _glob(value: str) -> str:
+    try:
+        compile_glob(value)
+    except ValueError as error:
+        raise wrong(f"the glob {quoted(value)} cannot be used: {error}", 'write one like `"modules/**"`') from error
+    return value
+
+
+def _branch(value: str) -> str:
+    if not value or (len(value) <= 250 and not _BAD_REF.search(value) and value != "@"):
+        return value
+    raise wrong(f"{quoted(value)} is no name of a branch", "write it as git shows it, without `refs/heads/`")
+
+
+def _label(value: str) -> str:
+    if value and len(value) <= 100 and value.isprintable():
+        return value
+    raise wrong(f"the label {quoted(value)} does not fit", "use 1 to 100 visible characters")
+
+
+def _constraint(value: str) -> str:
+    if not value or _CONSTRAINT.fullmatch(value):
+        return value
+    raise wrong(f"{quoted(value)} is no version constraint", 'write one like `"~> 1.9"`')
+
+
+def _workspace(value: str) -> str:
+    if _WORKSPACE.fullmatch(value):
+        return value
+    raise wrong(f"{quoted(value)} is no name of a workspace", "use letters, digits and `- _ .`, at most 90")
+
+
+def _variable(value: str) -> str:
+    """The name of a variable, as written."""
+    if not _VARIABLE.fullmatch(value):
+        raise wrong(f"{quoted(value)} is no name of a variable", "use letters, digits and `_`")
+    if value.startswith("wo_TF_VAR_"):
+        raise wrong(f"{quoted(value)} would do nothing: an apply keeps the variables of its plan", "drop the `wo_`")
+    name = re.sub(r"^(ro|wo)_", "", value)
+    for pattern, reason, remedy in _REFUSED:
+        if pattern.fullmatch(name):
+            raise wrong(f"the variable {quoted(value)} must not be set: {reason}", remedy)
+    return value
+
+
+def _setting(value: Any) -> Any:
+    """The value of a variable, before its type is looked at."""
+    if isinstance(value, dict):
+        raise wrong("secrets in `environment` are not part of this version yet", "take the variable away")
+    if isinstance(value, str) and ("\x00" in value or len(value) > MAX_VALUE):
+        raise wrong(f"the value is longer than {MAX_VALUE:,} characters", "put it into a file of the repository")
+    return value
+
+
+def _deployment_environment(value: Any) -> str | None:
+    """The name of the deployment environment; None for `false`."""
+    if value is False:
+        return None
+    if isinstance(value, str) and 0 < len(value) <= 255 and value.isprintable():
+        return value
+    raise wrong("`github_environment` is a name, or false", "name the environment, or write `false` for no deployments")
+
+
+def _one(value: Any) -> int:
+    if type(value) is int and value == 1:
+        return 1
+    raise wrong(f"`version` must be the number 1, not {quoted(value)}", "begin the file with `version: 1`")
+
+
+def _not_true(value: Any) -> bool:
+    if value is False:
+        return False
+    raise wrong("submodules and LFS files are not part of this version yet", "write `false`, or take it away")
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """What a policy speaks about."""
+
+    names: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    is_all: bool = False
+
+
+def _attachment(value: Any) -> Attachment:
+    """The three forms of `attach:`."""
+    if value == "*":
+        return Attachment(is_all=True)
+    if _is_texts(value):
+        return Attachment(names=tuple(value))
+    if isinstance(value, dict) and set(value) == {"labels"} and _is_texts(value["labels"]):
+        return Attachment(labels=tuple(value["labels"]))
+    raise wrong("`attach` has none of its three forms", 'write `[network, dns]`, `{labels: [prod]}` or `"*"`')
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list) and 0 < len(value) <= MAX_STACKS and all(isinstance(each, str) for each in value)
+
+
+_ATTACH_SCHEMA: Final = {
+    "anyOf": [
+        {"type": "array", "items": {"type": "string"}, "minItems": 1},
+        {
+            "type": "object",
+            "properties": {"labels": {"type": "array", "items": {"type": "string"}, "minItems": 1}},
+            "required": ["labels"],
+            "additionalProperties": False,
+        },
+        {"const": "*"},
+    ]
+}
+_ENVIRONMENT_SCHEMA: Final = {"anyOf": [{"type": "string", "minLength": 1, "maxLength": 255}, {"const": False}]}
+Name = Annotated[str, AfterValidator(_name), Field(json_schema_extra={"pattern": NAME, "maxLength": MAX_NAME})]
+File = Annotated[str, AfterValidator(_file), Field(json_schema_extra={"minLength": 1, "maxLength": MAX_PATH})]
+GlobText = Annotated[str, AfterValidator(_glob), Field(json_schema_extra={"minLength": 1, "maxLength": MAX_GLOB})]
+Label = Annotated[str, AfterValidator(_label), Field(json_schema_extra={"minLength": 1, "maxLength": 100})]
+Variable = Annotated[str, AfterValidator(_variable)]
+Setting = Annotated[str, BeforeValidator(_setting)]
+NotTrue = Annotated[bool, PlainValidator(_not_true), WithJsonSchema({"const": False})]
+
+
+class _Model(BaseModel):
+    """Strict, closed, and documented by its own docstrings."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
+
+
+class ConfirmModel(_Model):
+    """Who may confirm."""
+
+    permission: Literal["write", "admin"] = "write"
+    """The least repository permission that confirms, discards and replans."""
+
+
+class GitModel(_Model):
+    """How the commit is fetched."""
+
+    submodules: NotTrue = False
+    """Not part of this version yet."""
+    lfs: NotTrue = False
+    """Not part of this version yet."""
+
+
+class StackModel(_Model):
+    """One Terraform or OpenTofu root."""
+
+    name: Name
+    """Unique in the repository; the check is called `deploy/<name>`."""
+    id: Annotated[str, AfterValidator(_identifier)] = ""
+    """What policies see as input.stack.id; default owner/repo/name."""
+    renamed_from: Name = ""
+    """The name before: keeps the stack and its managed state."""
+    project_root: Annotated[str, AfterValidator(_path)] = ""
+    """Folder from the repository's root; default: the root itself."""
+    branch: Annotated[str, AfterValidator(_branch)] = ""
+    """Tracked branch; default: the repository's default branch."""
+    additional_project_globs: list[GlobText] = Field(default=[], max_length=MAX_ENTRIES)
+    """Files elsewhere that count as the stack's own, from the repository's root."""
+    labels: list[Label] = Field(default=[], max_length=MAX_ENTRIES)
+    """Words that policies attach to."""
+    tool: Literal["terraform", "opentofu"] = "terraform"
+    """The engine."""
+    version: Annotated[str, AfterValidator(_constraint)] = ""
+    """Version constraint; default: required_version, else what the worker has."""
+    workspace: Annotated[str, AfterValidator(_workspace)] = "default"
+    """CLI workspace."""
+    var_files: list[File] = Field(default=[], max_length=MAX_ENTRIES)
+    """Variable files, from the project root."""
+    backend_config: list[File] = Field(default=[], max_length=MAX_ENTRIES)
+    """Files of backend settings, from the project root."""
+    state: Literal["managed", "external"] | None = None
+    """Where the state lives; default: external where the configuration has a backend or cloud block."""
+    autodeploy: bool = False
+    """Apply plans without a person."""
+    environment: dict[Variable, Setting] = Field(default={}, max_length=MAX_ENTRIES)
+    """Variables; `ro_NAME` reaches every phase but apply, `wo_NAME` only apply."""
+    confirm: ConfirmModel = ConfirmModel()
+    """Who may confirm."""
+    github_environment: Annotated[
+        str | None, PlainValidator(_deployment_environment), WithJsonSchema(_ENVIRONMENT_SCHEMA)
+    ] = ""
+    """Deployment environment; default the stack's name; false: no deployments."""
+    worker_pool: Name = "default"
+    """The pool whose workers run it."""
+    git: GitModel = GitModel()
+    """How the commit is fetched."""
+
+
+class PolicyModel(_Model):
+    """One policy and what it speaks about."""
+
+    name: Name
+    """Unique in the repository."""
+    type: Literal["push", "plan", "approval", "trigger", "notification"]
+    """What it decides."""
+    path: File
+    """Its Rego file, from the repository's root."""
+    attach: Annotated[Attachment, PlainValidator(_attachment), WithJsonSchema(_ATTACH_SCHEMA)]
+    """Stacks by name, by label, or all."""
+    dialect: Literal["auto", "v0", "v1"] = "auto"
+    """Of the Rego text."""
+
+
+class FileModel(_Model):
+    """.trackside/stacks.yml"""
+
+    version: Annotated[int, PlainValidator(_one), WithJsonSchema({"const": 1})]
+    """Of this format."""
+    stacks: list[StackModel] = Field(max_length=MAX_STACKS)
+    """The stacks of the repository."""
+    policies: list[PolicyModel] = Field(default=[], max_length=MAX_ENTRIES)
+    """The policies of the repository."""
