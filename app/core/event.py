@@ -66,6 +66,8 @@ class Click:
     """As we gave it: a verb letter and 16 hex digits of the plan's digest."""
     head_sha: Sha
     sender: str
+    external_id: str = ""
+    """As we gave it: `RUN/PLAN`; names the run whose report was clicked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,170 @@
+"""A worker asks for work: the oldest waiting run of its pool becomes its assignment, with credentials that die with it.
+
+An apply is handed out from a Confirmation alone. GitHub is asked for the clone token after the claim was committed.
+"""
+
+from dataclasses import dataclass, replace
+
+from app.core.errors import RetryableError, UserError
+from app.core.names import AssignmentId, Secret
+from app.core.protocol import Assignment, ClaimRequest, Phase
+from app.core.record import AssignmentRecord, NewAssignment
+from app.core.run import Confirmation, Run, RunState, Step, Transition, advance
+from app.core.stack import Stack, StateMode
+from app.flows.conclude import Conclude, archive_context, clone_token_context, state_access
+from app.flows.ports import GitHub, Sealer, Store, Transaction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tokens:
+    """The secrets of one assignment; the store keeps their hashes."""
+
+    assignment: Secret
+    state: Secret
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """What a claim's transaction gave."""
+
+    record: AssignmentRecord
+    run: Run
+    stack: Stack
+    data_key: Secret
+    confirmation: Confirmation | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assign:
+    """The use case of the claim call."""
+
+    store: Store
+    github: GitHub
+    sealer: Sealer
+    conclude: Conclude
+    state_url: str
+    """Where workers reach /state: the control plane's address as workers know it."""
+    lease_s: float
+
+    def claim(self, pool: str, request: ClaimRequest) -> Assignment | None:
+        """The next assignment of the pool for this worker, or None when nothing waits. Does not wait itself."""
+        tokens = Tokens(assignment=self.sealer.new_token(), state=self.sealer.new_token())
+        with self.store.begin() as tx:
+            held = self._hold(tx, pool, request.worker[:200], tokens)
+            repository = tx.find_repository(held.run.repository_id) if held else None
+        if held is None or repository is None:
+            return None
+        clone_token = Secret("")
+        if held.record.phase is Phase.PLAN:
+            try:
+                clone_token = self.github.mint_clone_token(repository)
+            except (RetryableError, UserError) as error:
+                self.conclude.give_back(held.record.id, f"asking GitHub for a clone token: {error}")
+                raise
+            self._keep_clone_token(held.record.id, clone_token)
+        return self._assignment(held, tokens, clone_token, self.github.clone_url(repository))
+
+    def _hold(self, tx: Transaction, pool: str, worker: str, tokens: Tokens) -> Held | None:
+        new = NewAssignment(
+            id=AssignmentId(tx.new_id()),
+            worker=worker,
+            pool=pool,
+            token_hash=self.sealer.hash_token(tokens.assignment.reveal()),
+            state_token_hash=self.sealer.hash_token(tokens.state.reveal()),
+            lease_s=self.lease_s,
+        )
+        at = tx.now()
+
+        def take(run: Run) -> tuple[Run, Transition]:
+            moved, line = advance(run, Step.CLAIM, by=f"worker {worker}", at=at)
+            if run.state is RunState.CONFIRMED:
+                return moved, line
+            stack = tx.get_stack(run.stack_id)
+            bound = replace(moved, stack_digest=stack.settings.digest(), config_version_id=stack.config_version_id)
+            return bound, line
+
+        claimed = tx.claim(pool, new, take)
+        if claimed is None:
+            return None
+        run, record = claimed
+        stack = tx.get_stack(run.stack_id)
+        confirmation = _proof(tx, run, stack) if record.phase is Phase.APPLY else None
+        data_key = self._data_key(tx, run, record.phase)
+        if data_key is None or (record.phase is Phase.APPLY and confirmation is None):
+            self.conclude.refuse_apply(tx, record)
+            return None
+        if not run.type.is_state_changing:
+            record = replace(record, is_state_read_only=True)
+            tx.save_assignment(record)
+        return Held(record=record, run=run, stack=stack, data_key=data_key, confirmation=confirmation)
+
+    def _data_key(self, tx: Transaction, run: Run, phase: Phase) -> Secret | None:
+        """The key of the run's archive: a fresh one for every plan, the stored one for its apply; None when it is gone."""
+        context = {"table": "runs", "run": run.id, "column": "data_key"}
+        if phase is Phase.PLAN:
+            key = self.sealer.new_data_key()
+            tx.save_data_key(run.id, self.sealer.seal(key.reveal().encode(), context))
+            return key
+        sealed = tx.find_data_key(run.id)
+        if sealed is None:
+            return None
+        return Secret(self.sealer.open(sealed, context).decode())
+
+    def _keep_clone_token(self, assignment_id: AssignmentId, token: Secret) -> None:
+        sealed = self.sealer.seal(token.reveal().encode(), clone_token_context(assignment_id))
+        with self.store.begin() as tx:
+            record = tx.lock_assignment(assignment_id)
+            if record is not None:
+                tx.save_assignment(replace(record, sealed_clone_token=sealed))
+
+    def _assignment(self, held: Held, tokens: Tokens, clone_token: Secret, clone_url: str) -> Assignment:
+        run, settings, record = held.run, held.stack.settings, held.record
+        mode = settings.state or (held.stack.state_mode if record.phase is Phase.APPLY else None)
+        return Assignment(
+            id=record.id,
+            token=tokens.assignment.reveal(),
+            fencing=record.fencing,
+            lease_s=self.lease_s,
+            phase=record.phase,
+            run_id=run.id,
+            run_type=run.type.value,
+            stack_id=held.stack.id,
+            stack_name=run.stack_name,
+            clone_url=clone_url,
+            clone_token=clone_token.reveal(),
+            repository_id=run.repository_id,
+            sha=run.source_sha,
+            project_root=settings.project_root,
+            tool=settings.tool.value,
+            version=settings.version,
+            workspace=settings.workspace,
+            var_files=settings.var_files,
+            backend_config=settings.backend_config,
+            environment=phase_environment(settings.environment, record.phase),
+            state_mode=mode.value if mode else "",
+            state=state_access(self.state_url, held.stack, record, tokens.state) if mode is StateMode.MANAGED else None,
+            data_key=held.data_key.reveal(),
+            archive_context=archive_context(run),
+            plan_digest=held.confirmation.plan_digest if held.confirmation else "",
+            engine=run.plan.engine if held.confirmation and run.plan else "",
+        )
+
+
+def _proof(tx: Transaction, run: Run, stack: Stack) -> Confirmation | None:
+    """The confirmation that an apply assignment is made from; None when it does not bind what would be applied."""
+    confirmation = tx.get_confirmation(run.id)
+    bound = (confirmation.plan_digest, confirmation.head_sha, confirmation.stack_digest)
+    if run.plan is None or bound != (run.plan.digest, run.head_sha, stack.settings.digest()):
+        return None
+    return confirmation
+
+
+def phase_environment(environment: dict[str, str], phase: Phase) -> dict[str, str]:
+    """The variables of one phase: `ro_NAME` reaches every phase but apply, `wo_NAME` only apply, the prefix is stripped.
+
+    A prefixed value wins over the plain one of the same name.
+    """
+    wanted, other = ("wo_", "ro_") if phase is Phase.APPLY else ("ro_", "wo_")
+    plain = {name: value for name, value in environment.items() if not name.startswith((wanted, other))}
+    special = {name.removeprefix(wanted): value for name, value in environment.items() if name.startswith(wanted)}
+    return plain | special

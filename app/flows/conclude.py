@@ -1,0 +1,386 @@
+"""What a worker says about its assignment, and what its silence means. Every call is checked against the assignment's
+token, its end, its lease and the fencing number before anything is written.
+
+The most important line of the product is in `begin_apply`: `applying` is committed before the worker gets its 200.
+"""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from typing import BinaryIO
+
+import msgspec
+
+from app.core.errors import LeaseLost, NotAuthorised, RetryableError, UserError
+from app.core.names import AssignmentId, Digest, RunId, Secret
+from app.core.protocol import (
+    MAX_ARCHIVE_BYTES,
+    MAX_LOG_BYTES,
+    ApplyRequest,
+    Heartbeat,
+    HeartbeatAnswer,
+    Next,
+    Outcome,
+    PlanAnswer,
+    PlanReport,
+    ResultReport,
+    Stage,
+    StageAnswer,
+    StageReport,
+    StateAccess,
+)
+from app.core.record import AssignmentRecord, AuditLine
+from app.core.run import MAX_PLANNING_ATTEMPTS, Plan, Run, RunState, RunType, Step, Transition, advance, confirm
+from app.core.stack import Stack, StateMode
+from app.flows.ports import Artifacts, GitHub, Sealer, Store, Transaction
+from app.flows.schedule import SYSTEM, schedule
+
+AUTODEPLOY = "autodeploy"
+SKIP_APPLYING = ("SKIP_APPLYING", "SPACELIFT_SKIP_APPLYING")
+UNKNOWN_OUTCOME = (
+    "the worker was lost while it applied: what it did to the infrastructure is not known. "
+    "Nothing of this stack runs until a person has looked and taken the hold away"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guarded:
+    """A call that passed every check, with the stack and the assignment locked."""
+
+    stack: Stack
+    run: Run
+    record: AssignmentRecord
+
+    @property
+    def by(self) -> str:
+        """Who did it, for the history."""
+        return f"worker {self.record.worker}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conclude:
+    """The use cases of the worker's calls after its claim."""
+
+    store: Store
+    github: GitHub
+    artifacts: Artifacts
+    sealer: Sealer
+    state_url: str
+    lease_s: float
+
+    def heartbeat(self, assignment_id: AssignmentId, token: str, beat: Heartbeat) -> HeartbeatAnswer:
+        """Renew the lease. Raises: LeaseLost when the hold is over; NotAuthorised."""
+        with self.store.begin() as tx:
+            self._authorise(tx, assignment_id, token)
+            stop = tx.renew_lease(assignment_id, beat.fencing, self.lease_s)
+        if stop is None:
+            raise LeaseLost(f"assignment {assignment_id} is over")
+        return HeartbeatAnswer(lease_s=self.lease_s, stop=stop)
+
+    def add_log(self, assignment_id: AssignmentId, token: str, fencing: int, offset: int, data: bytes) -> None:
+        """Keep a chunk of log. What lies beyond MAX_LOG_BYTES is dropped: the worker counts it too."""
+        with self.store.begin() as tx:
+            record = self._authorise(tx, assignment_id, token)
+            if record.ended_at is not None or record.fencing != fencing:
+                raise LeaseLost(f"assignment {assignment_id} is over")
+            if offset + len(data) <= MAX_LOG_BYTES:
+                tx.add_log(assignment_id, offset, data)
+
+    def stage(self, assignment_id: AssignmentId, token: str, report: StageReport) -> StageAnswer:
+        """The worker starts to initialize, or to plan. A first run learns here where its state lives."""
+        with self.store.begin() as tx:
+            held = self._guard(tx, assignment_id, token, report.fencing)
+            refusal, access = "", None
+            if report.stage is Stage.INITIALIZING:
+                refusal, access = self._resolve_state(tx, held, report.state_mode)
+            if refusal:
+                self._end(tx, held, Step.FAIL, cause=refusal)
+            elif report.stage is Stage.INITIALIZING and held.run.state is RunState.PREPARING:
+                self._step(tx, held, Step.INITIALIZE)
+            elif report.stage is Stage.PLANNING and held.run.state is not RunState.PLANNING:
+                self._step(tx, held, Step.PLAN)
+        if refusal:
+            raise LeaseLost(f"assignment {assignment_id} is over: {refusal}")
+        return StageAnswer(state=access)
+
+    def report_plan(self, assignment_id: AssignmentId, token: str, report: PlanReport) -> PlanAnswer:
+        """Take in a plan and say what comes next: archive it, apply it here (autodeploy), or nothing."""
+        with self.store.begin() as tx:
+            held = self._guard(tx, assignment_id, token, report.fencing)
+            if held.run.state is RunState.APPLYING and held.run.confirmed_digest == report.digest:
+                return PlanAnswer(next=Next.APPLY)  # the answer before was lost on its way
+            plan = Plan(
+                number=held.run.plan_number,
+                digest=Digest(report.digest),
+                delta=report.summary.delta,
+                has_changes=report.has_changes,
+                engine=report.engine[:100],
+                created_at=tx.now(),
+            )
+            tx.save_plan(held.run.id, plan, report.summary)
+            answer = self._after_plan(tx, held, plan)
+        if answer is Next.DONE:
+            self._revoke(held)
+        return PlanAnswer(next=answer)
+
+    def begin_apply(self, assignment_id: AssignmentId, token: str, request: ApplyRequest) -> None:
+        """Commit `applying` for this fencing number, so that the engine may start. Raises: LeaseLost when it may not."""
+        with self.store.begin() as tx:
+            held = self._guard(tx, assignment_id, token, request.fencing)
+            if held.run.state is RunState.APPLYING:
+                return  # the answer before was lost on its way; the engine starts after an answer only
+            proof = tx.get_confirmation(held.run.id)
+            asked = (request.digest, request.engine, held.stack.settings.digest())
+            plan = held.run.plan
+            if plan is None or asked != (proof.plan_digest, plan.engine, proof.stack_digest):
+                refusal = f"the worker restored another plan, engine or configuration than {proof.actor} confirmed"
+                self._end(tx, held, Step.FAIL, cause=refusal)
+            else:
+                refusal = ""
+                self._step(tx, held, Step.APPLY)
+        if refusal:
+            raise LeaseLost(refusal)
+
+    def report_result(self, assignment_id: AssignmentId, token: str, result: ResultReport) -> None:
+        """The assignment is over. Safe to send twice: the second finds it ended and is told so by LeaseLost."""
+        with self.store.begin() as tx:
+            held = self._guard(tx, assignment_id, token, result.fencing)
+            reason = result.reason[:4000]
+            match result.outcome:
+                case Outcome.PLANNED:
+                    self._planned(tx, held)
+                case Outcome.APPLIED:
+                    tx.save_outputs(held.run.id, msgspec.json.encode(result.outputs))
+                    self._end(tx, held, Step.FINISH)
+                case Outcome.FAILED:
+                    self._end(tx, held, Step.FAIL, cause=reason or "the worker gave no reason")
+                case Outcome.STOPPED:
+                    self._end(tx, held, Step.STOP, cause=reason)
+                case Outcome.RETURNED:
+                    self._lose(tx, held, reason or "the worker gave it back")
+        self._revoke(held)
+
+    def put_archive(self, assignment_id: AssignmentId, token: str, fencing: int, chunks: Iterator[bytes]) -> None:
+        """Store the workspace of the plan that was reported. Sent again, it replaces what came before."""
+        with self.store.begin() as tx:
+            held = self._guard(tx, assignment_id, token, fencing)
+            plan = tx.get_plan(held.run.id, held.run.plan_number)
+        key = archive_key(held.run.id, plan)
+        self.artifacts.delete(key)
+        self.artifacts.put(key, chunks, max_bytes=MAX_ARCHIVE_BYTES)
+
+    def open_archive(self, assignment_id: AssignmentId, token: str, fencing: int) -> AbstractContextManager[BinaryIO]:
+        """The stored workspace of the confirmed plan. Raises: LeaseLost, NotAuthorised; UserError when it is gone."""
+        with self.store.begin() as tx:
+            held = self._guard(tx, assignment_id, token, fencing)
+        if held.run.plan is None or held.run.confirmed_digest != held.run.plan.digest:
+            raise LeaseLost(f"run {held.run.id} has no confirmed plan")
+        return self.artifacts.open(archive_key(held.run.id, held.run.plan))
+
+    def give_back(self, assignment_id: AssignmentId, cause: str) -> None:
+        """End an assignment that its worker never got or no longer holds; the run goes back, or fails, by the table."""
+        with self.store.begin() as tx:
+            found = tx.find_assignment(assignment_id)
+            if found is None or found.ended_at is not None:
+                return
+            stack = tx.lock_stack(found.stack_id)
+            record = tx.lock_assignment(assignment_id)
+            if record is None or record.ended_at is not None:
+                return
+            held = Guarded(stack=stack, run=tx.get_run(found.run_id), record=record)
+            self._lose(tx, held, cause)
+        self._revoke(held)
+
+    def refuse_apply(self, tx: Transaction, record: AssignmentRecord) -> None:
+        """Fail a confirmed run whose confirmation does not bind what would be applied now."""
+        stack = tx.lock_stack(record.stack_id)
+        held = Guarded(stack=stack, run=tx.get_run(record.run_id), record=record)
+        cause = "the stack's settings changed after the confirmation, or the plan's key is gone: nothing was applied; plan it again"
+        self._end(tx, held, Step.FAIL, cause=cause)
+
+    def _authorise(self, tx: Transaction, assignment_id: AssignmentId, token: str) -> AssignmentRecord:
+        record = tx.find_assignment(assignment_id)
+        if record is None or not self.sealer.is_token(token, record.token_hash):
+            raise NotAuthorised("no such assignment, or not its token")
+        return record
+
+    def _guard(self, tx: Transaction, assignment_id: AssignmentId, token: str, fencing: int) -> Guarded:
+        """Lock stack and assignment, and check that the hold is live. Raises: LeaseLost, NotAuthorised."""
+        found = self._authorise(tx, assignment_id, token)
+        stack = tx.lock_stack(found.stack_id)
+        record = tx.lock_assignment(assignment_id)
+        if record is None or record.ended_at is not None or record.fencing != fencing or record.lease_until < tx.now():
+            raise LeaseLost(f"assignment {assignment_id} is over")
+        run = tx.get_run(record.run_id)
+        if run.fencing != fencing:
+            raise LeaseLost(f"run {run.id} is with a newer assignment")
+        return Guarded(stack=stack, run=run, record=record)
+
+    def _resolve_state(self, tx: Transaction, held: Guarded, implied: str) -> tuple[str, StateAccess | None]:
+        """Where the stack's state lives from now on: a refusal in words, or credentials when it is managed."""
+        stored, wanted = held.stack.state_mode, held.stack.settings.state
+        mode = wanted or (StateMode(implied) if implied in list(StateMode) else stored)
+        if mode is None:
+            return "the worker did not say whether the configuration has a backend", None
+        if wanted is None and stored is not None and stored is not mode:
+            return (
+                f"state mode changed: the stack's state is {stored.value}, and this commit asks for {mode.value}; "
+                f"set `state:` of stack {held.stack.name} in .trackside/stacks.yml to say which is meant"
+            ), None
+        if stored is not mode:
+            tx.save_stack(replace(held.stack, state_mode=mode))
+        if mode is not StateMode.MANAGED or wanted is StateMode.MANAGED:
+            return "", None  # with `state: managed` in the settings the assignment brought the credentials
+        password = self.sealer.new_token()
+        record = replace(held.record, state_token_hash=self.sealer.hash_token(password.reveal()))
+        tx.save_assignment(record)
+        return "", state_access(self.state_url, held.stack, record, password)
+
+    def _after_plan(self, tx: Transaction, held: Guarded, plan: Plan) -> Next:
+        if not plan.has_changes or held.run.type is RunType.PROPOSED or held.run.type is RunType.DRIFT:
+            self._end(tx, held, Step.FINISH, plan=plan)
+            return Next.DONE
+        if any(held.stack.settings.environment.get(name) == "true" for name in SKIP_APPLYING):
+            self._end(tx, held, Step.FINISH, plan=plan, cause="planned only: SKIP_APPLYING is set for the stack")
+            return Next.DONE
+        is_newest = held.run.head_seq == held.stack.head_seq
+        if held.stack.settings.autodeploy and is_newest and not held.stack.is_detached and not held.stack.hold_reason:
+            self._autodeploy(tx, held, plan)
+            return Next.APPLY
+        return Next.ARCHIVE
+
+    def _autodeploy(self, tx: Transaction, held: Guarded, plan: Plan) -> None:
+        """The stack's setting confirms, by the same proof as a person."""
+        at = tx.now()
+        ready = replace(held.run, plan=plan)
+        proof = confirm(ready, stack_digest=held.stack.settings.digest(), actor=AUTODEPLOY, at=at)
+        tx.add_confirmation(proof)
+        tx.add_audit(
+            AuditLine(
+                at=at,
+                actor=AUTODEPLOY,
+                source=AUTODEPLOY,
+                command=f"confirm {held.run.id}",
+                run_id=held.run.id,
+                repository_id=held.run.repository_id,
+                is_allowed=True,
+                reason="the stack has `autodeploy: true`",
+            )
+        )
+
+        def change(run: Run) -> tuple[Run, Transition]:
+            proven = replace(run, plan=plan, confirmed_digest=proof.plan_digest, decided_by=AUTODEPLOY)
+            return advance(proven, Step.APPLY, by=AUTODEPLOY, at=at)
+
+        tx.change_run(held.run.id, change)
+
+    def _planned(self, tx: Transaction, held: Guarded) -> None:
+        """The archive is stored: the run waits for a person, unless its stack went away meanwhile."""
+        plan = tx.get_plan(held.run.id, held.run.plan_number)
+        self._end(tx, held, Step.AWAIT, plan=plan)
+        if held.stack.is_detached:
+            cause = "the stack is no longer in .trackside/stacks.yml"
+            self._step(tx, held, Step.DISCARD, by=SYSTEM, cause=cause)
+
+    def _step(self, tx: Transaction, held: Guarded, what: Step, *, by: str = "", cause: str = "") -> None:
+        at = tx.now()
+        tx.change_run(held.run.id, lambda run: advance(run, what, by=by or held.by, at=at, cause=cause))
+
+    def _end(self, tx: Transaction, held: Guarded, what: Step, *, cause: str = "", plan: Plan | None = None) -> None:
+        """The run's step, the assignment's end, its state lock's end, and the stack's next run, in one transaction."""
+        at = tx.now()
+
+        def change(run: Run) -> tuple[Run, Transition]:
+            return advance(replace(run, plan=plan) if plan else run, what, by=held.by, at=at, cause=cause)
+
+        tx.change_run(held.run.id, change)
+        tx.end_assignment(held.record.id)
+        self._release_state(tx, held)
+        schedule(tx, tx.lock_stack(held.stack.id))
+
+    def _release_state(self, tx: Transaction, held: Guarded) -> None:
+        """A state lock ends with the assignment that took it."""
+        lock = tx.find_state_lock(held.stack.id)
+        if lock is not None and lock.assignment_id == held.record.id:
+            tx.set_state_lock(held.stack.id, None)
+
+    def _lose(self, tx: Transaction, held: Guarded, cause: str) -> None:
+        """The hold is over without a result: planned again, back to confirmed, or outcome unknown."""
+        at = tx.now()
+        run = held.run
+        tries = run.attempts + 1
+        if run.state is RunState.APPLYING:
+            self._lose_apply(tx, held)
+            return
+        is_over = tries >= MAX_PLANNING_ATTEMPTS
+        what = Step.FAIL if is_over else Step.LOSE
+        said = f"lost {tries} times before it got anywhere, the last time: {cause}" if is_over else cause
+
+        def change(found: Run) -> tuple[Run, Transition]:
+            return advance(replace(found, attempts=tries), what, by=SYSTEM, at=at, cause=said)
+
+        tx.change_run(run.id, change)
+        tx.end_assignment(held.record.id)
+        self._release_state(tx, held)
+        schedule(tx, tx.lock_stack(held.stack.id))
+
+    def _lose_apply(self, tx: Transaction, held: Guarded) -> None:
+        """An apply is never started twice: failed, outcome unknown, the state lock kept, the stack on hold."""
+        at = tx.now()
+
+        def change(run: Run) -> tuple[Run, Transition]:
+            unknown = replace(run, is_outcome_unknown=True)
+            return advance(unknown, Step.LOSE, by=SYSTEM, at=at, cause=UNKNOWN_OUTCOME)
+
+        stack = tx.lock_stack(held.stack.id)
+        tx.save_stack(replace(stack, hold_reason=f"the outcome of run {held.run.id} is unknown"))
+        tx.change_run(held.run.id, change)
+        tx.end_assignment(held.record.id)
+
+    def _revoke(self, held: Guarded) -> None:
+        """Revoke the clone token; GitHub ends it within the hour when that does not work."""
+        with self.store.begin() as tx:
+            record = tx.find_assignment(held.record.id)
+            repository = tx.find_repository(held.run.repository_id)
+        if record is None or not record.sealed_clone_token or repository is None:
+            return
+        token = self.sealer.open(record.sealed_clone_token, clone_token_context(record.id)).decode()
+        try:
+            self.github.revoke_token(Secret(token))
+        except (RetryableError, UserError):
+            return
+        self._forget_token(record)
+
+    def _forget_token(self, record: AssignmentRecord) -> None:
+        with self.store.begin() as tx:
+            locked = tx.lock_assignment(record.id)
+            if locked is not None:
+                tx.save_assignment(replace(locked, sealed_clone_token=b""))
+
+
+def archive_key(run_id: RunId, plan: Plan) -> str:
+    """Where a plan's workspace is kept."""
+    return f"workspaces/{run_id.lower()}/{plan.number}-{plan.digest[:16]}"
+
+
+def archive_context(run: Run) -> dict[str, str]:
+    """What the workspace archive is bound to: an archive of another run, stack or commit does not decrypt."""
+    return {"run": run.id, "stack": run.stack_id, "sha": run.source_sha}
+
+
+def clone_token_context(assignment_id: AssignmentId) -> dict[str, str]:
+    """What the sealed clone token is bound to."""
+    return {"table": "assignments", "assignment": assignment_id, "column": "clone_token"}
+
+
+def state_access(state_url: str, stack: Stack, record: AssignmentRecord, password: Secret) -> StateAccess:
+    """Credentials for the stack's managed state that die with the assignment."""
+    return StateAccess(
+        address=f"{state_url}/state/{stack.id}",
+        username=record.id,
+        password=password.reveal(),
+        is_read_only=record.is_state_read_only,
+    )
+
+
+__all__ = ["Conclude", "archive_context", "archive_key", "clone_token_context", "state_access"]

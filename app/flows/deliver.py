@@ -1,0 +1,96 @@
+"""A stored delivery becomes an event, and the event its flow. The delivery's row is closed with what became of it, in the
+transaction that carried it out: a job that dies half way is simply run again.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from app.core.errors import UserError
+from app.core.event import Click, Comment, Ignored, InstallationChanged, Malformed, Push, RepositoryMoved
+from app.core.names import DeliveryId, Digest
+from app.core.record import DeliveryOutcome
+from app.flows.control import Control
+from app.flows.decide import Decide
+from app.flows.ports import PayloadReader, Store
+
+HOOK_FIELDS = ("hook", "hook_id", "installation")
+"""What differs between the twins that two hooks send of one event."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deliver:
+    """The use case of the `deliver` job."""
+
+    store: Store
+    read_payload: PayloadReader
+    is_served: Callable[[str], bool]
+    """True for an account that this installation serves (ALLOWED_ACCOUNTS)."""
+    decide: Decide
+    control: Control
+
+    def deliver(self, guid: DeliveryId) -> None:
+        """Carry out one delivery, once. Safe to run twice. Raises: RetryableError when the world did not answer."""
+        with self.store.begin() as tx:
+            delivery = tx.lock_delivery(guid)
+            if delivery is None or delivery.outcome is not DeliveryOutcome.PENDING:
+                return
+            if delivery.event != "check_run":  # two honest clicks on one button may be equal to the byte
+                twin = tx.find_twin(guid, _digest(delivery.body))
+                if twin is not None:
+                    tx.close_delivery(guid, DeliveryOutcome.IGNORED, f"duplicate of {twin}")
+                    return
+        event = self.read_payload(delivery.event, delivery.body)
+        match event:
+            case Ignored(reason):
+                self._close(guid, DeliveryOutcome.IGNORED, reason)
+            case Malformed(reason):
+                self._close(guid, DeliveryOutcome.MALFORMED, reason)
+            case InstallationChanged():
+                self._follow_installation(event, guid)
+            case Push() | Click() | Comment() | RepositoryMoved() if not self.is_served(event.repository.owner):
+                reason = f"account {event.repository.owner} is not served: see ALLOWED_ACCOUNTS"
+                self._close(guid, DeliveryOutcome.IGNORED, reason)
+            case Push() | Click() | Comment() | RepositoryMoved():
+                self._carry_out(event, guid)
+
+    def _carry_out(self, event: Push | Click | Comment | RepositoryMoved, guid: DeliveryId) -> None:
+        try:
+            match event:
+                case Push():
+                    self.decide.push(event, guid)
+                case Click():
+                    self.control.click(event, guid)
+                case Comment():
+                    self.control.comment(event, guid)
+                case RepositoryMoved():
+                    self._follow(event, guid)
+        except UserError as error:
+            self._close(guid, DeliveryOutcome.EVENT, f"could not be carried out: {error}")
+
+    def _follow(self, event: RepositoryMoved, guid: DeliveryId) -> None:
+        with self.store.begin() as tx:
+            tx.save_repository(event.repository)
+            tx.close_delivery(guid, DeliveryOutcome.EVENT, f"repository is now {event.repository.full_name}")
+
+    def _follow_installation(self, event: InstallationChanged, guid: DeliveryId) -> None:
+        with self.store.begin() as tx:
+            tx.save_installation(event.installation_id, event.account, is_active=event.is_active)
+            word = "active" if event.is_active else "not active"
+            tx.close_delivery(guid, DeliveryOutcome.EVENT, f"installation on {event.account} is {word}")
+
+    def _close(self, guid: DeliveryId, outcome: DeliveryOutcome, reason: str) -> None:
+        with self.store.begin() as tx:
+            tx.close_delivery(guid, outcome, reason[:1000])
+
+
+def _digest(body: bytes) -> Digest:
+    """SHA-256 of the payload without the fields that name the hook that sent it; of the raw bytes when they are no JSON."""
+    try:
+        payload = json.loads(body)
+        rest = {key: value for key, value in payload.items() if key not in HOOK_FIELDS}
+        body = json.dumps(rest, sort_keys=True, separators=(",", ":")).encode()
+    except (ValueError, AttributeError, RecursionError):
+        pass
+    return Digest(hashlib.sha256(body).hexdigest())

@@ -1,0 +1,38 @@
+"""Whose turn it is on a stack: the next queued run becomes ready, in the transaction that made room for it.
+
+Asks only the transaction. The caller holds the stack's row lock; a partial unique index is the last line.
+"""
+
+from app.core.run import Run, RunState, Step, Transition, advance
+from app.core.stack import Stack
+from app.flows.ports import Transaction
+
+SYSTEM = "trackside"
+"""Who did it, in histories, when no person and no worker did."""
+
+
+def schedule(tx: Transaction, stack: Stack) -> Run | None:
+    """Release the stack's oldest queued state-changing run when nothing is before it; the run, or None.
+
+    A hold or a detached stack releases nothing.
+    """
+    if stack.hold_reason or stack.is_detached:
+        return None
+    live = [run for run in tx.list_live_runs(stack.id) if run.type.is_state_changing]
+    waiting = [run for run in live if run.state is RunState.QUEUED]
+    if len(waiting) < len(live) or not waiting:
+        return None
+    return step(tx, waiting[0], Step.RELEASE)
+
+
+def step(tx: Transaction, run: Run, what: Step, *, by: str = SYSTEM, cause: str = "") -> Run:
+    """One plain step of a run, saved; nothing about it changes but its state.
+
+    Raises: StepRefused when the state that the row's lock finds has no such edge.
+    """
+    at = tx.now()
+
+    def change(found: Run) -> tuple[Run, Transition]:
+        return advance(found, what, by=by, at=at, cause=cause)
+
+    return tx.change_run(run.id, change)
