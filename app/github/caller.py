@@ -1,0 +1,36 @@
+"""Who asks: the App itself, or its installation on a repository's account, with a second try after a refused token."""
+
+import httpx
+
+from app.core.event import Repository
+from app.github.api import Api, Ask
+from app.github.refusals import NotAccessibleError, UnauthorisedError
+from app.github.tokens import AppKey, Tokens
+
+
+class Caller:
+    """Puts the right credentials on a request."""
+
+    def __init__(self, api: Api, key: AppKey, tokens: Tokens) -> None:
+        self._api, self._key, self._tokens = api, key, tokens
+
+    def as_app(self, ask: Ask) -> httpx.Response:
+        """The answer to the App itself. Raises: as Api.send."""
+        return self._api.send(ask, self._key.sign())
+
+    def as_installation(self, repository: Repository, ask: Ask) -> httpx.Response:
+        """The answer to the installation on that repository. A 401 means that nothing was done: tried once more, with a
+        new token. After a missing permission the token is dropped too, since a grant only reaches new ones.
+        """
+        try:
+            return self._with_token(repository, ask)
+        except UnauthorisedError:
+            return self._with_token(repository, ask)
+
+    def _with_token(self, repository: Repository, ask: Ask) -> httpx.Response:
+        token = self._tokens.get(repository.installation_id)
+        try:
+            return self._api.send(ask, token)
+        except (UnauthorisedError, NotAccessibleError):
+            self._tokens.drop(repository.installation_id, token)
+            raise

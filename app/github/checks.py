@@ -1,0 +1,113 @@
+"""Check runs: made, updated, retired, found again. What they say comes complete from core; here it is only carried.
+
+Source: https://docs.github.com/rest/checks/runs
+"""
+
+from typing import Annotated, Final
+
+import msgspec
+
+from app.core.errors import BrokenError
+from app.core.event import Repository
+from app.core.names import Sha
+from app.core.reply import CheckReport, CheckStatus
+from app.github.api import Ask, of_repository, read_answer
+from app.github.caller import Caller
+from app.github.shapes import Number
+
+CHECKS: Final = "/repos/{owner}/{repo}/check-runs"
+ONE: Final = CHECKS + "/{check}"
+WRITE: Final = "checks: write"
+PAGE: Final = 100
+MAX_PAGES: Final = 10
+"""GitHub keeps 1,000 check runs of one name in a suite."""
+RETIRED: Final = "A newer check run of this name has replaced this one; its buttons are gone."
+
+
+class CreatedShape(msgspec.Struct, frozen=True):
+    """Of whatever was made: its number."""
+
+    id: Number
+
+
+class _CheckRun(msgspec.Struct, frozen=True):
+    id: Number
+    external_id: str | None = None
+
+
+class _CheckRuns(msgspec.Struct, frozen=True):
+    check_runs: Annotated[list[_CheckRun], msgspec.Meta(max_length=PAGE)]
+
+
+def create(caller: Caller, repository: Repository, report: CheckReport) -> int:
+    """Post a new check run; its number."""
+    ask = Ask(
+        doing=f"creating check run {report.name} on {repository.full_name}",
+        method="POST",
+        route=CHECKS,
+        values=of_repository(repository),
+        body=_body(report) | {"head_sha": report.head_sha},
+        needs=WRITE,
+    )
+    return read_answer(ask, caller.as_installation(repository, ask), CreatedShape).id
+
+
+def update(caller: Caller, repository: Repository, check_run_id: int, report: CheckReport) -> None:
+    """Make a check run say what the report says; buttons that it does not name are gone."""
+    _patch(caller, repository, check_run_id, _body(report))
+
+
+def retire(caller: Caller, repository: Repository, check_run_id: int, title: str) -> None:
+    """Take a check run's buttons and conclude it neutral."""
+    output = {"title": title, "summary": RETIRED}
+    body: dict[str, object] = {"status": "completed", "conclusion": "neutral", "output": output, "actions": []}
+    _patch(caller, repository, check_run_id, body)
+
+
+def find(caller: Caller, repository: Repository, sha: Sha, name: str, external_id: str, *, app_id: int) -> int | None:
+    """The number of our newest check run of that commit, name and external id, or None."""
+    for page in range(1, MAX_PAGES + 1):
+        ask = Ask(
+            doing=f"looking for check run {name} on {repository.full_name}",
+            method="GET",
+            route="/repos/{owner}/{repo}/commits/{sha}/check-runs",
+            values=of_repository(repository, sha=sha),
+            query={"check_name": name, "app_id": app_id, "filter": "all", "per_page": PAGE, "page": page},
+            needs="checks: read",
+        )
+        found = read_answer(ask, caller.as_installation(repository, ask), _CheckRuns).check_runs
+        ours = [run.id for run in found if run.external_id == external_id]
+        if ours:
+            return max(ours)
+        if len(found) < PAGE:
+            return None
+    return None
+
+
+def _patch(caller: Caller, repository: Repository, check_run_id: int, body: dict[str, object]) -> None:
+    ask = Ask(
+        doing=f"updating check run {check_run_id} on {repository.full_name}",
+        method="PATCH",
+        route=ONE,
+        values=of_repository(repository, check=check_run_id),
+        body=body,
+        needs=WRITE,
+    )
+    caller.as_installation(repository, ask)
+
+
+def _body(report: CheckReport) -> dict[str, object]:
+    if (report.conclusion is not None) != (report.status is CheckStatus.COMPLETED):
+        raise BrokenError(f"writing check run {report.name}: {report.status} with conclusion {report.conclusion}")
+    output = {"title": report.title, "summary": report.summary}
+    body: dict[str, object] = {
+        "name": report.name,
+        "external_id": report.external_id,
+        "details_url": report.details_url,
+        "status": report.status.value,
+        "output": output | ({"text": report.text} if report.text else {}),  # an empty text shows as an empty box
+        "actions": [
+            {"label": one.label, "description": one.description, "identifier": one.identifier} for one in report.buttons
+        ],
+    }
+    return body if report.conclusion is None else body | {"conclusion": report.conclusion.value}

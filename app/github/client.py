@@ -1,0 +1,143 @@
+"""GitHub as flows ask it: the port, on top of the nouns of this room. One object per App, shared by all threads.
+
+Every call may raise RetryableError (try later; `retry_after_s` when GitHub said when) or UserError (GitHub said no).
+"""
+
+from datetime import UTC, datetime
+from threading import Lock
+
+from app.core.event import Repository
+from app.core.names import Secret, Sha
+from app.core.reply import CheckReport, DeploymentReport, DeploymentState
+from app.core.stack import Permission
+from app.github import checks, deployments, people, pulls, registration, talk
+from app.github.api import Api, OnRequest
+from app.github.caller import Caller
+from app.github.config import AppConfig
+from app.github.pulls import PullRequest
+from app.github.registration import AppIdentity, DeliveryAttempt, Installation
+from app.github.tokens import AppKey, Clock, Tokens
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class GitHubApp:
+    """One GitHub App on one GitHub. Thread-safe; costs nothing until its first call; `close` it at the end."""
+
+    def __init__(self, config: AppConfig, *, on_request: OnRequest | None = None, now: Clock = _utc_now) -> None:
+        self._config, self._now = config, now
+        self._api = Api(config, on_request=on_request)
+        key = AppKey(config, now)
+        self._tokens = Tokens(self._api, key, now)
+        self._caller = Caller(self._api, key, self._tokens)
+        self._identity: AppIdentity | None = None
+        self._identity_lock = Lock()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._api.shut()
+
+    # git
+    def clone_url(self, repository: Repository) -> str:
+        """Where git finds the repository; never with credentials."""
+        return f"{self._config.server_url.rstrip('/')}/{repository.full_name}.git"
+
+    def control_token(self, repository: Repository) -> Secret:
+        """The installation's token (cached, single flight), for the control plane's own mirror."""
+        return self._tokens.get(repository.installation_id)
+
+    def mint_clone_token(self, repository: Repository) -> Secret:
+        """A fresh token with contents: read on that repository alone."""
+        return self._tokens.mint_for_clone(repository)
+
+    def revoke_token(self, token: Secret) -> None:
+        """End a token's life; one that ended already is no error."""
+        self._tokens.revoke(token)
+
+    # people and pull requests
+    def ask_permission(self, repository: Repository, login: str) -> Permission:
+        """What the person may do there, now."""
+        return people.ask_permission(self._caller, repository, login)
+
+    def find_pull(self, repository: Repository, number: int) -> PullRequest | None:
+        """The pull request, or None."""
+        return pulls.find(self._caller, repository, number)
+
+    # check runs
+    def create_check(self, repository: Repository, report: CheckReport) -> int:
+        """Post a new check run; its number. After a RetryableError it may stand there: ask `find_check` first."""
+        return checks.create(self._caller, repository, report)
+
+    def update_check(self, repository: Repository, check_run_id: int, report: CheckReport) -> None:
+        """Make a check run say what the report says."""
+        checks.update(self._caller, repository, check_run_id, report)
+
+    def retire_check(self, repository: Repository, check_run_id: int, title: str) -> None:
+        """Take a check run's buttons; it concludes neutral."""
+        checks.retire(self._caller, repository, check_run_id, title)
+
+    def find_check(self, repository: Repository, sha: Sha, name: str, external_id: str) -> int | None:
+        """Our newest check run of that commit, name and external id, or None."""
+        return checks.find(self._caller, repository, sha, name, external_id, app_id=self._config.app_id)
+
+    # deployments
+    def create_deployment(self, repository: Repository, report: DeploymentReport) -> int:
+        """Make a deployment; its number. After a RetryableError it may stand there: ask `find_deployment` first."""
+        return deployments.create(self._caller, repository, report)
+
+    def find_deployment(self, repository: Repository, report: DeploymentReport) -> int | None:
+        """Our newest deployment of the report's run, or None."""
+        return deployments.find(self._caller, repository, report, app_id=self._config.app_id)
+
+    def add_deployment_status(
+        self, repository: Repository, deployment_id: int, state: DeploymentState, *, report: DeploymentReport
+    ) -> None:
+        """Add a status to a deployment; others stay as they are."""
+        deployments.add_status(self._caller, repository, deployment_id, state, report)
+
+    # talk
+    def comment_on_pull(self, repository: Repository, number: int, body: str) -> int:
+        """Say something in a pull request; the comment's number."""
+        return talk.comment_on_pull(self._caller, repository, number, body)
+
+    def comment_on_commit(self, repository: Repository, sha: Sha, body: str) -> int:
+        """Say something on a commit; the comment's number."""
+        return talk.comment_on_commit(self._caller, repository, sha, body)
+
+    def find_comment(self, repository: Repository, *, number: int | None, sha: Sha | None, body: str) -> int | None:
+        """Our newest comment with that text on the pull request, else on the commit, or None."""
+        if number is not None:
+            app_id = self._config.app_id
+            return talk.find_on_pull(self._caller, repository, number, body, app_id=app_id, now=self._now())
+        if sha is not None:
+            return talk.find_on_commit(self._caller, repository, sha, body, bot=self._own_account())
+        return None
+
+    def react(self, repository: Repository, comment_id: int, content: str) -> None:
+        """React to a pull request's comment; the same again changes nothing."""
+        talk.react(self._caller, repository, comment_id, content)
+
+    # the App itself
+    def find_app_owner(self) -> AppIdentity:
+        """Who the App is and whose."""
+        return registration.find_identity(self._caller)
+
+    def list_installations(self) -> list[Installation]:
+        """Where the App is installed, by id."""
+        return registration.list_installations(self._caller)
+
+    def list_deliveries(self, since: datetime) -> list[DeliveryAttempt]:
+        """Attempts to deliver since then, newest first."""
+        return registration.list_deliveries(self._caller, since)
+
+    def redeliver(self, attempt_id: int) -> None:
+        """Have GitHub send a delivery again, under the same GUID."""
+        registration.redeliver(self._caller, attempt_id)
+
+    def _own_account(self) -> str:
+        with self._identity_lock:
+            if self._identity is None:
+                self._identity = self.find_app_owner()
+            return self._identity.bot

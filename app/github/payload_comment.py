@@ -1,0 +1,99 @@
+"""New comments on pull requests and on commits. Edited and deleted ones, and those on plain issues, are not for us."""
+
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+
+from app.core.event import Comment, Ignored
+from app.core.names import Sha
+from app.github.payload_repository import AccountShape, InstallationShape, RepositoryShape, to_repository
+from app.github.shapes import Login, Number, ShaText, Word, clean_text
+
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+
+
+class _Sender(msgspec.Struct, frozen=True):
+    login: Login
+    type: Word | None = None
+
+
+class _Issue(msgspec.Struct, frozen=True):
+    number: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
+    pull_request: dict[str, msgspec.Raw] | None = None
+
+
+class _IssueEnvelope(msgspec.Struct, frozen=True):
+    action: Word
+    issue: _Issue
+
+
+class _ActionOnly(msgspec.Struct, frozen=True):
+    action: Word
+
+
+class _CommentBody(msgspec.Struct, frozen=True):
+    id: Number
+    created_at: Moment
+    body: str | None = None
+    user: AccountShape | None = None
+    performed_via_github_app: dict[str, msgspec.Raw] | None = None
+
+
+class _CommitCommentBody(_CommentBody, frozen=True, kw_only=True):
+    commit_id: ShaText
+
+
+class _IssueCommentEvent(msgspec.Struct, frozen=True):
+    comment: _CommentBody
+    repository: RepositoryShape
+    installation: InstallationShape
+    sender: _Sender
+
+
+class _CommitCommentEvent(msgspec.Struct, frozen=True):
+    comment: _CommitCommentBody
+    repository: RepositoryShape
+    installation: InstallationShape
+    sender: _Sender
+
+
+_ISSUE = msgspec.json.Decoder(_IssueEnvelope)
+_ACTION = msgspec.json.Decoder(_ActionOnly)
+_ISSUE_COMMENT = msgspec.json.Decoder(_IssueCommentEvent)
+_COMMIT_COMMENT = msgspec.json.Decoder(_CommitCommentEvent)
+
+
+def read_issue_comment(body: bytes) -> Comment | Ignored:
+    """A new comment in a pull request's conversation, or why it is not for us."""
+    envelope = _ISSUE.decode(body)
+    if envelope.action != "created":
+        return Ignored(f"comment {envelope.action}: only new comments are read")
+    if envelope.issue.pull_request is None:
+        return Ignored("comment on an issue that is not a pull request")
+    return _comment(_ISSUE_COMMENT.decode(body), pull_number=envelope.issue.number, sha=None)
+
+
+def read_commit_comment(body: bytes) -> Comment | Ignored:
+    """A new comment on a commit, or why it is not for us."""
+    action = _ACTION.decode(body).action
+    if action != "created":
+        return Ignored(f"commit comment {action}: only new comments are read")
+    event = _COMMIT_COMMENT.decode(body)
+    return _comment(event, pull_number=None, sha=Sha(event.comment.commit_id))
+
+
+def _comment(event: _IssueCommentEvent | _CommitCommentEvent, *, pull_number: int | None, sha: Sha | None) -> Comment:
+    """The sender is who acts, whoever the author is: their permission will be asked."""
+    comment, sender = event.comment, AccountShape(login=event.sender.login, type=event.sender.type)
+    is_authors_bot = comment.user is not None and comment.user.is_bot
+    return Comment(
+        repository=to_repository(event.repository, event.installation),
+        comment_id=comment.id,
+        pull_number=pull_number,
+        sha=sha,
+        body=clean_text(comment.body or ""),
+        created_at=comment.created_at,
+        sender=event.sender.login,
+        is_bot=sender.is_bot or is_authors_bot or comment.performed_via_github_app is not None,
+    )

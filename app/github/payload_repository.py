@@ -1,0 +1,116 @@
+"""The repository and the installation in payloads, and the events that are about them alone."""
+
+from typing import Final
+
+import msgspec
+
+from app.core.event import Ignored, InstallationChanged, Repository, RepositoryMoved
+from app.core.names import InstallationId, RepositoryId
+from app.github.shapes import Login, Number, RefText, RepositoryName, Word
+
+MOVES: Final = frozenset({"renamed", "transferred", "publicized", "privatized"})
+"""Actions after which the repository's row is out of date; `edited` is one when it names the default branch."""
+ACTIVITY: Final = {"created": True, "unsuspend": True, "deleted": False, "suspend": False}
+
+
+class OwnerShape(msgspec.Struct, frozen=True):
+    """The account that owns the repository."""
+
+    login: Login
+
+
+class RepositoryShape(msgspec.Struct, frozen=True):
+    """`repository`, as every event of a repository carries it."""
+
+    id: Number
+    name: RepositoryName
+    owner: OwnerShape
+    default_branch: RefText
+    private: bool
+
+
+class InstallationShape(msgspec.Struct, frozen=True):
+    """`installation`: all that most events carry of it."""
+
+    id: Number
+
+
+class AccountShape(msgspec.Struct, frozen=True):
+    """Who sent, wrote or owns something. Enterprises have a slug instead of a login."""
+
+    login: Login | None = None
+    slug: Word | None = None
+    type: Word | None = None
+
+    @property
+    def is_bot(self) -> bool:
+        """True for an App's account."""
+        return self.type == "Bot" or (self.login or "").endswith("[bot]")
+
+
+def to_repository(shape: RepositoryShape, installation: InstallationShape) -> Repository:
+    """The repository by our names."""
+    return Repository(
+        id=RepositoryId(shape.id),
+        owner=shape.owner.login,
+        name=shape.name,
+        default_branch=shape.default_branch,
+        is_private=shape.private,
+        installation_id=InstallationId(installation.id),
+    )
+
+
+class _Changes(msgspec.Struct, frozen=True):
+    default_branch: msgspec.Raw = msgspec.Raw()
+
+
+class _Edit(msgspec.Struct, frozen=True):
+    action: Word
+    changes: _Changes | None = None
+
+
+class _RepositoryEvent(msgspec.Struct, frozen=True):
+    repository: RepositoryShape
+    installation: InstallationShape
+
+
+class _FullInstallation(msgspec.Struct, frozen=True):
+    id: Number
+    account: AccountShape | None = None
+
+
+class _InstallationEvent(msgspec.Struct, frozen=True):
+    action: Word
+    installation: _FullInstallation
+
+
+_EDIT = msgspec.json.Decoder(_Edit)
+_REPOSITORY = msgspec.json.Decoder(_RepositoryEvent)
+_INSTALLATION = msgspec.json.Decoder(_InstallationEvent)
+
+
+def read_repository(body: bytes) -> RepositoryMoved | Ignored:
+    """A `repository` event: names, owner, visibility or default branch changed, or nothing that we keep."""
+    edit = _EDIT.decode(body)
+    if edit.action not in MOVES and not (edit.action == "edited" and _names_default_branch(edit)):
+        return Ignored(f"repository {edit.action}: nothing that is kept changed")
+    event = _REPOSITORY.decode(body)
+    return RepositoryMoved(repository=to_repository(event.repository, event.installation))
+
+
+def _names_default_branch(edit: _Edit) -> bool:
+    return edit.changes is not None and bytes(edit.changes.default_branch) not in (b"", b"null")
+
+
+def read_installation(body: bytes) -> InstallationChanged | Ignored:
+    """An `installation` event: the App came, went, or was paused."""
+    event = _INSTALLATION.decode(body)
+    is_active = ACTIVITY.get(event.action)
+    if is_active is None:
+        return Ignored(f"installation {event.action}: nothing that is kept changed")
+    account = event.installation.account
+    return InstallationChanged(
+        installation_id=InstallationId(event.installation.id),
+        account=(account.login or account.slug or "") if account else "",
+        is_active=is_active,
+    )

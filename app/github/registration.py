@@ -1,0 +1,181 @@
+"""The App as GitHub knows it: its owner and account, where it is installed, what was delivered to it.
+
+Asked with the App's own JWT, by doors that check the set-up and look for missed events.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Annotated, Final
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import msgspec
+
+from app.core.names import DeliveryId, InstallationId
+from app.github.api import Ask, read_answer
+from app.github.caller import Caller
+from app.github.shapes import Login, Number, Word
+
+PAGE: Final = 100
+MAX_PAGES: Final = 100
+"""10,000 installations, or deliveries since the last look."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppIdentity:
+    """Who the App is."""
+
+    owner: str
+    """Login of the account that owns it; an enterprise's slug."""
+    slug: str
+    permissions: dict[str, str]
+    """What the App asks for; an installation may have granted less."""
+    events: tuple[str, ...]
+
+    @property
+    def bot(self) -> str:
+        """The login under which the App writes."""
+        return f"{self.slug}[bot]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Installation:
+    """The App on one account."""
+
+    id: InstallationId
+    account: str
+    permissions: dict[str, str]
+    """What was granted."""
+    events: tuple[str, ...]
+    is_suspended: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryAttempt:
+    """One attempt to deliver an event; attempts of one event share the GUID."""
+
+    id: int
+    """What `redeliver` takes."""
+    guid: DeliveryId
+    event: str
+    delivered_at: datetime
+    status_code: int
+    """Our answer; 0 when there was none."""
+
+    @property
+    def is_ok(self) -> bool:
+        """True when we took it."""
+        return 200 <= self.status_code < 300
+
+
+class _Account(msgspec.Struct, frozen=True):
+    login: Login | None = None
+    slug: Word | None = None
+
+    def name(self) -> str:
+        return self.login or self.slug or ""
+
+
+class _App(msgspec.Struct, frozen=True):
+    slug: Annotated[str, msgspec.Meta(max_length=100)]
+    owner: _Account | None = None
+    permissions: dict[str, str] | None = None
+    events: list[str] | None = None
+
+
+class _Installation(msgspec.Struct, frozen=True):
+    id: Number
+    account: _Account | None = None
+    permissions: dict[str, str] | None = None
+    events: list[str] | None = None
+    suspended_at: str | None = None
+
+
+class _Delivery(msgspec.Struct, frozen=True):
+    id: Number
+    guid: Word
+    event: Word
+    delivered_at: Annotated[datetime, msgspec.Meta(tz=True)]
+    status_code: int | None = None
+
+
+def find_identity(caller: Caller) -> AppIdentity:
+    """Who the App is. Raises: RetryableError (UnauthorisedError) when GitHub does not take its key for the App's."""
+    ask = Ask(doing="asking GitHub for the App", method="GET", route="/app")
+    app = read_answer(ask, caller.as_app(ask), _App)
+    return AppIdentity(
+        owner=app.owner.name() if app.owner else "",
+        slug=app.slug,
+        permissions=dict(app.permissions or {}),
+        events=tuple(app.events or ()),
+    )
+
+
+def list_installations(caller: Caller) -> list[Installation]:
+    """Where the App is installed, by id."""
+    ask = Ask(
+        doing="listing the App's installations",
+        method="GET",
+        route="/app/installations",
+        query={"per_page": PAGE, "page": 1},
+    )
+    found = [
+        Installation(
+            id=InstallationId(one.id),
+            account=one.account.name() if one.account else "",
+            permissions=dict(one.permissions or {}),
+            events=tuple(one.events or ()),
+            is_suspended=one.suspended_at is not None,
+        )
+        for answer in _pages(caller, ask, "page")
+        for one in read_answer(ask, answer, list[_Installation])
+    ]
+    return sorted(found, key=lambda one: one.id)
+
+
+def list_deliveries(caller: Caller, since: datetime) -> list[DeliveryAttempt]:
+    """Attempts to deliver since then, newest first, as far back as GitHub's log goes (3 days; 7 on a server)."""
+    ask = Ask(
+        doing="listing the App's deliveries", method="GET", route="/app/hook/deliveries", query={"per_page": PAGE}
+    )
+    found: list[DeliveryAttempt] = []
+    for answer in _pages(caller, ask, "cursor"):
+        attempts = read_answer(ask, answer, list[_Delivery])
+        found += [_attempt(one) for one in attempts if one.delivered_at >= since]
+        if not attempts or attempts[-1].delivered_at < since:
+            break
+    return found
+
+
+def redeliver(caller: Caller, attempt_id: int) -> None:
+    """Have GitHub send it again, under the same GUID."""
+    ask = Ask(
+        doing=f"asking for delivery {attempt_id} again",
+        method="POST",
+        route="/app/hook/deliveries/{delivery}/attempts",
+        values={"delivery": str(attempt_id)},
+    )
+    caller.as_app(ask)
+
+
+def _attempt(one: _Delivery) -> DeliveryAttempt:
+    return DeliveryAttempt(
+        id=one.id,
+        guid=DeliveryId(one.guid),
+        event=one.event,
+        delivered_at=one.delivered_at,
+        status_code=one.status_code or 0,
+    )
+
+
+def _pages(caller: Caller, ask: Ask, key: str) -> Iterator[httpx.Response]:
+    """Each page in turn. Of the link to the next one only the cursor is taken: the address stays ours."""
+    for _ in range(MAX_PAGES):
+        answer = caller.as_app(ask)
+        yield answer
+        following = answer.links.get("next", {}).get("url", "")
+        cursor = parse_qs(urlsplit(following).query).get(key, [""])[0]
+        if not cursor:
+            return
+        ask = replace(ask, query={**ask.query, key: cursor})

@@ -1,0 +1,139 @@
+"""Comments on pull requests and commits, and reactions to comments.
+
+Source: https://docs.github.com/rest/issues/comments and https://docs.github.com/rest/commits/comments
+"""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Annotated, Final
+
+import msgspec
+
+from app.core.errors import BrokenError
+from app.core.event import Repository
+from app.core.names import Sha
+from app.github.api import Ask, of_repository, read_answer
+from app.github.caller import Caller
+from app.github.checks import CreatedShape
+from app.github.shapes import Number
+
+ON_PULL: Final = "/repos/{owner}/{repo}/issues/{number}/comments"
+ON_COMMIT: Final = "/repos/{owner}/{repo}/commits/{sha}/comments"
+REACTIONS: Final = "/repos/{owner}/{repo}/issues/comments/{comment}/reactions"
+TALK: Final = "pull_requests: write"
+EMOJI: Final = frozenset({"+1", "-1", "laugh", "confused", "heart", "hooray", "rocket", "eyes"})
+PAGE: Final = 100
+MAX_PAGES: Final = 10
+LOOK_BACK: Final = timedelta(days=3)
+"""How old a lost comment can be: as old as a delivery that is still given again."""
+
+
+class _App(msgspec.Struct, frozen=True):
+    id: Number
+
+
+class _Author(msgspec.Struct, frozen=True):
+    login: str | None = None
+
+
+class _Comment(msgspec.Struct, frozen=True):
+    id: Number
+    body: str | None = None
+    user: _Author | None = None
+    performed_via_github_app: _App | None = None
+
+    def is_by(self, app_id: int) -> bool:
+        """True when that App wrote it."""
+        return self.performed_via_github_app is not None and self.performed_via_github_app.id == app_id
+
+
+_Comments = Annotated[list[_Comment], msgspec.Meta(max_length=PAGE)]
+
+
+def comment_on_pull(caller: Caller, repository: Repository, number: int, body: str) -> int:
+    """Say something in a pull request's conversation; the comment's number."""
+    ask = Ask(
+        doing=f"commenting on {repository.full_name}#{number}",
+        method="POST",
+        route=ON_PULL,
+        values=of_repository(repository, number=number),
+        body={"body": body},
+        needs=TALK,
+    )
+    return read_answer(ask, caller.as_installation(repository, ask), CreatedShape).id
+
+
+def comment_on_commit(caller: Caller, repository: Repository, sha: Sha, body: str) -> int:
+    """Say something on a commit; the comment's number."""
+    ask = Ask(
+        doing=f"commenting on commit {sha} of {repository.full_name}",
+        method="POST",
+        route=ON_COMMIT,
+        values=of_repository(repository, sha=sha),
+        body={"body": body},
+        needs="contents: read",
+    )
+    return read_answer(ask, caller.as_installation(repository, ask), CreatedShape).id
+
+
+def react(caller: Caller, repository: Repository, comment_id: int, content: str) -> None:
+    """React to a pull request's comment; the same again changes nothing."""
+    if content not in EMOJI:
+        raise BrokenError(f"reacting to comment {comment_id}: GitHub has no reaction {content!r}")
+    ask = Ask(
+        doing=f"reacting to comment {comment_id} of {repository.full_name}",
+        method="POST",
+        route=REACTIONS,
+        values=of_repository(repository, comment=comment_id),
+        body={"content": content},
+        needs=TALK,
+    )
+    caller.as_installation(repository, ask)
+
+
+def find_on_pull(
+    caller: Caller, repository: Repository, number: int, body: str, *, app_id: int, now: datetime
+) -> int | None:
+    """The newest comment of our own with that text in a pull request, or None."""
+    since = (now - LOOK_BACK).strftime("%Y-%m-%dT%H:%M:%SZ")
+    ask = Ask(
+        doing=f"looking for a comment on {repository.full_name}#{number}",
+        method="GET",
+        route=ON_PULL,
+        values=of_repository(repository, number=number),
+        query={"since": since, "per_page": PAGE},
+        needs="pull_requests: read",
+    )
+    found = _list(caller, repository, ask)
+    return max((one.id for one in found if one.is_by(app_id) and _says(one, body)), default=None)
+
+
+def find_on_commit(caller: Caller, repository: Repository, sha: Sha, body: str, *, bot: str) -> int | None:
+    """The newest comment of our own with that text on a commit, or None. GitHub names no App there, but its account."""
+    ask = Ask(
+        doing=f"looking for a comment on commit {sha} of {repository.full_name}",
+        method="GET",
+        route=ON_COMMIT,
+        values=of_repository(repository, sha=sha),
+        query={"per_page": PAGE},
+        needs="contents: read",
+    )
+    found = _list(caller, repository, ask)
+    return max((one.id for one in found if one.user and one.user.login == bot and _says(one, body)), default=None)
+
+
+def _list(caller: Caller, repository: Repository, ask: Ask) -> list[_Comment]:
+    """All pages, oldest first, up to a thousand."""
+    found: list[_Comment] = []
+    for page in range(1, MAX_PAGES + 1):
+        asked = replace(ask, query={**ask.query, "page": page})
+        comments = read_answer(asked, caller.as_installation(repository, asked), _Comments)
+        found += comments
+        if len(comments) < PAGE:
+            break
+    return found
+
+
+def _says(comment: _Comment, body: str) -> bool:
+    """GitHub may give line ends and blanks at the end back differently."""
+    return (comment.body or "").replace("\r\n", "\n").strip() == body.replace("\r\n", "\n").strip()
