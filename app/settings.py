@@ -435,7 +435,8 @@ def _tell(model: type[_Environment], error: ErrorDetails) -> str:
             return f"{name}: is none of its words; give {context['expected']}"
         case "value_error":
             return f"{name}: {context['error']}"
-    return f"{name}: does not have the right form; {like}"
+        case _:
+            return f"{name}: does not have the right form; {like}"
 
 
 _BOUNDS: Final = {"gt": "more than", "ge": "at least", "le": "at most"}

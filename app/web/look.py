@@ -1,0 +1,74 @@
+"""What the pages read, made of the store's ports: each page from one transaction, nothing written.
+
+Stands between pages and store so that pages see values alone.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from app.core.event import Repository
+from app.core.names import RepositoryId, RunId, StackId
+from app.core.record import LogChunk
+from app.core.run import Run
+from app.flows import ports
+from app.web.doors import Overview, RunDetail, StackDetail
+
+RECENT_RUNS: Final = 50
+RUNS_OF_STACK: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The pages' Reading."""
+
+    store: ports.Store
+    reading: ports.Reading
+
+    def overview(self) -> Overview:
+        """Stacks and recent runs."""
+        stacks = [stack for stack in self.reading.list_all_stacks() if not stack.is_detached]
+        runs = self.reading.list_recent_runs(limit=RECENT_RUNS)
+        newest: dict[StackId, Run] = {}
+        for run in runs:
+            newest.setdefault(run.stack_id, run)
+        known: dict[RepositoryId, Repository | None] = {}
+        with self.store.begin() as tx:
+            for stack in stacks:
+                if stack.repository_id not in known:
+                    known[stack.repository_id] = tx.find_repository(stack.repository_id)
+        details = [
+            StackDetail(
+                stack=stack,
+                repository=known[stack.repository_id],
+                runs=tuple(run for run in [newest.get(stack.id)] if run is not None),
+            )
+            for stack in stacks
+        ]
+        details.sort(key=lambda one: (one.repository.full_name.lower() if one.repository else "", one.stack.name))
+        return Overview(stacks=tuple(details), runs=tuple(runs))
+
+    def find_run(self, run_id: RunId) -> RunDetail | None:
+        """A run with all that its page shows."""
+        with self.store.begin() as tx:
+            run = tx.find_run(run_id)
+            if run is None:
+                return None
+            facts, repository = tx.get_run_facts(run), tx.find_repository(run.repository_id)
+            summary = tx.find_summary(run.id, run.plan.number) if run.plan is not None else None
+        history = tuple(self.reading.read_history(run_id))
+        return RunDetail(run=run, facts=facts, history=history, summary=summary, repository=repository)
+
+    def find_stack(self, stack_id: StackId) -> StackDetail | None:
+        """A stack with its runs."""
+        with self.store.begin() as tx:
+            stack = tx.find_stack(stack_id)
+            if stack is None:
+                return None
+            repository = tx.find_repository(stack.repository_id)
+        runs = tuple(self.reading.list_recent_runs(stack_id=stack_id, limit=RUNS_OF_STACK))
+        return StackDetail(stack=stack, repository=repository, runs=runs)
+
+    def read_log(self, run_id: RunId) -> Iterator[LogChunk]:
+        """The run's log, piece by piece."""
+        return self.reading.read_log(run_id)
