@@ -1,0 +1,66 @@
+"""The one place where threads meet to end an assignment: a person stops it, the worker shuts down, the hold is lost.
+
+Knows no step. Once the engine may change the world, stop and return come too late and the end is awaited; loss never
+waits.
+"""
+
+from threading import Lock
+
+from app.core.protocol import Outcome
+from app.engine.child import Control, Patience
+
+
+class Ending:
+    """Whether, and how, one assignment has to end. The first wish counts."""
+
+    def __init__(self, patience: Patience) -> None:
+        self._lock = Lock()
+        self._patience = patience
+        self._control = Control(patience)
+        self._wanted: Outcome | None = None
+        self._is_applying = False
+        self._is_lost = False
+
+    @property
+    def control(self) -> Control:
+        """What ends the engine's commands now."""
+        return self._control
+
+    @property
+    def is_applying(self) -> bool:
+        """True from the moment at which the control plane committed `applying`."""
+        return self._is_applying
+
+    @property
+    def wanted(self) -> Outcome | None:
+        """STOPPED or RETURNED when the assignment has to end so; None while it goes on."""
+        return None if self._is_applying else self._wanted
+
+    def stop(self) -> None:
+        """A person asked the run to stop."""
+        self._want(Outcome.STOPPED)
+
+    def give_back(self) -> None:
+        """The worker shuts down: another may have the run."""
+        self._want(Outcome.RETURNED)
+
+    def lose(self) -> None:
+        """The hold is over: the engine's process group is killed now, and none starts any more."""
+        with self._lock:
+            self._is_lost = True
+            self._control.kill()
+
+    def begin_applying(self) -> Control:
+        """From here on the apply is awaited; the control of its commands."""
+        with self._lock:
+            self._is_applying = True
+            self._control = Control(self._patience)
+            if self._is_lost:
+                self._control.kill()
+            return self._control
+
+    def _want(self, outcome: Outcome) -> None:
+        with self._lock:
+            if self._wanted is None and not self._is_applying:
+                self._wanted = outcome
+                self._control.stop()

@@ -1,0 +1,96 @@
+"""Runs the steps of an assignment's phase in order, and makes one result of whatever happens.
+
+Knows no engine. A lost hold writes nothing more; every other end is reported, with a reason that a person can act on.
+"""
+
+from collections.abc import Iterable
+from typing import Final, assert_never
+
+import structlog
+
+from app.core.errors import BrokenError, RetryableError, UserError
+from app.core.protocol import Outcome, Phase, ResultReport
+from app.worker.client import LeaseLostError
+from app.worker.steps import APPLY_STEPS, PLAN_STEPS, End, Job, Step
+
+MAX_REASON_CHARS: Final = 4_000
+_log = structlog.get_logger(__name__)
+
+
+def steps_of(phase: Phase) -> tuple[Step, ...]:
+    """The steps of a phase, in order."""
+    match phase:
+        case Phase.PLAN:
+            return PLAN_STEPS
+        case Phase.APPLY:
+            return APPLY_STEPS
+        case _:
+            assert_never(phase)
+
+
+def execute(job: Job, steps: Iterable[Step]) -> End | None:
+    """How the assignment ended, reported; None when its hold was lost and nothing more may be said."""
+    try:
+        end = _run(job, steps)
+        if job.hold.lost.is_set():
+            return None
+        left_out = job.log.close()
+        if end.outcome is not None:
+            report = ResultReport(
+                fencing=job.hold.fencing,
+                outcome=end.outcome,
+                reason=_cut(job.log.redact(end.reason)),
+                outputs=end.outputs,
+                log_bytes_left_out=left_out,
+            )
+            job.hold.result(report)
+    except LeaseLostError:
+        return None
+    return end
+
+
+def _run(job: Job, steps: Iterable[Step]) -> End:
+    for step in steps:
+        wanted = job.ending.wanted
+        if wanted is not None:
+            return _ended(wanted, step)
+        try:
+            end = step(job)
+        except LeaseLostError:
+            raise
+        except Exception as error:  # whatever a step meets, the run has to end and say so
+            end = _broken(job, step, error)
+        wanted = job.ending.wanted
+        if wanted is not None and (end is None or end.outcome is Outcome.FAILED):
+            return _ended(wanted, step)
+        if end is not None:
+            _say(job, end)
+            return end
+    raise BrokenError("running an assignment: its last step did not end it")
+
+
+def _ended(wanted: Outcome, step: Step) -> End:
+    words = "the worker shuts down" if wanted is Outcome.RETURNED else "stopped"
+    return End(wanted, f"{words} during {step.__name__.replace('_', ' ')}")
+
+
+def _broken(job: Job, step: Step, error: Exception) -> End:
+    """What an exception means: words for people, another try elsewhere, or a person who has to look."""
+    if isinstance(error, UserError):
+        return End(Outcome.FAILED, str(error))
+    if isinstance(error, RetryableError) and not job.ending.is_applying:
+        return End(Outcome.RETURNED, str(error))
+    run = job.assignment.run_id
+    _log.error("step broke", run=run, step=step.__name__, error=job.log.redact(f"{type(error).__name__}: {error}"))
+    what = str(error) if isinstance(error, RetryableError) else "the worker's own log says what happened"
+    return End(Outcome.FAILED, f"{step.__name__.replace('_', ' ')} on worker {job.config.name}: {what}")
+
+
+def _say(job: Job, end: End) -> None:
+    if end.reason:
+        job.log.section(end.outcome.value if end.outcome else "end")
+        job.log.line(end.reason)
+
+
+def _cut(reason: str) -> str:
+    return reason if len(reason) <= MAX_REASON_CHARS else reason[: MAX_REASON_CHARS - 1] + "…"

@@ -1,0 +1,76 @@
+"""Keeps one hold alive by heartbeats; ends its work at once when it is lost, or has run out by the worker's own clock.
+
+Knows nothing of steps. A worker that cannot reach the control plane must assume that another assignment exists, so the
+lease is counted from the moment at which the heartbeat was sent, and a tenth early.
+"""
+
+from threading import Event, Thread
+from time import monotonic
+from typing import Final, Protocol
+
+import structlog
+
+from app.core.errors import TracksideError
+from app.worker.client import Hold, LeaseLostError
+
+MARGIN: Final = 0.9
+"""The part of a lease that is used."""
+_log = structlog.get_logger(__name__)
+
+
+class Holder(Protocol):
+    """Whose work hangs on the hold."""
+
+    def stop(self) -> None:
+        """A person asked the run to stop."""
+
+    def lose(self) -> None:
+        """The hold is lost."""
+
+
+class Lease:
+    """A context in which the hold is kept alive."""
+
+    def __init__(self, hold: Hold, holder: Holder) -> None:
+        self._hold, self._holder = hold, holder
+        self._over = Event()
+        self._until = monotonic() + hold.lease_s * MARGIN
+        self._lease_s = hold.lease_s
+        self._thread = Thread(target=self._run, name="lease", daemon=True)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join(self._lease_s)
+
+    def _run(self) -> None:
+        pause_s = self._lease_s / 3
+        while not self._over.wait(max(0.0, min(pause_s, self._until - monotonic()))):
+            if self._hold.lost.is_set() or monotonic() >= self._until:
+                self._lose("the lease ran out")
+                return
+            pause_s = self._lease_s / 3 if self._beat() else min(1.0, self._lease_s / 10)
+
+    def _beat(self) -> bool:
+        sent = monotonic()
+        try:
+            answer = self._hold.heartbeat(timeout_s=self._lease_s / 8)
+        except LeaseLostError as error:
+            self._until = 0.0
+            _log.warning("lease lost", reason=str(error))
+            return False
+        except TracksideError as error:
+            _log.warning("heartbeat not answered", reason=str(error))
+            return False
+        self._lease_s = answer.lease_s
+        self._until = sent + answer.lease_s * MARGIN
+        if answer.stop:
+            self._holder.stop()
+        return True
+
+    def _lose(self, reason: str) -> None:
+        self._hold.lost.set()
+        self._holder.lose()
+        _log.warning("ending the work of a lost assignment", reason=reason)

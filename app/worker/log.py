@@ -1,0 +1,124 @@
+"""Ships an assignment's log: gathers text, sends it about every 0.7 s or 64 KB, by offset, within the protocol's bound.
+
+Knows nothing of what the text says; it was redacted before it came here. A thread of its own sends, so that a slow
+control plane never holds up an engine.
+"""
+
+from collections.abc import Iterable
+from threading import Condition, Thread
+from time import monotonic
+from typing import Final
+
+from app.core.errors import BrokenError, RetryableError
+from app.core.protocol import MAX_LOG_BYTES, MAX_LOG_CHUNK_BYTES
+from app.engine.stream import RedactedStream, Redactor
+from app.worker.client import Hold, LeaseLostError
+
+EVERY_S: Final = 0.7
+EAGER_BYTES: Final = 64 * 1024
+CLOSE_WITHIN_S: Final = 30.0
+
+
+class LogShipper:
+    """One assignment's log on its way up."""
+
+    def __init__(self, hold: Hold, *, every_s: float = EVERY_S) -> None:
+        self.bytes_left_out = 0
+        """What did not fit into the bound."""
+        self._hold, self._every_s = hold, every_s
+        self._waiting = bytearray()
+        self._sent = 0
+        self._wake = Condition()
+        self._close_by = 0.0
+        self._thread = Thread(target=self._run, name="log", daemon=True)
+        self._thread.start()
+
+    def write(self, text: str) -> None:
+        """Add to the log; what goes beyond MAX_LOG_BYTES is counted and left out."""
+        data = text.encode("utf-8", "replace")
+        with self._wake:
+            room = MAX_LOG_BYTES - self._sent - len(self._waiting)
+            kept = data if len(data) <= room and not self.bytes_left_out else b""
+            self.bytes_left_out += len(data) - len(kept)
+            self._waiting += kept
+            if len(self._waiting) >= EAGER_BYTES:
+                self._wake.notify()
+
+    def close(self) -> None:
+        """Send what is left, for a while, and end."""
+        with self._wake:
+            self._close_by = monotonic() + CLOSE_WITHIN_S
+            self._wake.notify()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            with self._wake:
+                if not self._close_by and len(self._waiting) < EAGER_BYTES:
+                    self._wake.wait(self._every_s)
+                is_closing = bool(self._close_by)
+                chunk = _whole(bytes(self._waiting[:MAX_LOG_CHUNK_BYTES]))
+            if not chunk:
+                if is_closing:
+                    return
+                continue
+            try:
+                self._hold.log(chunk, offset=self._sent)
+            except RetryableError:
+                if is_closing and monotonic() > self._close_by:
+                    return
+                with self._wake:
+                    self._wake.wait(self._every_s)
+                continue
+            except (LeaseLostError, BrokenError):
+                return
+            with self._wake:
+                del self._waiting[: len(chunk)]
+                self._sent += len(chunk)
+
+
+def _whole(chunk: bytes) -> bytes:
+    """The chunk up to its last whole character."""
+    for cut in range(min(3, len(chunk))):
+        lead = chunk[-1 - cut]
+        if lead >= 0xC0:
+            wanted = 2 if lead < 0xE0 else 3 if lead < 0xF0 else 4
+            return chunk if cut + 1 >= wanted else chunk[: -1 - cut]
+        if lead < 0x80:
+            return chunk
+    return chunk
+
+
+class JobLog:
+    """What one assignment says: sections and lines, every known secret replaced before anything leaves."""
+
+    def __init__(self, shipper: LogShipper, secrets: Iterable[str]) -> None:
+        self._shipper = shipper
+        self._secrets = list(secrets)
+        self._redactor = Redactor(self._secrets)
+        self._stream = RedactedStream(self._redactor, shipper.write)
+
+    def know(self, secret: str) -> None:
+        """One more value to be replaced from here on."""
+        self._stream.flush()
+        self._secrets.append(secret)
+        self._redactor = Redactor(self._secrets)
+        self._stream = RedactedStream(self._redactor, self._shipper.write)
+
+    def section(self, title: str) -> None:
+        """A header between the steps."""
+        self.line(f"── {title} ──")
+
+    def line(self, text: str) -> None:
+        """One line, or several."""
+        self._stream.write(text + "\n")
+
+    def redact(self, text: str) -> str:
+        """A text that leaves by another way than the log."""
+        return self._redactor.text(text)
+
+    def close(self) -> int:
+        """Send everything; how many bytes were left out."""
+        self._stream.flush()
+        self._shipper.close()
+        return self._shipper.bytes_left_out

@@ -1,0 +1,177 @@
+"""A worker process: slots that claim by long poll and execute what they get, until it is told to stop.
+
+Reads the protocol from its outside: claim, hold, execute, again. A stopping worker gives planning runs back and waits
+for those that apply.
+"""
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from queue import Empty, SimpleQueue
+from threading import Event, Lock, Thread, current_thread, main_thread
+from typing import Final
+
+import structlog
+
+from app.core.errors import TracksideError
+from app.core.protocol import MAX_WAIT_S, Assignment, Outcome, ResultReport
+from app.engine.git import Mirror
+from app.engine.workspace import WorkspaceRoot
+from app.worker.client import ControlPlane, Hold
+from app.worker.config import MakeCipher, WorkerConfig
+from app.worker.ending import Ending
+from app.worker.executor import execute, steps_of
+from app.worker.lease import Lease
+from app.worker.log import JobLog, LogShipper
+from app.worker.steps import Job
+
+_PAUSES_S: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 15.0)
+"""How long to wait after the first, second, … claim in a row that broke."""
+_log = structlog.get_logger(__name__)
+
+
+def run_worker(config: WorkerConfig, make_cipher: MakeCipher) -> None:
+    """Work until SIGTERM or SIGINT, then finish or give back. For a main thread; elsewhere use Worker and an event."""
+    stop = Event()
+    with _signals(stop.set):
+        Worker(config, make_cipher).run(stop)
+
+
+class Worker:
+    """One worker process."""
+
+    def __init__(self, config: WorkerConfig, make_cipher: MakeCipher, *, mirror: Mirror | None = None) -> None:
+        self._config, self._make_cipher = config, make_cipher
+        self._mirror = mirror or Mirror(config.mirror_root)
+        self._root = WorkspaceRoot(config.work_root)
+        self._lock = Lock()
+        self._endings: set[Ending] = set()
+        self._stop = Event()
+
+    def run(self, stop: Event) -> None:
+        """Claim and execute in `concurrency` slots until `stop` is set and every slot has ended."""
+        plane = ControlPlane(self._config.control_url, self._config.token)
+        slots = [
+            Thread(target=self._slot, args=(plane, f"{self._config.name}/{number}", stop), name=f"slot-{number}")
+            for number in range(1, self._config.concurrency + 1)
+        ]
+        self._stop = stop
+        _log.info("worker started", name=self._config.name, pool=self._config.pool, slots=len(slots))
+        for slot in slots:
+            slot.start()
+        stop.wait()
+        with self._lock:
+            endings = list(self._endings)
+        for ending in endings:
+            ending.give_back()
+        for slot in slots:
+            slot.join()
+        plane.close()
+        _log.info("worker ended", name=self._config.name)
+
+    def _slot(self, plane: ControlPlane, name: str, stop: Event) -> None:
+        failures = 0
+        while not stop.is_set():
+            try:
+                assignment = _claim(plane, name, self._config.poll_s, stop)
+                failures = 0
+                if assignment is not None:
+                    self.execute(plane, assignment)
+            except Exception as error:  # a slot outlives whatever one assignment brings
+                pause_s = _PAUSES_S[min(failures, len(_PAUSES_S) - 1)]
+                failures += 1
+                _log.warning("slot pauses", slot=name, pause_s=pause_s, error=f"{type(error).__name__}: {error}")
+                stop.wait(pause_s)
+
+    def execute(self, plane: ControlPlane, assignment: Assignment) -> None:
+        """Run one assignment to its end. Its workspace is gone afterwards."""
+        hold, ending = Hold(plane, assignment), Ending(self._config.patience)
+        with self._lock:
+            self._endings.add(ending)
+        if self._stop.is_set():
+            ending.give_back()
+        try:
+            with self._root.open(assignment.run_id) as workspace, Lease(hold, ending):
+                log = JobLog(LogShipper(hold), _secrets(assignment, self._config))
+                job = Job(
+                    config=self._config,
+                    assignment=assignment,
+                    hold=hold,
+                    workspace=workspace,
+                    mirror=self._mirror,
+                    make_cipher=self._make_cipher,
+                    ending=ending,
+                    log=log,
+                    state=assignment.state,
+                )
+                try:
+                    execute(job, steps_of(assignment.phase))
+                finally:
+                    log.close()
+        finally:
+            with self._lock:
+                self._endings.discard(ending)
+
+
+def _claim(plane: ControlPlane, name: str, wait_s: float, stop: Event) -> Assignment | None:
+    """The next assignment. A stop does not wait for the poll: what it still brings is given back at once."""
+    answers: SimpleQueue[Assignment | Exception | None] = SimpleQueue()
+    lock, is_abandoned = Lock(), Event()
+
+    def ask() -> None:
+        answer: Assignment | Exception | None
+        try:
+            answer = plane.claim(name, wait_s=min(wait_s, MAX_WAIT_S))
+        except Exception as error:
+            answer = error
+        with lock:
+            if not is_abandoned.is_set():
+                answers.put(answer)
+                return
+        if isinstance(answer, Assignment):
+            _give_back(plane, answer)
+
+    Thread(target=ask, name=f"claim {name}", daemon=True).start()
+    while True:
+        try:
+            answer = answers.get(timeout=0.1)
+        except Empty:
+            with lock:
+                if stop.is_set() and answers.empty():
+                    is_abandoned.set()
+                    return None
+            continue
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def _give_back(plane: ControlPlane, assignment: Assignment) -> None:
+    hold = Hold(plane, assignment)
+    report = ResultReport(fencing=hold.fencing, outcome=Outcome.RETURNED, reason="the worker shuts down")
+    try:
+        hold.result(report)
+    except TracksideError as error:
+        _log.warning("giving back an assignment", run=assignment.run_id, error=str(error))
+
+
+def _secrets(assignment: Assignment, config: WorkerConfig) -> list[str]:
+    """Every value that must not leave, as far as it is known at the start."""
+    known = [config.token.reveal(), assignment.token, assignment.clone_token, assignment.data_key]
+    known += [assignment.state.password] if assignment.state else []
+    return known + [assignment.environment.get(name, "") for name in assignment.secret_names]
+
+
+@contextmanager
+def _signals(act: Callable[[], None]) -> Iterator[None]:
+    """SIGTERM and SIGINT act, in a main thread."""
+    if current_thread() is not main_thread():
+        yield
+        return
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = [signal.signal(number, lambda *_: act()) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
