@@ -106,6 +106,7 @@ def pack(workspace: Workspace, out: BinaryIO, *, cipher: StreamCipher, max_bytes
             _add_bytes(tar, _MANIFEST, msgspec.json.encode(manifest))
             for name in [*found.folders, *found.files, *found.links]:
                 _add(tar, workspace.path / name, name)
+                tar.members = []  # type: ignore[attr-defined]  # public, but not in its stubs
     except OSError as error:
         raise BrokenError(f"packing {workspace.path}: {error.strerror or error}") from error
     return ArchiveInfo(Digest(written.digest.hexdigest()), written.size_bytes, tuple(found.left_out[:MAX_LEFT_OUT]))
@@ -147,10 +148,10 @@ class _Found:
 def _survey(workspace: Workspace) -> _Found:
     found = _Found()
     size_bytes = 0
-    for members, (entry, name) in enumerate(_walk(workspace), start=1):
+    for count, (entry, name) in enumerate(_walk(workspace), start=1):
         facts = entry.lstat()
         size_bytes += facts.st_size if stat.S_ISREG(facts.st_mode) else 0
-        if members > MAX_MEMBERS or size_bytes > MAX_CONTENT_BYTES:
+        if count > MAX_MEMBERS or size_bytes > MAX_CONTENT_BYTES:
             limits = f"{MAX_MEMBERS} files or {MAX_CONTENT_BYTES} bytes"
             raise UserError(f"packing {workspace.path}: the workspace holds more than {limits}")
         if stat.S_ISDIR(facts.st_mode):
@@ -247,10 +248,10 @@ def _extract(into: Workspace, tar: tarfile.TarFile, staging: Path) -> None:
     """Every further member, into folders that this made itself; links after everything else."""
     folders, links = {""}, list[tarfile.TarInfo]()
     size_bytes = 0
-    for members, member in enumerate(tar, start=1):
+    for count, member in enumerate(_members(tar), start=1):
         size_bytes += member.size
         parent, _, last = member.name.rpartition("/")
-        if members > MAX_MEMBERS or size_bytes > MAX_CONTENT_BYTES:
+        if count > MAX_MEMBERS or size_bytes > MAX_CONTENT_BYTES:
             raise BrokenError(f"restoring {into.path}: the archive holds more than any of ours")
         if parent not in folders or last in ("", ".", "..") or not _is_expected(member.name):
             raise BrokenError(f"restoring {into.path}: unexpected member {member.name!r}")
@@ -269,6 +270,13 @@ def _extract(into: Workspace, tar: tarfile.TarFile, staging: Path) -> None:
     for link in links:
         if _leads_out(staging, link.name, link.linkname):
             raise BrokenError(f"restoring {into.path}: link {link.name!r} leads out of the workspace")
+
+
+def _members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    """The members that are still to come. tarfile remembers each, so it is made to forget: memory stays bounded."""
+    while (member := tar.next()) is not None:
+        yield member
+        tar.members = []  # type: ignore[attr-defined]  # public, but not in its stubs
 
 
 def _is_expected(name: str) -> bool:

@@ -10,15 +10,15 @@ from contextlib import contextmanager
 from typing import Any, BinaryIO, Final
 
 # The SDK carries no types: everything that it gives is Any, and stays in this module.
-import aws_encryption_sdk  # type: ignore[import-untyped]
-from aws_encryption_sdk.exceptions import AWSEncryptionSDKClientError  # type: ignore[import-untyped]
-from aws_encryption_sdk.identifiers import (  # type: ignore[import-untyped]
+import aws_encryption_sdk
+from aws_encryption_sdk.exceptions import AWSEncryptionSDKClientError
+from aws_encryption_sdk.identifiers import (
     Algorithm,
     EncryptionKeyType,
     WrappingAlgorithm,
 )
-from aws_encryption_sdk.internal.crypto.wrapping_keys import WrappingKey  # type: ignore[import-untyped]
-from aws_encryption_sdk.key_providers.raw import RawMasterKeyProvider  # type: ignore[import-untyped]
+from aws_encryption_sdk.internal.crypto.wrapping_keys import WrappingKey
+from aws_encryption_sdk.key_providers.raw import RawMasterKeyProvider
 from cryptography.exceptions import InvalidTag
 
 from app.core.errors import BrokenError
