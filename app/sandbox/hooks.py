@@ -74,7 +74,7 @@ class Post:
         self._lock = threading.RLock()
         self._next_id = _FIRST_DELIVERY
         self._thread: threading.Thread | None = None
-        self._client = httpx.Client(timeout=TIMEOUT_S, trust_env=False, follow_redirects=False)
+        self._client: httpx.Client | None = None
 
     def send(self, event: str, payload: dict[str, Any]) -> Delivery | None:
         """Put an event in the queue; None when the App has no webhook address."""
@@ -133,7 +133,8 @@ class Post:
         if self._thread is not None:
             self._queue.put(None)
             self._thread.join(TIMEOUT_S + 1)
-        self._client.close()
+        if self._client is not None:
+            self._client.close()
 
     def _make(self, event: str, payload: dict[str, Any], guid: str, *, redelivery: bool) -> Delivery:
         with self._lock:
@@ -182,7 +183,7 @@ class Post:
             return
         started = time.monotonic()
         try:
-            answer = self._client.post(delivery.url, content=delivery.body, headers=delivery.request_headers)
+            answer = self._http().post(delivery.url, content=delivery.body, headers=delivery.request_headers)
         except httpx.TimeoutException:
             status, code = "timed out", 0
         except httpx.HTTPError:
@@ -194,6 +195,11 @@ class Post:
             delivery.response_body = answer.text[:_ANSWER_KEPT]
         delivery.duration_s = round(time.monotonic() - started, 2)
         delivery.status_code, delivery.status = code, status
+
+    def _http(self) -> httpx.Client:
+        if self._client is None:
+            self._client = httpx.Client(timeout=TIMEOUT_S, trust_env=False, follow_redirects=False)
+        return self._client
 
     def _headers(self, delivery: Delivery) -> dict[str, str]:
         key = self.secret.encode()

@@ -3,6 +3,8 @@
 The private half goes to the App under test, the public half checks its tokens.
 """
 
+import functools
+
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
@@ -15,6 +17,7 @@ def make_private_key() -> str:
     ).decode()
 
 
+@functools.lru_cache(maxsize=8)
 def public_half(private_key_pem: str) -> str:
     """The public key of a private one, both PEM."""
     key = serialization.load_pem_private_key(private_key_pem.encode(), password=None)

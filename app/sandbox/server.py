@@ -3,6 +3,7 @@
 `serve_in_thread` runs it on loopback beside whatever else the process does.
 """
 
+import asyncio
 import socket
 import threading
 import time
@@ -22,6 +23,7 @@ from app.sandbox.world import World
 ROUTES = (routes_app, routes_checks, routes_git, routes_talk)
 """The modules whose import registers the API's routes."""
 _START_S = 15.0
+_TICK_S = 0.02
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 
 
@@ -62,6 +64,24 @@ def make_app(world: World) -> Starlette:
     )
 
 
+class _Server(uvicorn.Server):
+    """uvicorn that notices within a moment that it should stop, since tests start and stop hundreds of them."""
+
+    async def main_loop(self) -> None:
+        counter = 0
+        while not await self.on_tick(counter):
+            counter = (counter + 1) % 864_000
+            await asyncio.sleep(_TICK_S)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        for one in sockets or []:
+            one.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+
+
 class Served:
     """A running sandbox server; a context manager that stops it."""
 
@@ -78,7 +98,7 @@ class Served:
         self._world = world
         world.server_url = self.url
         config = uvicorn.Config(make_app(world), log_level="error", lifespan="off", access_log=False, loop="asyncio")
-        self._server = uvicorn.Server(config)
+        self._server = _Server(config)
         self._thread = threading.Thread(target=self._run, name="sandbox-http", daemon=True)
         self._thread.start()
         self._wait()

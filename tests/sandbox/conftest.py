@@ -14,6 +14,9 @@ from app.sandbox import AppSettings, Repo, SandboxGitHub, Served, serve_in_threa
 from app.sandbox.keys import make_private_key
 
 
+CLIENT = httpx.Client(trust_env=False, limits=httpx.Limits(max_keepalive_connections=0))
+
+
 @pytest.fixture(scope="session")
 def private_key() -> str:
     return make_private_key()
@@ -49,8 +52,8 @@ class Api:
 
     def __call__(self, method: str, path: str, **fields: Any) -> httpx.Response:
         headers = {"Authorization": f"Bearer {self.token}", "User-Agent": "test"}
-        body = {"json": fields} if fields else {}
-        return httpx.request(method, f"{self.served.api_url}{path}", headers=headers, trust_env=False, **body)  # type: ignore[arg-type]
+        body: dict[str, Any] = {"json": fields} if fields else {}
+        return CLIENT.request(method, f"{self.served.api_url}{path}", headers=headers, **body)
 
 
 @pytest.fixture
