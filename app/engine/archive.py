@@ -35,6 +35,8 @@ _RESTORING: Final = "restoring"
 _KEPT_OF_DATA: Final = ("environment", "modules", "terraform.tfstate")
 """Of the data folder: not the providers, which are links to a mirror and come back with init."""
 _BLOCK_BYTES: Final = 1024 * 1024
+_TAR_BYTES: Final = 64 * 1024
+"""How much tarfile reads at once: it copies what is left of that at each member."""
 _WINDOW_BYTES: Final = 8 * 1024 * 1024
 """The most memory that an archive may ask of the decompressor."""
 
@@ -101,7 +103,7 @@ def pack(workspace: Workspace, out: BinaryIO, *, cipher: StreamCipher, max_bytes
         with (
             cipher.encrypting(cast(BinaryIO, written)) as sealed,
             compressor.stream_writer(cast(IO[bytes], sealed), closefd=False) as packed,
-            tarfile.open(mode="w|", fileobj=packed, format=tarfile.PAX_FORMAT, bufsize=_BLOCK_BYTES) as tar,
+            tarfile.open(mode="w", fileobj=packed, format=tarfile.PAX_FORMAT) as tar,
         ):
             _add_bytes(tar, _MANIFEST, msgspec.json.encode(manifest))
             for name in [*found.folders, *found.files, *found.links]:
@@ -214,7 +216,7 @@ def _unpack(into: Workspace, staging: Path, verified: Spring) -> None:
     decompressor = zstandard.ZstdDecompressor(max_window_size=_WINDOW_BYTES)
     try:
         with decompressor.stream_reader(cast(IO[bytes], verified), read_size=_BLOCK_BYTES, closefd=False) as plain:
-            with tarfile.open(mode="r|", fileobj=plain, bufsize=_BLOCK_BYTES) as tar:
+            with tarfile.open(mode="r|", fileobj=plain, bufsize=_TAR_BYTES) as tar:
                 _check_manifest(into, tar)
                 _extract(into, tar, staging)
             rest = sum(len(block) for block in iter(lambda: plain.read(_BLOCK_BYTES), b""))
