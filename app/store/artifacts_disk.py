@@ -1,0 +1,123 @@
+"""Big sealed bytes as files in a folder: all or nothing, never overwritten, readable by this account alone.
+
+Knows nothing of what the bytes mean; they are ciphertext already. Keys are ours, and checked all the same.
+"""
+
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from app.core.errors import BrokenError, UserError
+
+CHUNK_BYTES: Final = 1024 * 1024
+MAX_KEY_CHARS: Final = 300
+_KEY: Final = re.compile(r"[a-z0-9_-][a-z0-9_.-]*(/[a-z0-9_-][a-z0-9_.-]*)*")
+_PARTIAL: Final = ".partial-"
+"""Begins the name of a file that is still being written; no key part begins with a dot."""
+
+
+class DiskArtifacts:
+    """Artifacts under one folder. Files are 0600, folders 0700."""
+
+    def __init__(self, root: Path) -> None:
+        """The folder is made when the first artifact is stored."""
+        self._root = root
+
+    def put(self, key: str, source: BinaryIO | Iterator[bytes], *, max_bytes: int) -> int:
+        """Store all or nothing; the size. Raises: UserError when larger; BrokenError when the key exists already."""
+        path = self._path(key)
+        try:
+            self._make_folders(path.parent)
+            partial = path.parent / f"{_PARTIAL}{secrets.token_hex(8)}"
+            try:
+                size = _write(partial, _pieces(source), key=key, max_bytes=max_bytes)
+                os.link(partial, path)  # refuses to replace: exactly one of two writers wins
+            finally:
+                partial.unlink(missing_ok=True)
+            _sync_folder(path.parent)
+        except FileExistsError as error:
+            raise BrokenError(f"storing artifact {key}: it exists already") from error
+        except OSError as error:
+            raise BrokenError(f"storing artifact {key}: {error.strerror or error}") from error
+        return size
+
+    @contextmanager
+    def open(self, key: str) -> Iterator[BinaryIO]:
+        """The bytes, to be read once. Raises: UserError naming the key when it is not there (any more)."""
+        path = self._path(key)
+        try:
+            file = os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW), "rb")
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise UserError(f"opening artifact {key}: it is not there (any more)") from error
+        except OSError as error:
+            raise BrokenError(f"opening artifact {key}: {error.strerror or error}") from error
+        with file:
+            yield file
+
+    def delete(self, key: str) -> None:
+        """Gone afterwards, also when it never was."""
+        path = self._path(key)
+        try:
+            path.unlink(missing_ok=True)
+        except NotADirectoryError:
+            return
+        except OSError as error:
+            raise BrokenError(f"deleting artifact {key}: {error.strerror or error}") from error
+
+    def check_ready(self) -> None:
+        """Returns when something can be written. Raises: BrokenError saying why not."""
+        try:
+            self._make_folders(self._root)
+            probe = self._root / f"{_PARTIAL}{secrets.token_hex(8)}"
+            try:
+                probe.touch(mode=0o600, exist_ok=False)
+            finally:
+                probe.unlink(missing_ok=True)
+        except OSError as error:
+            raise BrokenError(f"writing to the artifact folder {self._root}: {error.strerror or error}") from error
+
+    def _path(self, key: str) -> Path:
+        if len(key) > MAX_KEY_CHARS or _KEY.fullmatch(key) is None:
+            raise BrokenError(f"using artifact key {key[:60]!r}: not a key of ours")
+        return self._root.joinpath(*key.split("/"))
+
+    def _make_folders(self, folder: Path) -> None:
+        missing = [folder, *folder.parents]
+        for parent in reversed(missing[: missing.index(self._root) + 1]):
+            with suppress(FileExistsError):
+                parent.mkdir(mode=0o700, parents=True)
+
+
+def _pieces(source: BinaryIO | Iterator[bytes]) -> Iterator[bytes]:
+    read = getattr(source, "read", None)  # a file is an iterator too, of lines
+    if read is None:
+        yield from source
+        return
+    while piece := read(CHUNK_BYTES):
+        yield piece
+
+
+def _write(path: Path, pieces: Iterator[bytes], *, key: str, max_bytes: int) -> int:
+    size = 0
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        for piece in pieces:
+            size += len(piece)
+            if size > max_bytes:
+                raise UserError(f"storing artifact {key}: larger than {max_bytes} bytes")
+            file.write(piece)
+        file.flush()
+        os.fsync(file.fileno())
+    return size
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

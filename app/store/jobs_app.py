@@ -1,0 +1,57 @@
+"""The control plane's job runner on the same database: procrastinate, opened here, given its tasks by `app.jobs`.
+
+Knows no task. Jobs are deferred elsewhere in this room, in the transactions that cause them.
+"""
+
+from typing import Final
+
+import procrastinate
+from procrastinate import exceptions, utils
+
+from app.core.errors import RetryableError
+from app.store.url import conninfo
+
+HEARTBEAT_S: Final = 5.0
+"""How often a job worker says that it lives."""
+SILENT_S: Final = 15.0
+"""After how long without a word it counts as dead: three heartbeats."""
+POLL_S: Final = 5.0
+"""How often it looks for jobs whose notification was missed, and for scheduled ones."""
+
+
+def make_job_app(url: str) -> procrastinate.App:
+    """An unopened procrastinate App on that database: register tasks on it, then `open_async`, `run_worker_async`."""
+    return procrastinate.App(
+        connector=procrastinate.PsycopgConnector(conninfo=conninfo(url)),
+        worker_defaults={
+            "update_heartbeat_interval": HEARTBEAT_S,
+            "stalled_worker_timeout": SILENT_S,
+            "fetch_job_polling_interval": POLL_S,
+            "delete_jobs": "successful",
+        },
+    )
+
+
+async def rescue_stalled(app: procrastinate.App, *, silent_s: float = SILENT_S) -> int:
+    """Put the jobs of dead workers back into their queues; how many.
+
+    A worker that was only paused may run its job to the end as well: every job is safe to run twice.
+    Raises: RetryableError when the database does not answer.
+    """
+    rescued = 0
+    try:
+        for job in await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=silent_s):
+            if job.id is not None and await _retry(app, job.id):
+                rescued += 1
+    except exceptions.ConnectorException as error:
+        raise RetryableError("rescuing jobs of dead workers: the database does not answer") from error
+    return rescued
+
+
+async def _retry(app: procrastinate.App, job_id: int) -> bool:
+    """False when the job ended meanwhile, which procrastinate says by an error of its SQL function."""
+    before = await app.job_manager.get_job_status_async(job_id)
+    if before is not procrastinate.jobs.Status.DOING:
+        return False
+    await app.job_manager.retry_job_by_id_async(job_id, retry_at=utils.utcnow())
+    return True

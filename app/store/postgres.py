@@ -1,0 +1,128 @@
+"""The store on PostgreSQL: transactions for the flows, the webhook's fast door, and the reading side.
+
+Two small pools: SQLAlchemy's for transactions, a plain psycopg one in autocommit for the webhook alone.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Lock
+from typing import Any, Final
+
+import psycopg
+from psycopg_pool import ConnectionPool
+from sqlalchemy import Engine, create_engine, event
+
+from app.core.names import DeliveryId
+from app.core.record import DeliveryOutcome
+from app.store.reading import ReadingSide
+from app.store.transaction_assignments import AssignmentWrites
+from app.store.transaction_deliveries import RECORD_DELIVERY, DeliveryWrites
+from app.store.transaction_plans import PlanWrites
+from app.store.transaction_stacks import StackWrites
+from app.store.url import conninfo, engine_url
+from app.store.wall import wall
+from app.store.wire import Sealer, safe_text
+
+POOL_TIMEOUT_S: Final = 10
+"""How long a caller waits for a free connection."""
+_SESSION: Final = (
+    "SET TIME ZONE 'UTC'; SET statement_timeout = '60s'; SET lock_timeout = '30s';"
+    " SET idle_in_transaction_session_timeout = '60s'"
+)
+"""A process that hangs in a transaction, or whose machine is gone, lets go of its locks after a minute."""
+
+
+class PostgresTransaction(DeliveryWrites, StackWrites, PlanWrites, AssignmentWrites):
+    """One database transaction. Lock order, always: stack, run, assignment."""
+
+
+class PostgresStore(ReadingSide):
+    """The database: `begin()` for the flows, `record_delivery` for the webhook, questions for the pages."""
+
+    def __init__(self, url: str, *, sealer: Sealer, pool_size: int) -> None:
+        """Nothing is connected yet. Units: `pool_size` connections for transactions, as many for the webhook."""
+        engine = create_engine(
+            engine_url(url),
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=POOL_TIMEOUT_S,
+            pool_pre_ping=True,
+            hide_parameters=True,
+            isolation_level="READ COMMITTED",
+        )
+        event.listen(engine, "connect", _prepare_session)
+        super().__init__(engine, sealer, url)
+        self._door = ConnectionPool(
+            conninfo(url),
+            min_size=1,
+            max_size=pool_size,
+            open=False,
+            kwargs={"autocommit": True},
+            timeout=POOL_TIMEOUT_S,
+        )
+        self._door_lock = Lock()
+        self._is_door_open = False
+
+    @property
+    def engine(self) -> Engine:
+        """The SQLAlchemy engine, for tools of the operator and tests; flows never see it."""
+        return self._engine
+
+    @contextmanager
+    def begin(self) -> Iterator[PostgresTransaction]:
+        """One READ COMMITTED transaction: committed at the end of the block, rolled back when it raises.
+
+        Raises: RetryableError on deadlock, timeout or a lost connection: nothing was written, unless the connection was
+        lost during the commit itself; BrokenError when a guard of the database refused.
+        """
+        with wall(), self._engine.connect() as connection, connection.begin():
+            transaction = PostgresTransaction(connection, self._sealer)
+            yield transaction
+            transaction.settle()
+
+    def record_delivery(
+        self, guid: DeliveryId, event: str, body: bytes, *, outcome: DeliveryOutcome, reason: str
+    ) -> bool:
+        """Keep a delivery and, when it is pending, defer its job, in one transaction of one round trip.
+
+        False when the GUID was seen before: nothing was written. Raises: RetryableError when it cannot be stored.
+        """
+        values: dict[str, object] = {
+            "guid": guid,
+            "event": event,
+            "body": body,
+            "outcome": outcome.value,
+            "reason": safe_text(reason),
+        }
+        with wall():
+            pool = self._open_door()
+            try:
+                return _record(pool, values)
+            except psycopg.OperationalError:
+                pool.check()  # the server was restarted: throw dead connections away, then once more
+                return _record(pool, values)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._door.close()
+        self._engine.dispose()
+
+    def _open_door(self) -> ConnectionPool[psycopg.Connection[tuple[Any, ...]]]:
+        if not self._is_door_open:
+            with self._door_lock:
+                self._door.open()
+                self._is_door_open = True
+        return self._door
+
+
+def _record(pool: ConnectionPool[psycopg.Connection[tuple[Any, ...]]], values: dict[str, object]) -> bool:
+    with pool.connection() as connection:
+        row = connection.execute(RECORD_DELIVERY, values, binary=True).fetchone()
+    return row is not None and row[0] == 1
+
+
+def _prepare_session(driver: psycopg.Connection[Any], _record: object) -> None:
+    was_autocommit = driver.autocommit
+    driver.autocommit = True
+    driver.execute(_SESSION)
+    driver.autocommit = was_autocommit

@@ -1,0 +1,161 @@
+"""Deliveries, repositories and configuration versions inside a transaction; first the webhook's own fast door.
+
+Knows nothing of what an event means.
+"""
+
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Any, Final
+
+from sqlalchemy import Row, func, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+
+from app.core.event import Repository
+from app.core.names import ConfigVersionId, DeliveryId, Digest, InstallationId, RepositoryId, Sha
+from app.core.record import ConfigVersion, Delivery, DeliveryOutcome
+from app.core.stack import Problem
+from app.store.schema import config_versions, deliveries, installations, repositories
+from app.store.wire import Wire, safe_text
+
+TWIN_WINDOW: Final = timedelta(minutes=10)
+"""How far apart two deliveries of one event by two hooks may arrive."""
+RECORD_DELIVERY: Final = """
+WITH kept AS (
+    INSERT INTO deliveries (guid, event, body, outcome, reason)
+    VALUES (%(guid)s, %(event)s, %(body)s, %(outcome)s, %(reason)s)
+    ON CONFLICT (guid) DO NOTHING
+    RETURNING guid
+), job AS (
+    SELECT procrastinate_defer_jobs_v1(ARRAY[
+        ROW('deliver', 'deliver', 0, NULL, NULL, jsonb_build_object('guid', guid), NULL)::procrastinate_job_to_defer_v1
+    ]) AS ids
+    FROM kept WHERE %(outcome)s = 'pending'
+)
+SELECT (SELECT count(*) FROM kept) AS kept, (SELECT count(ids) FROM job) AS jobs
+"""
+"""One statement, so one round trip and one transaction: the row, and the job only when the row is new and pending."""
+
+
+class DeliveryWrites(Wire):
+    """Transaction methods about what arrived, and from where."""
+
+    def lock_delivery(self, guid: DeliveryId) -> Delivery | None:
+        """The delivery under its row's lock, or None."""
+        row = self._first(select(deliveries).where(deliveries.c.guid == guid).with_for_update())
+        if row is None:
+            return None
+        return Delivery(
+            guid=DeliveryId(row.guid),
+            event=row.event,
+            body=bytes(row.body),
+            received_at=row.received_at,
+            outcome=DeliveryOutcome(row.outcome),
+            reason=row.reason,
+        )
+
+    def close_delivery(self, guid: DeliveryId, outcome: DeliveryOutcome, reason: str) -> None:
+        """Write what became of it."""
+        values = {"outcome": outcome.value, "reason": safe_text(reason)}
+        self._execute(update(deliveries).where(deliveries.c.guid == guid).values(values))
+
+    def find_twin(self, guid: DeliveryId, body_digest: Digest) -> DeliveryId | None:
+        """Note the digest on the row, and give the delivery of equal body that was noted before it, if that one arrived
+        within 10 minutes and was not turned away. Two jobs at once take turns, so never both are twins."""
+        self._execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:digest, 7))"), {"digest": body_digest})
+        seq = func.coalesce(deliveries.c.digest_seq, func.nextval(text("'delivery_digest_seq'")))
+        own = self._first(
+            update(deliveries)
+            .where(deliveries.c.guid == guid)
+            .values(body_digest=body_digest, digest_seq=seq)
+            .returning(deliveries.c.digest_seq, deliveries.c.received_at)
+        )
+        if own is None:
+            return None
+        turned_away = (DeliveryOutcome.IGNORED.value, DeliveryOutcome.MALFORMED.value)
+        twin = self._scalar(
+            select(deliveries.c.guid)
+            .where(
+                deliveries.c.body_digest == body_digest,
+                deliveries.c.digest_seq < own.digest_seq,
+                deliveries.c.received_at.between(own.received_at - TWIN_WINDOW, own.received_at + TWIN_WINDOW),
+                deliveries.c.outcome.not_in(turned_away),
+            )
+            .order_by(deliveries.c.digest_seq)
+            .limit(1)
+        )
+        return DeliveryId(twin) if twin is not None else None
+
+    def save_repository(self, repository: Repository) -> None:
+        """Insert or follow: names, default branch, installation."""
+        values = {
+            "owner": repository.owner,
+            "name": repository.name,
+            "default_branch": repository.default_branch,
+            "is_private": repository.is_private,
+            "installation_id": repository.installation_id,
+        }
+        changes = {**values, "updated_at": func.clock_timestamp()}
+        statement = insert(repositories).values(id=repository.id, **values)
+        self._execute(statement.on_conflict_do_update(index_elements=["id"], set_=changes))
+
+    def find_repository(self, repository_id: RepositoryId) -> Repository | None:
+        """The repository, or None."""
+        row = self._first(select(repositories).where(repositories.c.id == repository_id))
+        if row is None:
+            return None
+        return Repository(
+            id=RepositoryId(row.id),
+            owner=row.owner,
+            name=row.name,
+            default_branch=row.default_branch,
+            is_private=row.is_private,
+            installation_id=InstallationId(row.installation_id),
+        )
+
+    def lock_repository(self, repository_id: RepositoryId) -> None:
+        """Serialise decisions of one repository until the transaction ends."""
+        self._execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 11))"), {"key": str(repository_id)})
+
+    def save_installation(self, installation_id: InstallationId, account: str, *, is_active: bool) -> None:
+        """Insert or follow an installation."""
+        values = {"account": safe_text(account), "is_active": is_active, "updated_at": func.clock_timestamp()}
+        statement = insert(installations).values(id=installation_id, **values)
+        self._execute(statement.on_conflict_do_update(index_elements=["id"], set_=values))
+
+    def add_config_version(self, version: ConfigVersion) -> None:
+        """Keep a reading of the stacks file. The same (repository, sha) again changes nothing."""
+        values = {
+            "id": version.id,
+            "repository_id": version.repository_id,
+            "sha": version.sha,
+            "digest": version.digest,
+            "is_valid": version.is_valid,
+            "problems": [asdict(problem) for problem in version.problems],
+        }
+        self._execute(insert(config_versions).values(values).on_conflict_do_nothing())
+
+    def find_config_version(self, repository_id: RepositoryId, sha: Sha) -> ConfigVersion | None:
+        """The reading of that commit, or None."""
+        table = config_versions.c
+        return _config(
+            self._first(select(config_versions).where(table.repository_id == repository_id, table.sha == sha))
+        )
+
+    def find_accepted_config(self, repository_id: RepositoryId) -> ConfigVersion | None:
+        """The newest valid version, or None."""
+        table = config_versions.c
+        wanted = select(config_versions).where(table.repository_id == repository_id, table.is_valid)
+        return _config(self._first(wanted.order_by(table.seq.desc()).limit(1)))
+
+
+def _config(row: Row[Any] | None) -> ConfigVersion | None:
+    if row is None:
+        return None
+    return ConfigVersion(
+        id=ConfigVersionId(row.id),
+        repository_id=RepositoryId(row.repository_id),
+        sha=Sha(row.sha),
+        digest=Digest(row.digest),
+        is_valid=row.is_valid,
+        problems=tuple(Problem(**problem) for problem in row.problems),
+    )

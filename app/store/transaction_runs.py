@@ -1,0 +1,197 @@
+"""Runs inside a transaction: the one method that changes a run, with everything that must be true in the same commit.
+
+Knows nothing of what a step means: the pure change that is handed in says that. Lock order: stack, run, assignment.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from sqlalchemy import Select, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+
+from app.core.errors import BrokenError, UserError
+from app.core.names import RepositoryId, RunId, Sha, StackId
+from app.core.record import ReportKind, RunFacts
+from app.core.report_check import check_name
+from app.core.run import Plan, Run, RunState, Transition
+from app.core.stack import settings_from_json
+from app.store.rows import plan_values, read_run, run_changes, run_identity, select_runs
+from app.store.schema import CREATED, IS_LIVE, IS_STATE_CHANGING, plans, run_steps, runs, stacks
+from app.store.transaction_reports import ReportWrites
+from app.store.wire import safe_text, sealed_as
+
+RunChange = Callable[[Run], tuple[Run, Transition]]
+"""A pure change of a run: gives the next run and the line for its history."""
+MAX_RUNS_AT: Final = 500
+MAX_LIVE_RUNS: Final = 5_000
+MAX_FOLLOWERS: Final = 20
+"""How many queued runs of a stack are told that the one before them moved."""
+WORK_CHANNEL: Final = "trackside_work"
+_SHOWN: Final = frozenset({RunState.UNCONFIRMED, RunState.CONFIRMED, RunState.PREPARING_APPLY, RunState.APPLYING})
+"""In these states a person was shown the plan, or accepted it unseen: it never changes again."""
+
+
+class RunWrites(ReportWrites):
+    """Transaction methods about runs and their steps."""
+
+    def add_run(self, run: Run, *, event_key: str | None) -> bool:
+        """Insert a run with its first line of history and its report; False when `event_key` has a run already."""
+        values = run_identity(run) | run_changes(run) | {"event_key": safe_text(event_key) if event_key else None}
+        statement = insert(runs).values(values).on_conflict_do_nothing(index_elements=["event_key"])
+        if self._scalar(statement.returning(runs.c.id)) is None:
+            return False
+        first = {"run_id": run.id, "step": CREATED, "after": run.state.value, "by": safe_text(run.triggered_by)}
+        self._execute(insert(run_steps).values(first | {"at": run.created_at, "cause": run.trigger.value}))
+        if run.plan is not None:
+            self._keep_plan(run.id, run.plan)
+        self._announce(run)
+        return True
+
+    def get_run(self, run_id: RunId) -> Run:
+        """Raises: UserError naming the run when there is none."""
+        run = self.find_run(run_id)
+        if run is None:
+            raise UserError(f"looking up run {run_id[:40]}: there is none")
+        return run
+
+    def find_run(self, run_id: RunId) -> Run | None:
+        """The run, or None."""
+        row = self._first(select_runs().where(runs.c.id == safe_text(run_id)))
+        return read_run(row) if row is not None else None
+
+    def change_run(self, run_id: RunId, change: RunChange) -> Run:
+        """Lock the run's row, hand the run to `change`, save, append to the history, want its reports, wake workers.
+
+        Raises: whatever `change` raises (nothing is written then); UserError when there is no such run; BrokenError
+        when the change does not start where the run is, or a guard refuses it.
+        """
+        # NO KEY UPDATE: history, plans and assignments that refer to the run can still be added.
+        row = self._first(select_runs().where(runs.c.id == run_id).with_for_update(of=runs, key_share=True))
+        if row is None:
+            raise UserError(f"changing run {run_id[:40]}: there is none")
+        return self._apply(read_run(row), change)
+
+    def list_live_runs(self, stack_id: StackId) -> list[Run]:
+        """Runs of the stack that have not ended, oldest first."""
+        wanted = select_runs().where(runs.c.stack_id == stack_id, text(IS_LIVE))
+        return self._runs(wanted.order_by(runs.c.created_at, runs.c.id).limit(MAX_LIVE_RUNS))
+
+    def list_runs_at(self, repository_id: RepositoryId, sha: Sha) -> list[Run]:
+        """Runs whose head_sha is that commit, newest first (at most 500)."""
+        wanted = select_runs().where(runs.c.repository_id == repository_id, runs.c.head_sha == sha)
+        return self._runs(wanted.order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(MAX_RUNS_AT))
+
+    def get_run_facts(self, run: Run) -> RunFacts:
+        """What a report or a page needs to know besides the run. Raises: BrokenError when its stack is not there."""
+        columns = (stacks.c.settings, stacks.c.head_seq, stacks.c.hold_reason, stacks.c.is_detached)
+        found = runs.join(stacks, stacks.c.id == runs.c.stack_id)
+        row = self._first(select(*columns, runs.c.sealed_outputs).select_from(found).where(runs.c.id == run.id))
+        if row is None:
+            raise BrokenError(f"reading the facts of run {run.id}: there is none")
+        settings = settings_from_json(row.settings)
+        blocker = self._find_blocker(run) if run.state is RunState.QUEUED else None
+        return RunFacts(
+            blocked_by=blocker.id if blocker else None,
+            blocked_by_state=blocker.state.value if blocker else "",
+            blocked_by_sha=blocker.head_sha if blocker else "",
+            stack_head_seq=row.head_seq,
+            stack_hold=row.hold_reason,
+            stack_digest=settings.digest(),
+            github_environment=settings.github_environment,
+            outputs=self._open_or_empty(row.sealed_outputs, "runs.outputs", run.id),
+            is_stack_detached=row.is_detached,
+        )
+
+    def save_outputs(self, run_id: RunId, outputs: bytes) -> None:
+        """Keep the outputs of an apply, sealed."""
+        sealed = self._sealer.seal(outputs, sealed_as("runs.outputs", run_id))
+        self._execute(update(runs).where(runs.c.id == run_id).values(sealed_outputs=sealed))
+
+    def save_data_key(self, run_id: RunId, sealed: bytes) -> None:
+        """Keep the run's sealed data key; empty bytes destroy it."""
+        self._execute(update(runs).where(runs.c.id == run_id).values(sealed_data_key=sealed or None))
+
+    def find_data_key(self, run_id: RunId) -> bytes | None:
+        """The run's sealed data key, or None."""
+        found = self._scalar(select(runs.c.sealed_data_key).where(runs.c.id == run_id))
+        return bytes(found) if found is not None else None
+
+    def _apply(self, run: Run, change: RunChange) -> Run:
+        after, line = change(run)
+        if after.id != run.id or line.before is not run.state or line.after is not after.state:
+            raise BrokenError(f"changing run {run.id}: the change does not start at {run.state.value}")
+        same = (runs.c.id == run.id) & (runs.c.state == run.state.value)
+        done = self._execute(update(runs).where(same).values(run_changes(after)))
+        if done.rowcount != 1:
+            raise BrokenError(f"changing run {run.id}: it is not {run.state.value} any more")
+        self._execute(insert(run_steps).values(_step_values(run.id, line)))
+        if after.plan is not None and after.plan != run.plan:
+            self._keep_plan(run.id, after.plan)
+        if after.plan is not None and after.state in _SHOWN:
+            shown = (plans.c.run_id == run.id) & (plans.c.number == after.plan.number) & plans.c.is_frozen.is_(False)
+            self._execute(update(plans).where(shown).values(is_frozen=True))
+        self._announce(after)
+        if run.type.is_state_changing and (after.state is RunState.UNCONFIRMED or after.state.is_terminal):
+            self._announce_followers(after)
+        return after
+
+    def _keep_plan(self, run_id: RunId, plan: Plan) -> None:
+        values = plan_values(run_id, plan)
+        statement = insert(plans).values(values)
+        changes = {key: value for key, value in values.items() if key not in ("run_id", "number")}
+        changes["sealed_summary"] = None  # of another plan
+        self._execute(
+            statement.on_conflict_do_update(
+                index_elements=["run_id", "number"], set_=changes, where=plans.c.digest != plan.digest
+            )
+        )
+
+    def _announce(self, run: Run) -> None:
+        self._want_check(run)
+        if run.type.is_state_changing and run.plan is not None and run.plan.has_changes:
+            self._want_later(ReportKind.DEPLOYMENT, run.repository_id, run.id, run.id)
+        if run.state.is_waiting_for_worker:
+            wake = (
+                select(text("pg_notify(:channel, worker_pool)")).select_from(stacks).where(stacks.c.id == run.stack_id)
+            )
+            self._execute(wake, {"channel": WORK_CHANNEL})
+
+    def _announce_followers(self, run: Run) -> None:
+        wanted = select_runs().where(
+            runs.c.stack_id == run.stack_id, text(IS_LIVE), runs.c.state == RunState.QUEUED.value
+        )
+        for follower in self._runs(wanted.order_by(runs.c.created_at, runs.c.id).limit(MAX_FOLLOWERS)):
+            self._want_check(follower)
+
+    def _want_check(self, run: Run) -> None:
+        self._want_later(ReportKind.RUN_CHECK, run.repository_id, f"{run.head_sha}/{check_name(run)}", run.id)
+
+    def _find_blocker(self, run: Run) -> Run | None:
+        """The state-changing run that holds the stack, else the oldest queued one before this."""
+        others = select_runs().where(
+            runs.c.stack_id == run.stack_id,
+            text(f"{IS_STATE_CHANGING} AND {IS_LIVE}"),
+            (runs.c.state != RunState.QUEUED.value) | (runs.c.created_at < run.created_at),
+            runs.c.id != run.id,
+        )
+        queued_last = text("runs.state = 'queued'")
+        found = self._runs(others.order_by(queued_last, runs.c.created_at, runs.c.id).limit(1))
+        return found[0] if found else None
+
+    def _runs(self, wanted: Select[Any]) -> list[Run]:
+        return [read_run(row) for row in self._all(wanted)]
+
+    def _open_or_empty(self, sealed: bytes | None, column: str, row_id: str) -> bytes:
+        return self._sealer.open(bytes(sealed), sealed_as(column, row_id)) if sealed is not None else b""
+
+
+def _step_values(run_id: RunId, line: Transition) -> dict[str, object]:
+    return {
+        "run_id": run_id,
+        "before": line.before.value,
+        "step": line.step.value,
+        "after": line.after.value,
+        "by": safe_text(line.by),
+        "at": line.at,
+        "cause": safe_text(line.cause),
+    }

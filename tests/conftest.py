@@ -1,0 +1,43 @@
+"""Database fixtures for every room: `database_url` is a fresh, migrated database, `store` a store on it."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from app.store.postgres import PostgresStore
+from tests.database import made_database, made_store, made_template, running_server
+
+
+@pytest.fixture(scope="session")
+def server_url() -> Iterator[str]:
+    """A running PostgreSQL, one per test process."""
+    with running_server() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def database_template(server_url: str) -> Iterator[str]:
+    """The name of a migrated database that is copied per test."""
+    with made_template(server_url) as name:
+        yield name
+
+
+@pytest.fixture
+def empty_database_url(server_url: str) -> Iterator[str]:
+    """A fresh database without any table."""
+    with made_database(server_url) as url:
+        yield url
+
+
+@pytest.fixture
+def database_url(server_url: str, database_template: str) -> Iterator[str]:
+    """A fresh database with every migration."""
+    with made_database(server_url, template=database_template) as url:
+        yield url
+
+
+@pytest.fixture
+def store(database_url: str) -> Iterator[PostgresStore]:
+    """A store on a fresh database."""
+    with made_store(database_url) as made:
+        yield made
