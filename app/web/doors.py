@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Literal, Protocol
 
 from app.core.event import Repository
+from app.core.managed import StateCaller, StateFound, StateLocking, StateMissing, StateWrite
 from app.core.names import AssignmentId, DeliveryId, RunId, Secret, StackId
 from app.core.plan import PlanSummary
 from app.core.protocol import (
@@ -95,56 +96,6 @@ class WorkSignal(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StateCaller:
-    """Who asks for a managed state: the credentials of one assignment, not checked yet."""
-
-    stack_id: StackId
-    assignment_id: AssignmentId
-    password: Secret = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class StateFound:
-    """The current version's bytes."""
-
-    data: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class StateMissing:
-    """There is no version yet."""
-
-
-@dataclass(frozen=True, slots=True)
-class StateDone:
-    """It was written, locked, unlocked or deleted; or it was so already."""
-
-
-@dataclass(frozen=True, slots=True)
-class StateLockHeld:
-    """Another lock is in the way."""
-
-    info: bytes
-    """Terraform's JSON of whoever holds it; empty when nobody does and one was needed."""
-
-
-@dataclass(frozen=True, slots=True)
-class StateQuarantined:
-    """The assignment is over: the bytes were kept apart and are not current."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class StateReadOnly:
-    """These credentials may read and no more."""
-
-
-StateWrite = StateDone | StateLockHeld | StateQuarantined | StateReadOnly
-StateLocking = StateDone | StateLockHeld | StateReadOnly
-
-
 class StateDoor(Protocol):
     """Managed state, as Terraform's http backend asks for it.
 
@@ -181,6 +132,8 @@ class RunDetail:
 
     run: Run
     facts: RunFacts
+    blocked_by: Run | None
+    """The run that it waits for."""
     history: tuple[Transition, ...]
     """Oldest first."""
     summary: PlanSummary | None

@@ -55,9 +55,12 @@ class Look:
             if run is None:
                 return None
             facts, repository = tx.get_run_facts(run), tx.find_repository(run.repository_id)
+            blocker = tx.find_run(facts.blocked_by) if facts.blocked_by is not None else None
             summary = tx.find_summary(run.id, run.plan.number) if run.plan is not None else None
         history = tuple(self.reading.read_history(run_id))
-        return RunDetail(run=run, facts=facts, history=history, summary=summary, repository=repository)
+        return RunDetail(
+            run=run, facts=facts, blocked_by=blocker, history=history, summary=summary, repository=repository
+        )
 
     def find_stack(self, stack_id: StackId) -> StackDetail | None:
         """A stack with its runs."""

@@ -19,20 +19,19 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app.core.errors import LeaseLost
-from app.core.names import AssignmentId, Secret, StackId
-from app.web.answers import JSON, nothing, problem
-from app.web.body import BodyRefused, read_body
-from app.web.doors import (
-    Doors,
+from app.core.managed import (
     StateCaller,
     StateDone,
-    StateDoor,
     StateFound,
     StateLockHeld,
     StateMissing,
     StateQuarantined,
     StateReadOnly,
 )
+from app.core.names import AssignmentId, Secret, StackId
+from app.web.answers import JSON, nothing, problem
+from app.web.body import BodyRefused, read_body
+from app.web.doors import Doors, StateDoor
 from app.web.ulid import is_ulid
 
 METHODS: Final = ("GET", "POST", "DELETE", "LOCK", "UNLOCK")

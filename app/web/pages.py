@@ -1,0 +1,279 @@
+"""What people read: stacks, runs, changes, logs. HTML without scripts; every foreign word escaped and made visible.
+
+The words of a run's state are those of its check run. A page that is not there and one that is not for this reader are
+the same 404.
+"""
+
+import importlib.resources
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final, TypeVar
+
+import jinja2
+from anyio import CapacityLimiter, to_thread
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from app.core.changelist import SIGNS, WORDS, delta_line
+from app.core.names import RunId, StackId
+from app.core.plan import MASK, UNKNOWN, Action
+from app.core.record import LogChunk
+from app.core.report_check import check_name, check_report
+from app.core.run import RunState
+from app.core.runview import RunView, cause, short
+from app.flows.publish import make_view
+from app.web.access import Access
+from app.web.doors import Doors, RunDetail
+from app.web.ulid import is_ulid
+from app.web.visible import readable_value, visible
+
+CHANGES_ON_RUN: Final = 100
+CHANGES_ON_PAGE: Final = 250
+STACKS_ON_PAGE: Final = 500
+OUTPUTS_ON_RUN: Final = 200
+LOG_TAIL_BYTES: Final = 64 * 1024
+MAX_PAGE: Final = 10_000
+REFRESH_S: Final = 4
+"""How often the page of a run that moves by itself is loaded again."""
+
+_T = TypeVar("_T")
+
+
+def make_templates() -> jinja2.Environment:
+    """The templates of this package, escaping everything, with the filters that they use."""
+    templates = jinja2.Environment(
+        loader=jinja2.PackageLoader("app.web"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.filters.update(
+        visible=visible,
+        value=readable_value,
+        value_kind=lambda value: {MASK: "masked", UNKNOWN: "unknown"}.get(value, "known"),
+        short=short,
+        words=lambda state: state.value.replace("_", " "),
+        tone=tone,
+        when=_when,
+        delta=delta_line,
+        why=lambda reason: reason.replace("_", " "),
+    )
+    templates.globals.update(action_words=WORDS, action_signs={**_MORE_SIGNS, **SIGNS})
+    return templates
+
+
+_MORE_SIGNS: Final = {Action.READ: "<", Action.IMPORT: "^", Action.FORGET: "×", Action.MOVE: ">"}  # noqa: RUF001 - a sign
+
+
+def tone(state: RunState) -> str:
+    """The colour of a state: waits, moves, good, bad, over."""
+    match state:
+        case RunState.UNCONFIRMED | RunState.PENDING_REVIEW:
+            return "decide"
+        case RunState.FINISHED:
+            return "good"
+        case RunState.FAILED:
+            return "bad"
+        case RunState.DISCARDED | RunState.STOPPED | RunState.CANCELED | RunState.SKIPPED:
+            return "over"
+        case _:
+            return "live"
+
+
+def _when(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+@dataclass(frozen=True, slots=True)
+class LogTail:
+    """The end of a run's log, and how much is before it."""
+
+    text: str
+    left_out_bytes: int
+
+
+def log_tail(chunks: Iterator[LogChunk], limit: int = LOG_TAIL_BYTES) -> LogTail:
+    """The last `limit` bytes, from the beginning of a line on."""
+    kept: deque[bytes] = deque()
+    held = total = 0
+    for chunk in chunks:
+        kept.append(chunk.text)
+        held, total = held + len(chunk.text), total + len(chunk.text)
+        while held - len(kept[0]) > limit:
+            held -= len(kept.popleft())
+    text = b"".join(kept)[-limit:]
+    if total > len(text):
+        text = text.partition(b"\n")[2] or text
+    return LogTail(visible(text.decode("utf-8", "replace")), total - len(text))
+
+
+def run_view(detail: RunDetail, doors: Doors) -> RunView:
+    """The run as its check run sees it, so that page and check say the same."""
+    url = f"{doors.public_url}/runs/{detail.run.id}"
+    view = make_view(detail.run, detail.facts, run_url=url, prefix=doors.command_prefix)
+    return replace(view, summary=detail.summary, blocked_by=detail.blocked_by)
+
+
+class Pages:
+    """The pages of one process."""
+
+    def __init__(self, doors: Doors, access: Access) -> None:
+        self._doors, self._reading, self._access = doors, doors.reading, access
+        self._templates = make_templates()
+        self._threads = CapacityLimiter(doors.database_connections)
+        self._static = _static_files()
+
+    def routes(self) -> list[Route]:
+        """All pages, and the files that they need."""
+        return [
+            Route("/", self.overview),
+            Route("/stacks/{stack_id}", self.stack),
+            Route("/runs/{run_id}", self.run),
+            Route("/runs/{run_id}/changes", self.changes),
+            Route("/runs/{run_id}/log", self.log),
+            Route("/static/{name}", self.static),
+        ]
+
+    def error(self, status: int, text: str) -> Response:
+        """A page for a status; 404 has one text, whatever the cause."""
+        return self._render("error.html", {"status": status, "text": "" if status == 404 else text}, status)
+
+    async def overview(self, request: Request) -> Response:
+        """GET /: what waits for a person, stacks, recent runs."""
+        if not self._access.may_read_pages(request.scope):
+            return self.error(404, "")
+        seen = await self._threaded(self._reading.overview)
+        waiting = [run for run in seen.runs if run.state is RunState.UNCONFIRMED]
+        stacks, more = seen.stacks[:STACKS_ON_PAGE], max(len(seen.stacks) - STACKS_ON_PAGE, 0)
+        names = {one.stack.id: one.repository for one in seen.stacks}
+        return await self._page(
+            "overview.html", stacks=stacks, stacks_more=more, runs=seen.runs, waiting=waiting, repositories=names
+        )
+
+    async def stack(self, request: Request) -> Response:
+        """GET /stacks/<id>."""
+        stack_id = self._id(request, "stack_id")
+        detail = await self._threaded(self._reading.find_stack, StackId(stack_id)) if stack_id else None
+        if detail is None:
+            return self.error(404, "")
+        return await self._page("stack.html", detail=detail, stack=detail.stack, repository=detail.repository)
+
+    async def run(self, request: Request) -> Response:
+        """GET /runs/<id>: state, what to do, changes, outputs, history, the end of the log."""
+        detail = await self._run_detail(request)
+        if detail is None:
+            return self.error(404, "")
+        tail = await self._threaded(self._tail, detail.run.id)
+        view = run_view(detail, self._doors)
+        changes = detail.summary.changes if detail.summary is not None else ()
+        return await self._page(
+            "run.html",
+            **self._of_run(detail),
+            view=view,
+            title=check_report(view).title,
+            is_confirmable=_is_confirmable(view),
+            changes=changes[:CHANGES_ON_RUN],
+            changes_more=len(changes) - len(changes[:CHANGES_ON_RUN]),
+            outputs=view.outputs[:OUTPUTS_ON_RUN],
+            outputs_more=max(len(view.outputs) - OUTPUTS_ON_RUN, 0),
+            log=tail,
+            refresh_s=REFRESH_S if tone(detail.run.state) == "live" else 0,
+        )
+
+    async def changes(self, request: Request) -> Response:
+        """GET /runs/<id>/changes?page=N: every change of the newest plan."""
+        detail, number = await self._run_detail(request), _page_number(request)
+        if detail is None or detail.summary is None or number is None:
+            return self.error(404, "")
+        changes = detail.summary.changes
+        first = (number - 1) * CHANGES_ON_PAGE
+        shown = changes[first : first + CHANGES_ON_PAGE]
+        if number > 1 and not shown:
+            return self.error(404, "")
+        return await self._page(
+            "changes.html",
+            **self._of_run(detail),
+            changes=shown,
+            number=number,
+            is_last=first + CHANGES_ON_PAGE >= len(changes),
+        )
+
+    async def log(self, request: Request) -> Response:
+        """GET /runs/<id>/log: all of it, as plain text."""
+        detail = await self._run_detail(request)
+        if detail is None:
+            return self.error(404, "")
+        chunks = await self._threaded(self._reading.read_log, detail.run.id)
+        return StreamingResponse(self._log_pieces(chunks), media_type="text/plain")
+
+    async def static(self, request: Request) -> Response:
+        """GET /static/<name>: style and icon; the same for everyone."""
+        found = self._static.get(request.path_params["name"])
+        if found is None:
+            return self.error(404, "")
+        content, media_type = found
+        return Response(content, headers={"cache-control": "public, max-age=300"}, media_type=media_type)
+
+    async def _log_pieces(self, chunks: Iterator[LogChunk]) -> AsyncIterator[bytes]:
+        while (chunk := await self._threaded(next, chunks, None)) is not None:
+            yield chunk.text
+
+    async def _run_detail(self, request: Request) -> RunDetail | None:
+        run_id = self._id(request, "run_id")
+        return await self._threaded(self._reading.find_run, RunId(run_id)) if run_id else None
+
+    def _id(self, request: Request, name: str) -> str:
+        """The identifier of the address; empty when it has no form, or when this reader may see nothing."""
+        text: str = request.path_params[name]
+        return text if is_ulid(text) and self._access.may_read_pages(request.scope) else ""
+
+    def _tail(self, run_id: RunId) -> LogTail:
+        return log_tail(self._reading.read_log(run_id))
+
+    def _of_run(self, detail: RunDetail) -> dict[str, Any]:
+        run = detail.run
+        return {
+            "run": run,
+            "detail": detail,
+            "facts": detail.facts,
+            "summary": detail.summary,
+            "repository": detail.repository,
+            "check": check_name(run),
+            "cause": cause(run),
+            "prefix": self._doors.command_prefix,
+        }
+
+    async def _page(self, template: str, **values: Any) -> Response:
+        return await self._threaded(self._render, template, {**values, "server": self._doors.github_server_url})
+
+    def _render(self, template: str, values: dict[str, Any], status: int = 200) -> Response:
+        html = self._templates.get_template(template).render(values)
+        return Response(html, status, media_type="text/html")
+
+    async def _threaded(self, call: Callable[..., _T], *arguments: Any) -> _T:
+        return await to_thread.run_sync(call, *arguments, limiter=self._threads)
+
+
+def _is_confirmable(view: RunView) -> bool:
+    return view.run.state is RunState.UNCONFIRMED and not view.is_superseded and not view.is_settings_changed
+
+
+def _page_number(request: Request) -> int | None:
+    text = request.query_params.get("page", "1")
+    number = int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0
+    return number if 1 <= number <= MAX_PAGE else None
+
+
+def _static_files() -> dict[str, tuple[bytes, str]]:
+    """The files beside this module, by name: only these can be asked for."""
+    kinds = {".css": "text/css", ".svg": "image/svg+xml"}
+    folder = importlib.resources.files("app.web") / "static"
+    return {
+        file.name: (file.read_bytes(), kinds["." + file.name.rpartition(".")[2]])
+        for file in folder.iterdir()
+        if file.name.endswith(tuple(kinds))
+    }
