@@ -4,13 +4,10 @@ Alone starts git (2.31 or newer). What a repository holds is hostile text: nothi
 helper is configured, and the token travels in the environment of the one child that needs it.
 """
 
-import base64
 import fcntl
 import hashlib
-import ipaddress
 import os
 import posixpath
-import re
 import secrets
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,32 +19,25 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from app.core.errors import BrokenError, RetryableError, UserError
-from app.core.names import ZERO_SHA, Secret, Sha, is_sha
+from app.core.names import ZERO_SHA, Sha, is_sha
+from app.engine.git_source import (
+    DamagedError,
+    NotInRepositoryError,
+    Source,
+    check,
+    failure,
+    redacted,
+    remote_settings,
+)
 from app.engine.process import Completed, base_env, run
 from app.engine.workspace import remove_tree
+
+__all__ = ["EMPTY_TREE", "MAX_COMMIT_BYTES", "Commit", "Mirror", "NotInRepositoryError", "Source"]
 
 EMPTY_TREE: Final = Sha("4b825dc642cb6eb9a060e54bf8d69288fbee4904")
 """The tree without entries: the base of a root commit. Git knows it without having it."""
 MAX_COMMIT_BYTES: Final = 1024 * 1024
 """A commit object; its message is most of it."""
-MAX_WANTS: Final = 10_000
-"""SHAs and refs in one fetch."""
-
-
-class NotInRepositoryError(UserError):
-    """A commit or ref that the repository does not have."""
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Where a repository comes from."""
-
-    repository_id: int
-    """GitHub's number: names the mirror, survives renames."""
-    url: str
-    """https URL without credentials (http on loopback)."""
-    token: Secret
-    """Installation token with contents: read; an empty one sends no header."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +66,6 @@ class _Call:
     """It may speak to the server: to fetch, or for blobs that are not here yet."""
     work_tree: Path | None = None
     index: Path | None = None
-
-
-class _DamagedError(Exception):
-    """Git could not read the mirror itself; the text is redacted."""
 
 
 class Mirror:
@@ -214,15 +200,15 @@ class Mirror:
 
     def _ask(self, source: Source, call: _Call | None, *, wants: Sequence[str] = ()) -> Completed:
         """Fetch what is wanted, run the call, and do both again in a new mirror if this one turns out to be damaged."""
-        _check(source, wants, is_file_allowed=self._allow_file)
+        check(source, wants, is_file_allowed=self._allow_file)
         made = self._made(source)
         try:
             return self._ask_once(source, call, wants)
-        except _DamagedError:
+        except DamagedError:
             self._discard(source, made)
         try:
             return self._ask_once(source, call, wants)
-        except _DamagedError as error:
+        except DamagedError as error:
             raise BrokenError(str(error)) from error
 
     def _ask_once(self, source: Source, call: _Call | None, wants: Sequence[str]) -> Completed:
@@ -268,7 +254,7 @@ class Mirror:
         env = self._environment() | {"GIT_DIR": str(self._folder(source))}
         if call.work_tree and call.index:
             env |= {"GIT_WORK_TREE": str(call.work_tree), "GIT_INDEX_FILE": str(call.index)}
-        env |= _configured({**_SETTINGS, **(_remote(source) if call.is_online else {})})
+        env |= _configured({**_SETTINGS, **(remote_settings(source) if call.is_online else {})})
         env |= {"GIT_ALLOW_PROTOCOL": urlsplit(source.url).scheme if call.is_online else "none"}
         try:
             done = run(
@@ -282,7 +268,7 @@ class Mirror:
             raise RetryableError(f"{call.action} {source.url}: no end after {self._timeout_s:g} s") from error
         if done.code == 0 or (done.code == 1 and call.may_exit_1):
             return done
-        raise _failure(source, call, _redacted(source, done))
+        raise failure(source, call.action, redacted(source, done.error_text(4000)))
 
     def _environment(self) -> dict[str, str]:
         """Of the parent's environment, the search path alone."""
@@ -355,30 +341,6 @@ _SETTINGS: Final[Mapping[str, str]] = {
     "http.lowSpeedLimit": "1000",
     "http.lowSpeedTime": "30",
 }
-_REF: Final = re.compile(r"refs/(?:heads|tags|pull)/[^\x00-\x20\x7f~^:?*\[\\]{1,1000}")
-
-
-def _check(source: Source, wants: Sequence[str], *, is_file_allowed: bool) -> None:
-    parts = urlsplit(source.url)
-    is_admitted = {
-        "https": bool(parts.hostname),
-        "http": _is_loopback(parts.hostname or ""),
-        "file": is_file_allowed,
-    }.get(parts.scheme, False)
-    if not is_admitted or "@" in parts.netloc or not source.url.isprintable():
-        raise BrokenError(f"reading repository {source.repository_id}: its URL is not https without credentials")
-    if len(wants) > MAX_WANTS:
-        raise BrokenError(f"fetching {source.url}: {len(wants)} wants, more than {MAX_WANTS}")
-    for want in wants:
-        if not is_sha(want) and _REF.fullmatch(want) is None:
-            raise UserError(f"fetching {source.url}: {want[:100]!r} is neither a full SHA nor a full ref")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _kept(want: str) -> str:
@@ -388,72 +350,12 @@ def _kept(want: str) -> str:
     )
 
 
-def _remote(source: Source) -> dict[str, str]:
-    """The server as configuration of one call: address, partial fetches, and the token for this origin alone."""
-    parts = urlsplit(source.url)
-    known = {
-        "remote.origin.url": source.url,
-        "remote.origin.promisor": "true",
-        "remote.origin.partialCloneFilter": "blob:none",
-    }
-    if source.token and parts.scheme != "file":
-        known[f"http.{parts.scheme}://{parts.netloc}/.extraHeader"] = f"Authorization: Basic {_basic(source)}"
-    return known
-
-
-def _basic(source: Source) -> str:
-    return base64.b64encode(f"x-access-token:{source.token.reveal()}".encode()).decode()
-
-
 def _configured(settings: Mapping[str, str]) -> dict[str, str]:
     """Settings as environment: they stand in no file and in no argument vector."""
     env = {"GIT_CONFIG_COUNT": str(len(settings))}
     for number, (key, value) in enumerate(settings.items()):
         env |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
     return env
-
-
-def _redacted(source: Source, done: Completed) -> str:
-    text = done.error_text(4000)
-    if source.token:
-        text = text.replace(source.token.reveal(), "***").replace(_basic(source), "***")
-    return text
-
-
-_ABSENT: Final = re.compile(r"not our ref|couldn't find remote ref|no such remote ref|unadvertised object")
-_UNAUTHENTICATED: Final = re.compile(r"error: 401|Authentication failed|could not read (?:Username|Password)")
-_FORBIDDEN: Final = re.compile(r"error: 40[34]|repository '.*' not found|does not appear to be a git repository")
-_OFFLINE: Final = re.compile(
-    r"error: (?:3\d\d|429|5\d\d)|unable to access|Could not resolve|[Cc]onnection|timed out|too slow|early EOF|hung up|"
-    r"RPC failed|disconnect|redirect"
-)
-_UNWRITABLE_PATH: Final = re.compile(r"invalid path|File name too long")
-_NO_ROOM: Final = re.compile(r"No space left|quota exceeded|Read-only file system|Permission denied|Too many open")
-_DAMAGED: Final = re.compile(
-    r"corrupt|not a git repository|bad (?:object|tree|config|signature)|unable to (?:read|find|parse)|packfile|"
-    r"loose object|object file|missing|inflate|invalid (?:sha1 pointer|object)|valid object|File exists|cannot lock|"
-    r"could not (?:fetch|parse|read)|unknown index|not a valid|failed to read"
-)
-
-
-def _failure(source: Source, call: _Call, text: str) -> Exception:
-    """What went wrong, told from git's words: which are English under LANG=C.UTF-8, and stable."""
-    about = f"{call.action} {source.url}"
-    shown = " ".join(text.split())[-500:] or "git gave no reason"
-    if _ABSENT.search(text):
-        what = re.search(r"\b[0-9a-f]{40}\b|refs/\S+", text)
-        return NotInRepositoryError(f"{about}: {what[0] if what else 'a wanted commit'} is not in the repository")
-    if _UNAUTHENTICATED.search(text):
-        return RetryableError(f"{about}: the token was refused")
-    if _FORBIDDEN.search(text):
-        return UserError(f"{about}: there is no such repository, or the App may not read it")
-    if _OFFLINE.search(text):
-        return RetryableError(f"{about}: {shown}")
-    if _UNWRITABLE_PATH.search(text):
-        return UserError(f"{about}: {shown}")
-    if not _NO_ROOM.search(text) and _DAMAGED.search(text):
-        return _DamagedError(f"{about}: {shown}")
-    return BrokenError(f"{about}: {shown}")
 
 
 @dataclass(frozen=True, slots=True)
