@@ -132,7 +132,9 @@ def _attribute(attribute: Attribute, action: Action) -> list[str]:
     name = cut(visible(attribute.name), 120)
     before, after = _windows(attribute.before, attribute.after)
     why = "  # forces replacement" if attribute.forces_replacement else ""
-    rows = []
+    rows: list[str] = []
+    if before is not None and before == after:
+        return [f"! {name} = {before}{why}"]
     if before is not None:
         rows.append(f"- {name} = {before}")
     if after is not None:

@@ -196,6 +196,13 @@ def _attachment(value: Any) -> Attachment:
     raise wrong("`attach` has none of its three forms", 'write `[network, dns]`, `{labels: [prod]}` or `"*"`')
 
 
+def _policy_type(value: str) -> str:
+    """Only what is carried out may be written down: a plan policy that nobody asks would deny nothing."""
+    if value == "push":
+        return value
+    raise wrong(f"{value} policies are not part of this version yet", "take the policy away; it would not be asked")
+
+
 def _is_texts(value: Any) -> bool:
     return isinstance(value, list) and 0 < len(value) <= MAX_STACKS and all(isinstance(each, str) for each in value)
 
@@ -294,7 +301,11 @@ class PolicyModel(_Model):
 
     name: Name
     """Unique in the repository."""
-    type: Literal["push", "plan", "approval", "trigger", "notification"]
+    type: Annotated[
+        Literal["push", "plan", "approval", "trigger", "notification"],
+        AfterValidator(_policy_type),
+        WithJsonSchema({"const": "push"}),
+    ]
     """What it decides."""
     path: File
     """Its Rego file, from the repository's root."""

@@ -89,8 +89,9 @@ class _Reading:
                 return [self.value(each, (*path, at)) for at, each in enumerate(node.value)]
             case yaml.ScalarNode():
                 return self._scalar(node)
-        self._add(node, f"the tag {quoted(node.tag)} is not read", "take it away")
-        return None
+            case _:
+                self._add(node, f"the tag {quoted(node.tag)} is not read", "take it away")
+                return None
 
     def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -124,8 +125,9 @@ class _Reading:
                 return float(text)
             case "str" | "int" | "float" | "bool" | "timestamp" | "value" | "merge":
                 return text
-        self._add(node, f"the tag {quoted(node.tag)} is not read", "take it away")
-        return None
+            case _:
+                self._add(node, f"the tag {quoted(node.tag)} is not read", "take it away")
+                return None
 
     def _add(self, node: yaml.Node, message: str, remedy: str) -> None:
         self.problems.append(_problem(node.start_mark.line + 1, message, remedy))

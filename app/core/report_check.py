@@ -229,13 +229,13 @@ def _summary(view: RunView, said: _Said) -> str:
 def _dangers(view: RunView) -> str:
     """What is lost if the plan is applied, in words; empty when nothing is, or when it is over."""
     counts = view.delta.resources
-    lost = [
-        f"{number:,} {'resource' if number == 1 else 'resources'} {what}"
-        for number, what in ((counts.delete, "destroyed"), (counts.replace, "destroyed and made anew"))
-        if number
-    ]
+    lost = []
+    if counts.delete:
+        lost.append(f"destroys {counts.delete:,} {'resource' if counts.delete == 1 else 'resources'}")
+    if counts.replace:
+        lost.append(f"replaces {counts.replace:,} (destroyed, then created again)")
     is_ahead = view.run.state in (RunState.UNCONFIRMED, RunState.PENDING_REVIEW)
-    return f"**If it is applied: {', '.join(lost)}.**" if lost and is_ahead else ""
+    return f"**This plan {' and '.join(lost)}.**" if lost and is_ahead else ""
 
 
 def _footer(view: RunView) -> str:

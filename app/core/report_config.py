@@ -101,7 +101,9 @@ def _invalid(view: ConfigView) -> tuple[Conclusion, str, str, str]:
 
 
 def _missing(view: ConfigView) -> tuple[Conclusion, str, str, str]:
-    is_linkable = view.new_file_url.startswith("https://") and not set(view.new_file_url) & set("<> \n\r\t\\")
+    is_linkable = view.new_file_url.startswith(("https://", "http://")) and not set(view.new_file_url) & set(
+        "<> \n\r\t\\"
+    )
     link = (
         f"[Make it on GitHub](<{view.new_file_url}>), filled in with the stacks that were found." if is_linkable else ""
     )

@@ -78,6 +78,14 @@ def settings_changed(run: Run, prefix: str) -> str:
     )
 
 
+def detached(run: Run) -> str:
+    """A command met a stack that the stacks file does not have any more."""
+    return (
+        f"Not done: {code(run.stack_name)} is not in the stacks file any more. Put it back there, or say under its new "
+        "name that it was `renamed_from` this one."
+    )
+
+
 def not_waiting(verb: Verb, run: Run, prefix: str) -> str:
     """The run is in a state that does not take the command."""
     may = [f"{prefix} {step.value} {run.stack_name}" for step in allowed(run) if step.value in set(Verb)]

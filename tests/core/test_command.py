@@ -1,0 +1,183 @@
+"""What a comment says: the grammar by table, and everything that must not fire."""
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from inline_snapshot import snapshot
+
+from app.core.command import (
+    GRAMMAR,
+    MAX_BODY,
+    MAX_COMMANDS,
+    MAX_LINE,
+    MAX_NOTE,
+    Command,
+    Unreadable,
+    Verb,
+    button_identifier,
+    help_text,
+    parse_comment,
+    parse_identifier,
+)
+from app.core.names import Digest
+from tests.core.made import DIGEST
+
+PREFIX = "/trackside"
+
+
+@pytest.mark.parametrize(
+    ("line", "command"),
+    [
+        ("confirm", Command(verb=Verb.CONFIRM)),
+        ("confirm network", Command(verb=Verb.CONFIRM, target="network")),
+        ("confirm prod/net_work-1.x", Command(verb=Verb.CONFIRM, target="prod/net_work-1.x")),
+        ("confirm `network`", Command(verb=Verb.CONFIRM, target="network")),
+        ("confirm **network**", Unreadable(text="/trackside confirm **network**", nearest="/trackside confirm")),
+        ("confirm  \t network  ", Command(verb=Verb.CONFIRM, target="network")),
+        ("confirm net --even-if-superseded", Command(verb=Verb.CONFIRM, target="net", even_if_superseded=True)),
+        ("confirm --even-if-superseded net", Command(verb=Verb.CONFIRM, target="net", even_if_superseded=True)),
+        ("confirm <!-- a remark --> network", Command(verb=Verb.CONFIRM, target="network")),
+        ("discard", Command(verb=Verb.DISCARD)),
+        ("discard network", Command(verb=Verb.DISCARD, target="network")),
+        ("discard network not *now*, -- ok?", Command(verb=Verb.DISCARD, target="network", note="not *now*, -- ok?")),
+        ("replan network", Command(verb=Verb.REPLAN, target="network")),
+        ("help", Command(verb=Verb.HELP)),
+        ("", Unreadable(text="/trackside", nearest="/trackside help")),
+        ("confrim network", Unreadable(text="/trackside confrim network", nearest="/trackside confirm")),
+        ("Confirm", Unreadable(text="/trackside Confirm", nearest="/trackside confirm")),
+        ("\u0441onfirm", Unreadable(text="/trackside \u0441onfirm", nearest="/trackside confirm")),
+        ("apply", Unreadable(text="/trackside apply", nearest="/trackside help")),
+        ("confirm a b", Unreadable(text="/trackside confirm a b", nearest="/trackside confirm")),
+        (
+            "replan --even-if-superseded",
+            Unreadable(text="/trackside replan --even-if-superseded", nearest="/trackside replan"),
+        ),
+        ("confirm --force", Unreadable(text="/trackside confirm --force", nearest="/trackside confirm")),
+        ("confirm <b>network</b>", Unreadable(text="/trackside confirm <b>network</b>", nearest="/trackside confirm")),
+        ("confirm ../x", Unreadable(text="/trackside confirm ../x", nearest="/trackside confirm")),
+        (
+            "discard --even-if-superseded",
+            Unreadable(text="/trackside discard --even-if-superseded", nearest="/trackside discard"),
+        ),
+        ("help me", Unreadable(text="/trackside help me", nearest="/trackside help")),
+    ],
+)
+def test_a_line_means(line: str, command: Command | Unreadable) -> None:
+    assert parse_comment(f"{PREFIX} {line}", PREFIX) == (command,)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "> /trackside confirm",
+        "> said somebody\n/trackside confirm",
+        "`/trackside confirm`",
+        "```\n/trackside confirm\n```",
+        "~~~\n/trackside confirm",
+        "text\n\n    /trackside confirm",
+        "`a\n/trackside confirm\n`",
+        "\\`a`\n/trackside confirm x`",
+        "<!--\n/trackside confirm\n-->",
+        "a <!--\n/trackside confirm\n-->",
+        "<pre>\n/trackside confirm\n</pre>",
+        "- /trackside confirm",
+        "1. /trackside confirm",
+        "# /trackside confirm",
+        "/trackside confirm\n---",
+        "| a |\n| - |\n| /trackside confirm |",
+        "~~/trackside confirm~~",
+        "**/trackside confirm**",
+        "[/trackside confirm](x)",
+        "\\/trackside confirm",
+        "&#47;trackside confirm",
+        "please /trackside confirm",
+        "/tracksides confirm",
+        "/trackside-confirm",
+        "/Trackside confirm",
+        "/trackside\u00a0confirm",
+        "/tr\u0430ckside confirm",
+        "\u2215trackside confirm",
+        "\u200b/trackside confirm",
+        "/trackside/confirm",
+        "",
+    ],
+)
+def test_what_is_not_written_plainly_at_the_start_of_a_line_does_not_fire(body: str) -> None:
+    assert parse_comment(body, PREFIX) == ()
+
+
+def test_one_command_a_line_in_the_order_of_the_comment_whatever_the_newlines() -> None:
+    body = "Looks good.\r\n/trackside confirm a\r/trackside discard b no\n\n  /trackside replan c\n> /trackside help"
+    verbs = [found.verb for found in parse_comment(body, PREFIX) if isinstance(found, Command)]
+    assert verbs == [Verb.CONFIRM, Verb.DISCARD, Verb.REPLAN]
+
+
+def test_another_prefix_is_another_prefix() -> None:
+    assert parse_comment("/tf confirm", "/tf") == (Command(verb=Verb.CONFIRM),)
+    assert parse_comment("/trackside confirm", "/tf") == ()
+
+
+def test_a_comment_is_bounded_in_commands_lines_notes_and_length() -> None:
+    assert len(parse_comment("/trackside help\n" * 500, PREFIX)) == MAX_COMMANDS
+    assert parse_comment("/trackside help\n" + "x" * MAX_BODY, PREFIX) == ()
+    [long] = parse_comment("/trackside " + "x" * 5000, PREFIX)
+    assert isinstance(long, Unreadable)
+    assert len(long.text) == MAX_LINE
+    [discard] = parse_comment("/trackside discard a " + "y" * 5000, PREFIX)
+    assert isinstance(discard, Command)
+    assert len(discard.note) == MAX_NOTE
+
+
+@pytest.mark.parametrize(
+    "hostile", ["[" * 30_000, "> " * 30_000, "`" * 60_000, "*a_" * 20_000, "<a" * 30_000, "~~a" * 20_000]
+)
+def test_a_hostile_comment_is_read_in_no_time(hostile: str) -> None:
+    began = time.process_time()
+    parse_comment(f"{hostile}\n\n/trackside help"[:MAX_BODY], PREFIX)
+    assert time.process_time() - began < 5
+
+
+@given(st.text(alphabet=st.sampled_from("/trackside confirm\n\r\t `>*_~<!->[]()#|&;\\-"), max_size=80))
+def test_no_comment_breaks_the_reading(body: str) -> None:
+    for found in parse_comment(body + "\n/trackside", PREFIX):
+        assert isinstance(found, Command | Unreadable)
+
+
+def test_help_is_the_grammar() -> None:
+    assert help_text(PREFIX) == snapshot(
+        """\
+I read these commands, one a line, at the start of a line of a new comment:
+
+- `/trackside confirm [STACK|RUN] [--even-if-superseded]` applies the waiting plan, exactly as it was planned
+- `/trackside discard [STACK|RUN] [why]` turns the waiting plan down; nothing is applied
+- `/trackside replan [STACK|RUN]` makes another plan of the same commit
+- `/trackside help` lists these commands
+
+Without a name the command means the one run that waits here.\
+"""
+    )
+    assert {form.verb for form in GRAMMAR} == set(Verb)
+
+
+@pytest.mark.parametrize("verb", [Verb.CONFIRM, Verb.DISCARD, Verb.REPLAN])
+def test_a_button_sends_back_its_verb_and_the_plan_that_it_was_shown_with(verb: Verb) -> None:
+    identifier = button_identifier(verb, DIGEST)
+    assert len(identifier) == 17
+    assert parse_identifier(identifier) == (verb, DIGEST[:16])
+
+
+def test_help_has_no_button_and_neither_has_a_plan_without_a_digest() -> None:
+    with pytest.raises(ValueError, match="making a button"):
+        button_identifier(Verb.HELP, DIGEST)
+    with pytest.raises(ValueError, match="making a button"):
+        button_identifier(Verb.CONFIRM, Digest("short"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "c", "c" + "a" * 15, "c" + "a" * 17, "x" + "a" * 16, "C" + "a" * 16, "c" + "A" * 16, "c" + "a" * 16 + "\n"],
+)
+def test_an_identifier_that_is_not_ours_is_none(text: str) -> None:
+    assert parse_identifier(text) is None
