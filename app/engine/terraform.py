@@ -101,7 +101,7 @@ class Terraform:
         Raises: UserError when the stack's settings and the commit do not fit together.
         """
         self._write_backend()
-        words = ["init", "-input=false", "-no-color"]
+        words = ["init", "-input=false", "-no-color", *(["-json"] if _has_json_init(self.engine) else [])]
         if with_locked_providers and (self.root / LOCK_FILE).is_file():
             words.append("-lockfile=readonly")
         words += [f"-backend-config={path}" for path in self._files(self._stack.backend_config, "backend config")]
@@ -236,7 +236,8 @@ class Terraform:
 
     def _failure(self, command: str, code: int, messages: Messages, tail: "_Tail") -> Failure:
         end = f"was ended by signal {-code}" if code < 0 else f"exited {code}"
-        errors = [error.headline() for error in messages.errors] or tail.text()
+        located = sorted(messages.errors, key=lambda error: not error.place)
+        errors = [error.headline() for error in located] or tail.text()
         text = f"{self.engine.name} {command} {end}" + (": " + "\n".join(errors) if errors else "")
         return Failure(text if len(text) <= MAX_REASON_CHARS else text[:MAX_REASON_CHARS] + "…")
 
@@ -294,6 +295,12 @@ def _output(name: str, part: Mapping[str, object]) -> Output:
         return Output(name=name, sensitive=True)
     value = json.dumps(part["value"], ensure_ascii=False, separators=(",", ":"))
     return Output(name=name, value=value if len(value) <= MAX_OUTPUT_CHARS else None)
+
+
+def _has_json_init(engine: Engine) -> bool:
+    """Source: https://github.com/hashicorp/terraform/blob/v1.9/CHANGELOG.md; OpenTofu's came at another version."""
+    major, minor = (int(part) for part in engine.version.split(".")[:2])
+    return engine.name == "terraform" and (major, minor) >= (1, 9)
 
 
 def _is_plain(path: Path) -> bool:

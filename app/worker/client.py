@@ -14,7 +14,7 @@ import httpx
 import msgspec
 import stamina
 
-from app.core.errors import BrokenError, RetryableError, TracksideError
+from app.core.errors import BrokenError, LeaseLost, RetryableError, UserError
 from app.core.names import Secret
 from app.core.protocol import (
     MAX_ARCHIVE_BYTES,
@@ -39,10 +39,6 @@ _MAX_PROBLEM_CHARS: Final = 500
 _JSON: Final = {"content-type": "application/json"}
 
 T = TypeVar("T")
-
-
-class LeaseLostError(TracksideError):
-    """The hold is over: another assignment exists, or the lease ran out. Nothing more may be written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,9 +67,9 @@ class ControlPlane:
         self._client.close()
 
     def claim(self, worker: str, *, wait_s: float) -> Assignment | None:
-        """The next assignment; None when there was none in time. Not repeated: an answer that was lost is a lease lost.
+        """The next assignment; None when there was none in time. Not repeated: a lost answer is a lost lease.
 
-        Raises: RetryableError, BrokenError.
+        Raises: RetryableError, UserError, BrokenError.
         """
         body = msgspec.json.encode(ClaimRequest(worker=worker, wait_s=wait_s))
         call = _Call(
@@ -85,7 +81,8 @@ class ControlPlane:
     def send(self, call: _Call, *, into: BinaryIO | None = None) -> bytes:
         """The body of a 2xx answer; with `into` it is written there.
 
-        Raises: LeaseLostError when the hold is over; RetryableError when there was no answer, or 429 or 5xx; else BrokenError.
+        Raises: LeaseLost when the hold is over; RetryableError when there was no answer, or 429 or 5xx; UserError for
+        any other no, in the control plane's words; BrokenError for an answer that cannot be read.
         """
         headers = {**call.headers, "authorization": f"Bearer {call.token.reveal()}"}
         content = call.body if isinstance(call.body, bytes) else call.body()
@@ -102,10 +99,10 @@ class ControlPlane:
             return body
         text = f"{action}: {answer.status_code} {_problem(body)}".strip()
         if answer.status_code in call.lost_by:
-            raise LeaseLostError(text)
+            raise LeaseLost(text)
         if answer.status_code == httpx.codes.TOO_MANY_REQUESTS or answer.is_server_error:
             raise RetryableError(text)
-        raise BrokenError(text)
+        raise UserError(text)
 
 
 class Hold:
@@ -136,7 +133,7 @@ class Hold:
     def request_apply(self, *, digest: str, engine: str) -> None:
         """Return only after the control plane committed `applying`.
 
-        Raises: LeaseLostError when it did not: nothing may start then.
+        Raises: LeaseLost when it did not: nothing may start then.
         """
         self._post("apply", ApplyRequest(fencing=self.fencing, digest=digest, engine=engine))
 
@@ -184,10 +181,10 @@ class Hold:
     def _guarded(self, call: _Call, *, into: BinaryIO | None = None) -> bytes:
         """One call, unless the hold is lost already; a 409 makes it so."""
         if self.lost.is_set():
-            raise LeaseLostError(f"{call.method} {self._path}: the hold is lost")
+            raise LeaseLost(f"{call.method} {self._path}: the hold is lost")
         try:
             return self._plane.send(call, into=into)
-        except LeaseLostError:
+        except LeaseLost:
             self.lost.set()
             raise
 

@@ -8,9 +8,8 @@ from typing import Final, assert_never
 
 import structlog
 
-from app.core.errors import BrokenError, RetryableError, UserError
+from app.core.errors import BrokenError, LeaseLost, RetryableError, UserError
 from app.core.protocol import Outcome, Phase, ResultReport
-from app.worker.client import LeaseLostError
 from app.worker.steps import APPLY_STEPS, PLAN_STEPS, End, Job, Step
 
 MAX_REASON_CHARS: Final = 4_000
@@ -31,10 +30,12 @@ def steps_of(phase: Phase) -> tuple[Step, ...]:
 def execute(job: Job, steps: Iterable[Step]) -> End | None:
     """How the assignment ended, reported; None when its hold was lost and nothing more may be said."""
     try:
+        job.enter()
         end = _run(job, steps)
         if job.hold.lost.is_set():
             return None
         left_out = job.log.close()
+        job.leave()
         if end.outcome is not None:
             report = ResultReport(
                 fencing=job.hold.fencing,
@@ -44,7 +45,7 @@ def execute(job: Job, steps: Iterable[Step]) -> End | None:
                 log_bytes_left_out=left_out,
             )
             job.hold.result(report)
-    except LeaseLostError:
+    except LeaseLost:
         return None
     return end
 
@@ -56,7 +57,7 @@ def _run(job: Job, steps: Iterable[Step]) -> End:
             return _ended(wanted, step)
         try:
             end = step(job)
-        except LeaseLostError:
+        except LeaseLost:
             raise
         except Exception as error:  # whatever a step meets, the run has to end and say so
             end = _broken(job, step, error)

@@ -10,8 +10,8 @@ from typing import Final, Protocol
 
 import structlog
 
-from app.core.errors import TracksideError
-from app.worker.client import Hold, LeaseLostError
+from app.core.errors import LeaseLost, TracksideError
+from app.worker.client import Hold
 
 MARGIN: Final = 0.9
 """The part of a lease that is used."""
@@ -57,7 +57,7 @@ class Lease:
         sent = monotonic()
         try:
             answer = self._hold.heartbeat(timeout_s=self._lease_s / 8)
-        except LeaseLostError as error:
+        except LeaseLost as error:
             self._until = 0.0
             _log.warning("lease lost", reason=str(error))
             return False

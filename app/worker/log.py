@@ -5,14 +5,14 @@ control plane never holds up an engine.
 """
 
 from collections.abc import Iterable
-from threading import Condition, Thread
+from threading import Condition, Lock, Thread
 from time import monotonic
 from typing import Final
 
-from app.core.errors import BrokenError, RetryableError
+from app.core.errors import RetryableError, TracksideError
 from app.core.protocol import MAX_LOG_BYTES, MAX_LOG_CHUNK_BYTES
 from app.engine.stream import RedactedStream, Redactor
-from app.worker.client import Hold, LeaseLostError
+from app.worker.client import Hold
 
 EVERY_S: Final = 0.7
 EAGER_BYTES: Final = 64 * 1024
@@ -28,7 +28,9 @@ class LogShipper:
         self._hold, self._every_s = hold, every_s
         self._waiting = bytearray()
         self._sent = 0
-        self._wake = Condition()
+        self._is_urgent = self._is_over = False
+        lock = Lock()
+        self._wake, self._idle = Condition(lock), Condition(lock)
         self._close_by = 0.0
         self._thread = Thread(target=self._run, name="log", daemon=True)
         self._thread.start()
@@ -44,6 +46,14 @@ class LogShipper:
             if len(self._waiting) >= EAGER_BYTES:
                 self._wake.notify()
 
+    def drain(self, *, within_s: float = CLOSE_WITHIN_S) -> None:
+        """Wait until everything written so far was taken, for a while: afterwards the assignment may be over."""
+        with self._wake:
+            self._is_urgent = True
+            self._wake.notify()
+            self._idle.wait_for(lambda: not self._waiting or self._is_over, within_s)
+            self._is_urgent = False
+
     def close(self) -> None:
         """Send what is left, for a while, and end."""
         with self._wake:
@@ -52,29 +62,38 @@ class LogShipper:
         self._thread.join()
 
     def _run(self) -> None:
-        while True:
+        try:
+            while self._send_next():
+                pass
+        finally:
             with self._wake:
-                if not self._close_by and len(self._waiting) < EAGER_BYTES:
-                    self._wake.wait(self._every_s)
-                is_closing = bool(self._close_by)
-                chunk = _whole(bytes(self._waiting[:MAX_LOG_CHUNK_BYTES]))
+                self._is_over = True
+                self._idle.notify_all()
+
+    def _send_next(self) -> bool:
+        """Send one chunk, if there is one; False when there is nothing more to do."""
+        with self._wake:
+            if not (self._close_by or self._is_urgent) and len(self._waiting) < EAGER_BYTES:
+                self._wake.wait(self._every_s)
+            is_closing = bool(self._close_by)
+            chunk = _whole(bytes(self._waiting[:MAX_LOG_CHUNK_BYTES]))
             if not chunk:
-                if is_closing:
-                    return
-                continue
-            try:
-                self._hold.log(chunk, offset=self._sent)
-            except RetryableError:
-                if is_closing and monotonic() > self._close_by:
-                    return
-                with self._wake:
+                if self._is_urgent and not is_closing:
                     self._wake.wait(self._every_s)
-                continue
-            except (LeaseLostError, BrokenError):
-                return
+                return not is_closing
+        try:
+            self._hold.log(chunk, offset=self._sent)
+        except RetryableError:
             with self._wake:
-                del self._waiting[: len(chunk)]
-                self._sent += len(chunk)
+                self._wake.wait(self._every_s)
+                return not is_closing or monotonic() < self._close_by
+        except TracksideError:
+            return False
+        with self._wake:
+            del self._waiting[: len(chunk)]
+            self._sent += len(chunk)
+            self._idle.notify_all()
+        return True
 
 
 def _whole(chunk: bytes) -> bytes:
@@ -116,6 +135,11 @@ class JobLog:
     def redact(self, text: str) -> str:
         """A text that leaves by another way than the log."""
         return self._redactor.text(text)
+
+    def drain(self) -> None:
+        """Everything said so far is with the control plane, or it takes no more."""
+        self._stream.flush()
+        self._shipper.drain()
 
     def close(self) -> int:
         """Send everything; how many bytes were left out."""

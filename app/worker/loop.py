@@ -91,7 +91,8 @@ class Worker:
         if self._stop.is_set():
             ending.give_back()
         try:
-            with self._root.open(assignment.run_id) as workspace, Lease(hold, ending):
+            workspace = self._root.open(assignment.run_id)
+            with Lease(hold, ending):
                 log = JobLog(LogShipper(hold), _secrets(assignment, self._config))
                 job = Job(
                     config=self._config,
@@ -108,6 +109,7 @@ class Worker:
                     execute(job, steps_of(assignment.phase))
                 finally:
                     log.close()
+                    job.leave()
         finally:
             with self._lock:
                 self._endings.discard(ending)

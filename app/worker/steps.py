@@ -88,6 +88,19 @@ class Job:
             raise BrokenError(f"running stack {self.assignment.stack_name}: no engine was chosen")
         return self.engine
 
+    def enter(self) -> None:
+        """Mark the workspace as this assignment's: a lost one must not remove what its successor has made there."""
+        self._owner_file.write_text(self.assignment.id)
+
+    def leave(self) -> None:
+        """Remove the workspace, unless it is another assignment's by now. Before the result: the next may be here."""
+        if self._owner_file.is_file() and self._owner_file.read_text() == self.assignment.id:
+            self.workspace.close()
+
+    @property
+    def _owner_file(self) -> Path:
+        return self.workspace.path / "assignment"
+
     @property
     def archive_file(self) -> Path:
         """Where the archive is on its way; not itself part of an archive."""
@@ -130,11 +143,9 @@ def fetch(job: Job) -> End | None:
 
 
 def report_initializing(job: Job) -> End | None:
-    """Move the run on; on a first run, say who keeps the state, and get credentials when it is managed."""
-    assignment, mode = job.assignment, ""
-    if not assignment.state_mode:
-        root = inside(job.workspace.source, assignment.project_root, what="project root", stack=assignment.stack_name)
-        mode = implied_state_mode(root)
+    """Move the run on; say who the configuration wants to keep the state, and get credentials when it is managed."""
+    assignment = job.assignment
+    mode = _implied_mode(job)
     answer = job.hold.stage(StageReport(fencing=job.hold.fencing, stage=Stage.INITIALIZING, state_mode=mode))
     if answer.state is not None:
         job.state = answer.state
@@ -181,6 +192,8 @@ def report_plan(job: Job) -> End | None:
         summary=read_plan(shown, secrets=secrets),
     )
     del shown
+    job.log.line("planned: " + ("there are changes" if job.has_changes else "no changes"))
+    job.log.drain()  # the answer may end the assignment, and its log with it
     answer = job.hold.plan(report)
     match answer.next:
         case Next.ARCHIVE:
@@ -268,6 +281,18 @@ PLAN_STEPS: Final[tuple[Step, ...]] = (
     report_plan,
 )
 APPLY_STEPS: Final[tuple[Step, ...]] = (choose_engine, restore_workspace, verify, init_locked, request_apply, apply)
+
+
+def _implied_mode(job: Job) -> str:
+    """What the configuration implies; empty when that cannot be read and is known already."""
+    assignment = job.assignment
+    root = inside(job.workspace.source, assignment.project_root, what="project root", stack=assignment.stack_name)
+    try:
+        return implied_state_mode(root)
+    except UserError:
+        if assignment.state_mode:
+            return ""
+        raise
 
 
 def _init(job: Job, *, with_locked_providers: bool) -> End | None:
