@@ -4,9 +4,9 @@ githubkit's typed methods are not used: they exist for API versions whose models
 models, and refuse a whole answer for one unknown word. `request()` with the few fields that we read does neither.
 """
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from threading import Lock
 from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import quote
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from githubkit import GitHubCore
     from githubkit.auth import UnauthAuthStrategy
 
+Clock = Callable[[], datetime]
+"""The present, aware UTC."""
 OnRequest = Callable[[str, str, int], None]
 """Told of each request: method, route with its placeholders, status (0: no answer)."""
 
@@ -76,8 +78,8 @@ def read_answer(ask: Ask, answer: httpx.Response, shape: type[T]) -> T:
 class Api:
     """GitHub's REST API at one address. Thread-safe; `shut` it at the end."""
 
-    def __init__(self, config: AppConfig, *, on_request: OnRequest | None = None) -> None:
-        self._config = config
+    def __init__(self, config: AppConfig, *, now: Clock, on_request: OnRequest | None = None) -> None:
+        self._config, self._now = config, now
         self._root = httpx.URL(config.api_url.rstrip("/") + "/")
         self._on_request = on_request
         self._transport = SharedTransport()
@@ -88,7 +90,7 @@ class Api:
         """The answer to one request, which was a success.
 
         A GET is tried three times when nobody, or a broken server, answers; anything else once: it may have been done.
-        Raises: RetryableError (UnauthorisedError for 401); UserError (NotFoundError for 404, NotAccessibleError for 403).
+        Raises: RetryableError (UnauthorisedError for 401), UserError (NotFoundError for 404, NotAccessibleError).
         """
         if ask.method != "GET":
             return self._follow(ask, token)
@@ -145,7 +147,7 @@ class Api:
                 status=status,
                 headers=answer.headers,
                 body=answer.content,
-                now_s=time.time(),
+                now_s=self._now().timestamp(),
             )
         )
 

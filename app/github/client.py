@@ -11,12 +11,12 @@ from app.core.names import Secret, Sha
 from app.core.reply import CheckReport, DeploymentReport, DeploymentState
 from app.core.stack import Permission
 from app.github import checks, deployments, people, pulls, registration, talk
-from app.github.api import Api, OnRequest
+from app.github.api import Api, Clock, OnRequest
 from app.github.caller import Caller
 from app.github.config import AppConfig
 from app.github.pulls import PullRequest
 from app.github.registration import AppIdentity, DeliveryAttempt, Installation
-from app.github.tokens import AppKey, Clock, Tokens
+from app.github.tokens import AppKey, Tokens
 
 
 def _utc_now() -> datetime:
@@ -28,7 +28,7 @@ class GitHubApp:
 
     def __init__(self, config: AppConfig, *, on_request: OnRequest | None = None, now: Clock = _utc_now) -> None:
         self._config, self._now = config, now
-        self._api = Api(config, on_request=on_request)
+        self._api = Api(config, now=now, on_request=on_request)
         key = AppKey(config, now)
         self._tokens = Tokens(self._api, key, now)
         self._caller = Caller(self._api, key, self._tokens)

@@ -3,7 +3,7 @@
 githubkit's own credentials are not used: it picks them by matching paths, and a repository's names occur in paths.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
@@ -17,11 +17,9 @@ import msgspec
 from app.core.errors import BrokenError, RetryableError
 from app.core.event import Repository
 from app.core.names import InstallationId, Secret
-from app.github.api import Api, Ask, read_answer
+from app.github.api import Api, Ask, Clock, read_answer
 from app.github.config import AppConfig
 from app.github.refusals import UnauthorisedError
-
-Clock = Callable[[], datetime]
 
 BACKDATED: Final = timedelta(seconds=60)
 JWT_LIFE: Final = timedelta(seconds=540)

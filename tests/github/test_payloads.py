@@ -1,0 +1,429 @@
+"""The wall where payloads stop: what becomes an event, what is ignored and why, what is malformed and what it lacks."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from app.core.event import (
+    HANDLED_EVENTS,
+    Click,
+    Comment,
+    Ignored,
+    InstallationChanged,
+    Malformed,
+    Push,
+    Repository,
+    RepositoryMoved,
+)
+from app.core.names import InstallationId, RepositoryId, Sha
+from app.github.payloads import make_reader
+from app.sandbox import Repo, SandboxGitHub
+from tests.github import payload_samples as samples
+from tests.github.payload_samples import (
+    APP_ID,
+    CHECK_RUN,
+    COMMIT_COMMENT,
+    INSTALLATION,
+    ISSUE_COMMENT,
+    MISSING,
+    PUSH,
+    RENAMED,
+    SHA_A,
+    SHA_B,
+    ZERO,
+    changed,
+)
+
+read = make_reader(APP_ID)
+INFRA = Repository(
+    id=RepositoryId(186853002),
+    owner="acme",
+    name="infra",
+    default_branch="main",
+    is_private=True,
+    installation_id=InstallationId(42),
+)
+
+
+def push(**fields: Any) -> Push:
+    """The sample push as an event, with other fields."""
+    base: dict[str, Any] = {
+        "repository": INFRA,
+        "ref": "refs/heads/main",
+        "before": Sha(SHA_A),
+        "after": Sha(SHA_B),
+        "is_forced": False,
+        "is_deleted": False,
+        "sender": "alice",
+        "message": "Widen the net",
+    }
+    return Push(**base | fields)
+
+
+def comment(**fields: Any) -> Comment:
+    """The sample comment on a pull request as an event, with other fields."""
+    base: dict[str, Any] = {
+        "repository": INFRA,
+        "comment_id": 492700400,
+        "pull_number": 7,
+        "sha": None,
+        "body": "/trackside confirm net",
+        "created_at": datetime(2026, 5, 15, 15, 20, 21, tzinfo=UTC),
+        "sender": "alice",
+        "is_bot": False,
+    }
+    return Comment(**base | fields)
+
+
+PUSHES = {
+    "a branch moves": ({}, push()),
+    "a tag appears": ({"ref": "refs/tags/v1", "before": ZERO}, push(ref="refs/tags/v1", before=Sha(ZERO))),
+    "a tag that is called main is no branch": ({"ref": "refs/tags/main"}, push(ref="refs/tags/main")),
+    "a branch with slashes and umlauts": ({"ref": "refs/heads/a/ü"}, push(ref="refs/heads/a/ü")),
+    "a branch goes": (
+        {"after": ZERO, "deleted": True, "head_commit": None},
+        push(after=Sha(ZERO), is_deleted=True, message=""),
+    ),
+    "a tag goes": (
+        {"ref": "refs/tags/v1", "after": ZERO, "deleted": True, "head_commit": None},
+        push(ref="refs/tags/v1", after=Sha(ZERO), is_deleted=True, message=""),
+    ),
+    "zeros alone say that it went": ({"after": ZERO}, push(after=Sha(ZERO), is_deleted=True)),
+    "a forced push": ({"forced": True}, push(is_forced=True)),
+    "flags may be null": ({"forced": None, "deleted": None, "created": None}, push()),
+    "flags may be missing": ({"forced": MISSING, "deleted": MISSING}, push()),
+    "no head commit": ({"head_commit": MISSING}, push(message="")),
+    "no sender but a pusher": ({"sender": None}, push(sender="alice")),
+    "neither sender nor pusher": ({"sender": MISSING, "pusher": MISSING}, push(sender="")),
+    "a message with NUL, escapes and blank lines": (
+        {"head_commit__message": "\n \n\x1b[31mred\0\tline\nsecond"},
+        push(message="[31mredline"),
+    ),
+    "a message that never ends": ({"head_commit__message": "x" * 100_000}, push(message="x" * 300)),
+    "unknown fields of any shape": ({"commits": {"not": "a list"}, "brand_new": [1]}, push()),
+}
+
+
+@pytest.mark.parametrize(("changes", "expected"), PUSHES.values(), ids=PUSHES.keys())
+def test_a_push_becomes_an_event(changes: dict[str, Any], expected: Push) -> None:
+    assert read("push", changed(PUSH, **changes)) == expected
+
+
+CLICK = Click(
+    repository=INFRA,
+    check_run_id=128620228,
+    identifier="c0123456789abcdef",
+    head_sha=Sha(SHA_B),
+    sender="alice",
+)
+COMMENTS: dict[str, tuple[str, bytes, object]] = {
+    "a click on our button": ("check_run", changed(CHECK_RUN), CLICK),
+    "a click by an App's account": (
+        "check_run",
+        changed(CHECK_RUN, sender__login="ci[bot]"),
+        Click(
+            repository=INFRA,
+            check_run_id=128620228,
+            identifier="c0123456789abcdef",
+            head_sha=Sha(SHA_B),
+            sender="ci[bot]",
+        ),
+    ),
+    "a comment on a pull request": ("issue_comment", changed(ISSUE_COMMENT), comment()),
+    "a comment by a bot account": (
+        "issue_comment",
+        changed(ISSUE_COMMENT, sender={"login": "dependabot[bot]", "type": "Bot"}),
+        comment(sender="dependabot[bot]", is_bot=True),
+    ),
+    "a person's comment sent through an App": (
+        "issue_comment",
+        changed(ISSUE_COMMENT, comment__performed_via_github_app={"id": 5}),
+        comment(is_bot=True),
+    ),
+    "a comment whose author is a bot, whoever sent it": (
+        "issue_comment",
+        changed(ISSUE_COMMENT, comment__user={"login": "x[bot]"}),
+        comment(is_bot=True),
+    ),
+    "a comment of a ghost, without words": (
+        "issue_comment",
+        changed(ISSUE_COMMENT, comment__user=None, comment__body=None),
+        comment(body=""),
+    ),
+    "a comment with NUL": (
+        "issue_comment",
+        changed(ISSUE_COMMENT, comment__body="/trackside\0"),
+        comment(body="/trackside\ufffd"),
+    ),
+    "a comment on a commit": (
+        "commit_comment",
+        changed(COMMIT_COMMENT),
+        comment(
+            comment_id=33548674,
+            pull_number=None,
+            sha=Sha(SHA_B),
+            body="/trackside why",
+            created_at=datetime(2026, 5, 15, 13, 20, 39, tzinfo=UTC),
+        ),
+    ),
+    "a repository renamed": ("repository", changed(RENAMED), RepositoryMoved(repository=INFRA)),
+    "a repository transferred": (
+        "repository",
+        changed(RENAMED, action="transferred", changes={"owner": {"from": {"user": {"login": "old"}}}}),
+        RepositoryMoved(repository=INFRA),
+    ),
+    "a repository made public": (
+        "repository",
+        changed(RENAMED, action="publicized", changes=MISSING),
+        RepositoryMoved(repository=INFRA),
+    ),
+    "a default branch changed": (
+        "repository",
+        changed(RENAMED, action="edited", changes={"default_branch": {"from": "master"}}),
+        RepositoryMoved(repository=INFRA),
+    ),
+    "the App installed": (
+        "installation",
+        changed(INSTALLATION),
+        InstallationChanged(installation_id=InstallationId(42), account="acme", is_active=True),
+    ),
+    "the App removed": (
+        "installation",
+        changed(INSTALLATION, action="deleted"),
+        InstallationChanged(installation_id=InstallationId(42), account="acme", is_active=False),
+    ),
+    "the App suspended": (
+        "installation",
+        changed(INSTALLATION, action="suspend"),
+        InstallationChanged(installation_id=InstallationId(42), account="acme", is_active=False),
+    ),
+    "the App back on an enterprise": (
+        "installation",
+        changed(INSTALLATION, action="unsuspend", installation__account={"slug": "acme-corp"}),
+        InstallationChanged(installation_id=InstallationId(42), account="acme-corp", is_active=True),
+    ),
+    "the App installed on nobody": (
+        "installation",
+        changed(INSTALLATION, installation__account=None),
+        InstallationChanged(installation_id=InstallationId(42), account="", is_active=True),
+    ),
+}
+
+
+@pytest.mark.parametrize(("event", "body", "expected"), COMMENTS.values(), ids=COMMENTS.keys())
+def test_the_other_payloads_become_events(event: str, body: bytes, expected: object) -> None:
+    assert read(event, body) == expected
+
+
+IGNORED: dict[str, tuple[str, bytes, str]] = {
+    "a merge queue's branch": (
+        "push",
+        changed(PUSH, ref="refs/heads/gh-readonly-queue/main/pr-1-abc"),
+        "push of a merge queue's branch: left to merge_group",
+    ),
+    "notes": ("push", changed(PUSH, ref="refs/notes/x"), "push to refs/notes/x: neither a branch nor a tag"),
+    "a ref that only begins like one": (
+        "push",
+        changed(PUSH, ref="xrefs/heads/main"),
+        "push to xrefs/heads/main: neither a branch nor a tag",
+    ),
+    "a branch without a name": (
+        "push",
+        changed(PUSH, ref="refs/heads/"),
+        "push to refs/heads/: neither a branch nor a tag",
+    ),
+    "another App's click": ("check_run", changed(CHECK_RUN, check_run__app__id=1), "check run of another App"),
+    "another App's odd check run": (
+        "check_run",
+        changed(CHECK_RUN, check_run={"app": {"id": 1}}, action="completed"),
+        "check run of another App",
+    ),
+    "a check run of no App": ("check_run", changed(CHECK_RUN, check_run__app=None), "check run of another App"),
+    "our own check run": ("check_run", changed(CHECK_RUN, action="created"), "check run created: not a click"),
+    "rerequested": ("check_run", changed(CHECK_RUN, action="rerequested"), "check run rerequested: not a click"),
+    "an edited comment": (
+        "issue_comment",
+        changed(ISSUE_COMMENT, action="edited"),
+        "comment edited: only new comments are read",
+    ),
+    "a deleted comment": (
+        "issue_comment",
+        changed(ISSUE_COMMENT, action="deleted"),
+        "comment deleted: only new comments are read",
+    ),
+    "a comment on an issue": (
+        "issue_comment",
+        changed(ISSUE_COMMENT, issue__pull_request=MISSING),
+        "comment on an issue that is not a pull request",
+    ),
+    "an edited commit comment": (
+        "commit_comment",
+        changed(COMMIT_COMMENT, action="edited"),
+        "commit comment edited: only new comments are read",
+    ),
+    "an edited description": (
+        "repository",
+        changed(RENAMED, action="edited", changes={"description": {"from": None}}),
+        "repository edited: nothing that is kept changed",
+    ),
+    "an edit that names nothing": (
+        "repository",
+        changed(RENAMED, action="edited", changes=None),
+        "repository edited: nothing that is kept changed",
+    ),
+    "a new repository": (
+        "repository",
+        changed(RENAMED, action="created", changes=MISSING),
+        "repository created: nothing that is kept changed",
+    ),
+    "new permissions": (
+        "installation",
+        changed(INSTALLATION, action="new_permissions_accepted"),
+        "installation new_permissions_accepted: nothing that is kept changed",
+    ),
+    "repositories chosen": (
+        "installation_repositories",
+        b"{}",
+        "installation_repositories events change nothing that is kept",
+    ),
+    "a pull request": ("pull_request", b"{}", "pull_request events are not decided by this version"),
+    "a review": ("pull_request_review", b"{}", "pull_request_review events are not decided by this version"),
+    "a merge group": ("merge_group", b"{}", "merge_group events are not decided by this version"),
+    "a check suite": ("check_suite", b"{}", "check_suite events are not decided by this version"),
+    "a ping": ("ping", b'{"zen": "Design for failure."}', "ping"),
+    "something else": ("star", b"{}", "star events are not handled"),
+    "a hostile name": ("x\x1b]0;" + "y" * 99, b"{}", "x]0;" + "y" * 36 + " events are not handled"),
+    "no name": ("", b"{}", "unnamed events are not handled"),
+}
+
+
+@pytest.mark.parametrize(("event", "body", "reason"), IGNORED.values(), ids=IGNORED.keys())
+def test_what_is_none_of_our_business_is_ignored_with_a_reason(event: str, body: bytes, reason: str) -> None:
+    assert read(event, body) == Ignored(reason)
+
+
+MALFORMED: dict[str, tuple[str, bytes, str]] = {
+    "nothing": ("push", b"", "push: the body is not JSON: Input data was truncated"),
+    "no JSON": ("push", b"payload=%7B%7D", "push: the body is not JSON: JSON is malformed: invalid character (byte 0)"),
+    "a list": ("push", b"[]", "push: the body: expected `object`, got `array`"),
+    "null": ("push", b"null", "push: the body is null"),
+    "broken UTF-8": ("push", b'{"ref": "\xff"}', "push: the body is not JSON: 'utf-8' codec can't decode byte 0xff"),
+    "half a surrogate": ("push", b'{"ref": "\\ud800"}', "push: the body is not JSON: Input data was truncated"),
+    "an abyss": ("push", b'{"ref": "refs/heads/main", "x": ' + b"[" * 200_000, "push: the body is nested too deeply"),
+    "no ref": ("push", changed(PUSH, ref=MISSING), "push: ref is missing"),
+    "no repository": ("push", changed(PUSH, repository=MISSING), "push: repository is missing"),
+    "no repository id": ("push", changed(PUSH, repository__id=MISSING), "push: repository.id is missing"),
+    "a null id": ("push", changed(PUSH, repository__id=None), "push: repository.id is null"),
+    "an id of text": ("push", changed(PUSH, repository__id="1"), "push: repository.id: expected `int`, got `str`"),
+    "an id of 70 bits": ("push", changed(PUSH, repository__id=2**70), "push: repository.id: "),
+    "an id below one": ("push", changed(PUSH, repository__id=0), "push: repository.id: expected `int` >= 1"),
+    "no owner": ("push", changed(PUSH, repository__owner__login=MISSING), "push: repository.owner.login is missing"),
+    "an owner with a way out": (
+        "push",
+        changed(PUSH, repository__owner__login="../x"),
+        "push: repository.owner.login: expected `str` matching regex",
+    ),
+    "a name with a way out": ("push", changed(PUSH, repository__name=".."), "push: repository.name: expected `str`"),
+    "no installation": ("push", changed(PUSH, installation=MISSING), "push: installation is missing"),
+    "no installation id": ("push", changed(PUSH, installation={}), "push: installation.id is missing"),
+    "a short SHA": ("push", changed(PUSH, after="abc"), "push: after: expected `str` matching regex"),
+    "a SHA in capitals": ("push", changed(PUSH, before="A" * 40), "push: before: expected `str` matching regex"),
+    "a ref with a line in it": ("push", changed(PUSH, ref="refs/heads/a\nb"), "push: ref: expected `str` matching"),
+    "an endless ref": ("push", changed(PUSH, ref="refs/heads/" + "x" * 2000), "push: ref: expected `str` of length"),
+    "a click without identifier": (
+        "check_run",
+        changed(CHECK_RUN, requested_action=MISSING),
+        "check_run: requested_action is missing",
+    ),
+    "a click with a long identifier": (
+        "check_run",
+        changed(CHECK_RUN, requested_action__identifier="x" * 21),
+        "check_run: requested_action.identifier: expected `str` of length <= 20",
+    ),
+    "a click by nobody": ("check_run", changed(CHECK_RUN, sender=MISSING), "check_run: sender is missing"),
+    "a click without action": ("check_run", changed(CHECK_RUN, action=MISSING), "check_run: action is missing"),
+    "a comment without number": (
+        "issue_comment",
+        changed(ISSUE_COMMENT, issue__number=MISSING),
+        "issue_comment: issue.number is missing",
+    ),
+    "a comment at no time": (
+        "issue_comment",
+        changed(ISSUE_COMMENT, comment__created_at=MISSING),
+        "issue_comment: comment.created_at is missing",
+    ),
+    "a comment at a vague time": (
+        "issue_comment",
+        changed(ISSUE_COMMENT, comment__created_at="2026-05-15T15:20:21"),
+        "issue_comment: comment.created_at: expected `datetime` with a timezone component",
+    ),
+    "a comment on no commit": (
+        "commit_comment",
+        changed(COMMIT_COMMENT, comment__commit_id=MISSING),
+        "commit_comment: comment.commit_id is missing",
+    ),
+    "a rename of nothing": ("repository", changed(RENAMED, repository=None), "repository: repository is null"),
+    "an installation of nothing": (
+        "installation",
+        changed(INSTALLATION, installation=MISSING),
+        "installation: installation is missing",
+    ),
+}
+
+
+@pytest.mark.parametrize(("event", "body", "reason"), MALFORMED.values(), ids=MALFORMED.keys())
+def test_what_lacks_something_is_malformed_and_says_what(event: str, body: bytes, reason: str) -> None:
+    found = read(event, body)
+    assert isinstance(found, Malformed)
+    assert found.reason.startswith(reason)
+    assert len(found.reason) <= 300
+
+
+def test_every_event_that_is_stored_has_an_answer_other_than_not_handled() -> None:
+    for event in HANDLED_EVENTS:
+        found = read(event, b"{}")
+        assert not isinstance(found, Ignored) or "not handled" not in found.reason
+
+
+def test_the_sandbox_sends_what_the_reader_reads(sandbox: SandboxGitHub, repo: Repo) -> None:
+    """A story in the sandbox, and what each of its deliveries becomes."""
+    sandbox.webhook_url = "http://127.0.0.1:9/never-there"
+    reader = make_reader(sandbox.app.id)
+    sandbox.post.hold()
+    sha = repo.push(files={"net/main.tf": "two\n"}, message="Two", author="alice")
+    repo.tag("v1", by="alice")
+    repo.delete_tag("v1", by="alice")
+    repo.set_branch("topic", sha, by="alice")
+    repo.push("topic", {"net/main.tf": "three\n"}, "Three", author="alice")
+    number = repo.open_pull("topic", "main", "Three", author="alice")
+    repo.comment_on_pull(number, "/trackside help", by="alice")
+    repo.comment_on_commit(sha, "/trackside why", by="alice")
+    sandbox.rename_repository("acme/infra", "infrastructure")
+    sandbox.suspend("acme")
+    sandbox.post.release()
+    sandbox.wait_deliveries()
+    found = [reader(one.event, one.body) for one in sandbox.deliveries]
+    assert [one for one in found if isinstance(one, Malformed)] == []
+    events = [one for one in found if not isinstance(one, Ignored | Malformed)]
+    assert [type(one).__name__ for one in events] == [
+        *["Push"] * 5,
+        *["Comment"] * 2,
+        "RepositoryMoved",
+        "InstallationChanged",
+    ]
+    assert [one.is_deleted for one in events if isinstance(one, Push)] == [False, False, True, False, False]
+    assert [one.repository.name for one in events if isinstance(one, RepositoryMoved)] == ["infrastructure"]
+
+
+def test_the_samples_are_whole() -> None:
+    """Each sample, unchanged, is an event: so that each wrong one is wrong for its own reason."""
+    for event, payload in (
+        ("push", PUSH),
+        ("check_run", CHECK_RUN),
+        ("issue_comment", ISSUE_COMMENT),
+        ("commit_comment", COMMIT_COMMENT),
+        ("repository", RENAMED),
+        ("installation", samples.INSTALLATION),
+    ):
+        assert not isinstance(read(event, changed(payload)), Ignored | Malformed)
