@@ -101,7 +101,11 @@ def test_three_ways_to_merge(repo: Repo, inbox: Inbox, github: SandboxGitHub, me
     assert repo.record.git.commit(pull.merge_commit_sha).parents == (base, pull.head_sha)
     sha = repo.merge_pull(number, by="alice", method=method)
     assert repo.sha() == sha
-    assert [repo.read_file(path) for path in ("net/main.tf", "net/more.tf", "README.md")] == ["two\n", "three\n", "other\n"]
+    assert [repo.read_file(path) for path in ("net/main.tf", "net/more.tf", "README.md")] == [
+        "two\n",
+        "three\n",
+        "other\n",
+    ]
     titles = [one.title for one in repo.record.git.log(f"{base}..main")]
     expected = {
         "merge": ["Merge pull request #1 from acme/topic", "Three", "Two"],

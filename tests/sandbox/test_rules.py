@@ -24,7 +24,14 @@ def app_jwt(github: SandboxGitHub, **claims: Any) -> str:
 
 @pytest.mark.parametrize(
     ("claims", "status"),
-    [({}, 200), ({"iss": "4711"}, 200), ({"iss": "1"}, 401), ({"exp": 1}, 401), ({"iat": 9_999_999_999}, 401), ({"exp": 9_999_999_999}, 401)],
+    [
+        ({}, 200),
+        ({"iss": "4711"}, 200),
+        ({"iss": "1"}, 401),
+        ({"exp": 1}, 401),
+        ({"iat": 9_999_999_999}, 401),
+        ({"exp": 9_999_999_999}, 401),
+    ],
 )
 def test_the_apps_jwt(github: SandboxGitHub, served: Served, repo: Repo, claims: dict[str, Any], status: int) -> None:
     assert Api(served, app_jwt(github, **claims))("GET", "/app").status_code == status
@@ -136,7 +143,10 @@ def test_deployments_default_to_every_check(api: Api, repo: Repo) -> None:
     api("POST", RUNS, name="deploy/net", head_sha=sha, conclusion="action_required")
     path = "/repos/acme/infra/deployments"
     refused = api("POST", path, ref=sha)
-    assert (refused.status_code, refused.json()["message"]) == (409, f"Conflict: Commit status checks failed for {sha}.")
+    assert (refused.status_code, refused.json()["message"]) == (
+        409,
+        f"Conflict: Commit status checks failed for {sha}.",
+    )
     assert api("POST", path, ref=sha, auto_merge=False, required_contexts=[]).status_code == 201
     assert api("POST", path, ref="nowhere").status_code == 422
 

@@ -93,7 +93,12 @@ def test_forced_created_and_deleted(github: SandboxGitHub, repo: Repo, inbox: In
     assert payload(github, "push")["forced"] is True
     repo.set_branch("copy", "main")
     told = payload(github, "push")
-    assert (told["created"], told["before"], told["base_ref"], told["commits"]) == (True, "0" * 40, "refs/heads/main", [])
+    assert (told["created"], told["before"], told["base_ref"], told["commits"]) == (
+        True,
+        "0" * 40,
+        "refs/heads/main",
+        [],
+    )
     repo.delete_branch("copy")
     told = payload(github, "push")
     assert (told["deleted"], told["after"], told["head_commit"]) == (True, "0" * 40, None)

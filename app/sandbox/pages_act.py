@@ -1,0 +1,111 @@
+"""What the pages' forms do: each is one verb of the driver, done as the person whom the viewer acts as.
+
+After each the viewer is led back to where the form stood, with GitHub's refusal as a note if there was one.
+"""
+
+from urllib.parse import quote
+
+from starlette.responses import Response
+
+from app.sandbox import checks
+from app.sandbox.errors import SandboxError
+from app.sandbox.pages import COOKIE, View
+
+
+def act_as(view: View) -> Response:
+    """Look at everything as somebody else."""
+    chosen = view.world.user(view.form.get("login", ""))
+    response = view.back()
+    response.set_cookie(COOKIE, chosen.login.lower(), httponly=True, samesite="lax")
+    return response
+
+
+def switch_buttons(view: View) -> Response:
+    """Offer buttons also where GitHub documents none, or no longer."""
+    view.world.buttons_on_commits = view.form.get("on") == "yes"
+    return view.back()
+
+
+def redeliver(view: View) -> Response:
+    """Send a delivery again."""
+    view.world.post.redeliver(int(view.params["id"]))
+    return view.back("/-/deliveries")
+
+
+def edit(view: View) -> Response:
+    """Commit one file to a branch, a new one if a name for it was given."""
+    repo, branch, path = view.repo, view.form.get("branch", ""), view.form.get("path", "").strip().strip("/")
+    if not path or ".." in path.split("/"):
+        raise SandboxError("a file needs a path inside the repository")
+    new = view.form.get("new_branch", "").strip()
+    content = None if view.form.get("delete") else view.form.get("content", "").replace("\r\n", "\n")
+    message = view.form.get("message", "").strip() or f"{'Delete' if content is None else 'Update'} {path}"
+    if new:
+        repo.push(new, {path: content}, message, author=view.viewer.login, base=branch)
+    else:
+        repo.push(branch, {path: content}, message, author=view.viewer.login)
+    return view.back(f"/{repo.full_name}?branch={quote(new or branch)}")
+
+
+def open_pull(view: View) -> Response:
+    """Open a pull request of a branch."""
+    repo, head = view.repo, view.form.get("head", "")
+    title = view.form.get("title", "").strip() or head
+    number = repo.open_pull(
+        head, view.form.get("base"), title, author=view.viewer.login, body=view.form.get("body", "")
+    )
+    return view.back(f"/{repo.full_name}/pull/{number}")
+
+
+def on_pull(view: View) -> Response:
+    """Comment, merge, close or reopen."""
+    repo, number, by = view.repo, int(view.params["number"]), view.viewer.login
+    match view.params["verb"]:
+        case "comment":
+            repo.comment_on_pull(number, view.form.get("body", ""), by=by)
+        case "merge":
+            repo.merge_pull(number, by=by, method=view.form.get("method", "merge"))
+        case "close":
+            repo.close_pull(number, by=by)
+        case "reopen":
+            repo.reopen_pull(number, by=by)
+        case verb:
+            raise SandboxError(f"a pull request knows no {verb!r}")
+    return view.back()
+
+
+def on_ref(view: View) -> Response:
+    """Make a tag, delete a branch or a tag."""
+    repo, name, by = view.repo, view.form.get("name", "").strip(), view.viewer.login
+    match view.form.get("verb"):
+        case "tag":
+            repo.tag(name, view.form.get("revision") or None, by=by, message=view.form.get("message") or None)
+        case "delete-branch":
+            repo.delete_branch(name, by=by)
+        case "delete-tag":
+            repo.delete_tag(name, by=by)
+        case verb:
+            raise SandboxError(f"a ref knows no {verb!r}")
+    return view.back()
+
+
+def comment_on_commit(view: View) -> Response:
+    """Say something on a commit."""
+    view.repo.comment_on_commit(view.params["sha"], view.form.get("body", ""), by=view.viewer.login)
+    return view.back()
+
+
+def press(view: View) -> Response:
+    """Click a button; an identifier that the check run no longer offers is sent all the same, as from an old page."""
+    repo, number, identifier = view.repo, int(view.params["id"]), view.form.get("identifier", "")
+    run = repo.record.check_runs.get(number)
+    if run is None:
+        raise SandboxError(f"there is no check run {number}")
+    checks.press_raw(view.world, repo.record, run, identifier, view.viewer)
+    return view.back()
+
+
+def rerequest(view: View) -> Response:
+    """Ask for a check again."""
+    view.repo.rerequest(int(view.params["id"]), by=view.viewer.login)
+    return view.back()
