@@ -66,7 +66,7 @@ def make_templates() -> jinja2.Environment:
     return templates
 
 
-_MORE_SIGNS: Final = {Action.READ: "<", Action.IMPORT: "^", Action.FORGET: "×", Action.MOVE: ">"}  # noqa: RUF001 - a sign
+_MORE_SIGNS: Final = {Action.READ: "<", Action.IMPORT: "^", Action.FORGET: "×", Action.MOVE: ">"}
 
 
 def tone(state: RunState) -> str:
