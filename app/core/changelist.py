@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Sequence
 from typing import Final
 
-from app.core.markdown import code, cut, fence, size_bytes, visible
+from app.core.markdown import code, fence, shortened, size_bytes, visible
 from app.core.plan import Action, Attribute, Change, Counts, Delta, Kind, PlanSummary
 
 WORDS: Final = {
@@ -129,7 +129,7 @@ def _details(change: Change) -> str:
 
 def _attribute(attribute: Attribute, action: Action) -> list[str]:
     """One attribute: what it was, what it will be. A line that begins with - is red on GitHub, with + green."""
-    name = cut(visible(attribute.name), 120)
+    name = shortened(attribute.name, 120)
     before, after = _windows(attribute.before, attribute.after)
     why = "  # forces replacement" if attribute.forces_replacement else ""
     rows: list[str] = []

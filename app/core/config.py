@@ -29,6 +29,8 @@ __all__ = ["json_schema", "read_configuration", "suggest_configuration"]
 
 MAX_PROBLEMS: Final = 200
 """Problems that one reading gives, by line; who has more mends these first."""
+MAX_SHOWN: Final = 6
+"""Known keys that a remedy lists; a longer list helps nobody."""
 _REMEDIES: Final = {
     "version": "begin the file with `version: 1`",
     "stacks": "list at least one stack, or write `stacks: []`",
@@ -219,7 +221,8 @@ def _unknown(key: str, path: Path) -> tuple[str, str]:
     if key in NOT_YET:
         return f"{NOT_YET[key]}: not part of this version yet", f"take `{key}` away; it would do nothing"
     known = _model_at(path[:-1]).model_fields
-    return f"unknown key {quoted(key)}", _nearest(key, known, f"known here: {', '.join(f'`{each}`' for each in known)}")
+    otherwise = "take it away" if len(known) > MAX_SHOWN else f"known here: {', '.join(f'`{each}`' for each in known)}"
+    return f"unknown key {quoted(key)}", _nearest(key, known, otherwise)
 
 
 def _model_at(path: Path) -> type[BaseModel]:

@@ -32,17 +32,22 @@ def cut(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: max(limit - 1, 0)] + "…"
 
 
+def shortened(text: str, limit: int) -> str:
+    """The text in one visible line of at most `limit` characters."""
+    return cut(visible(cut(text, limit + 1)), limit)
+
+
 def code(text: str, *, limit: int = 300) -> str:
     """The text as one inline code span, cut."""
-    shown = cut(visible(text), limit) or " "
+    shown = shortened(text, limit) or " "
     ticks = "`" * (_longest_run(shown) + 1)
-    pad = " " if shown[0] in "` " or shown[-1] in "` " else ""
+    pad = " " if shown.strip() and (shown[0] in "` " or shown[-1] in "` ") else ""
     return f"{ticks}{pad}{shown}{pad}{ticks}"
 
 
 def sentence(text: str, *, limit: int = 1000) -> str:
     """A sentence of our own that quotes foreign words in backticks, as Markdown; whole into code when it is not one."""
-    parts = cut(visible(text), limit).split("`")
+    parts = shortened(text, limit).split("`")
     ours = parts[::2]
     is_ours = len(parts) % 2 == 1 and all(_OUR_WORDS.fullmatch(part) for part in ours)
     if not is_ours or "://" in text or "www." in text.lower():
@@ -65,11 +70,17 @@ def size_bytes(text: str) -> int:
 
 
 def tail(text: str, limit: int) -> str:
-    """The last `limit` characters of the text, where an engine says what went wrong; says how many it left out."""
+    """The last `limit` characters of the text, where an engine says what went wrong; says how many it left out.
+
+    Visible already, so that it is not longer once it is shown.
+    """
     text = text.strip()
-    if len(text) <= limit:
-        return text
-    return f"… {len(text) - limit:,} characters before this are left out\n{text[-limit:]}"
+    shown = visible(text[-limit:], keep_lines=True)
+    if len(shown) > limit:
+        shown = shown[-limit:]
+    if len(text) <= limit and len(shown) < limit:
+        return shown
+    return f"… the beginning of {len(text):,} characters is left out\n{shown}"
 
 
 def _longest_run(text: str) -> int:

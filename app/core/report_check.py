@@ -8,7 +8,7 @@ from typing import Final
 
 from app.core.changelist import change_list, counts_table
 from app.core.command import SUPERSEDED_OPTION, Verb, button_identifier
-from app.core.markdown import MAX_BYTES, code, cut, fence, size_bytes, tail, visible
+from app.core.markdown import MAX_BYTES, code, cut, fence, shortened, size_bytes, tail, visible
 from app.core.plan import MASK
 from app.core.protocol import Output
 from app.core.reply import Button, CheckReport, CheckStatus, Conclusion
@@ -56,7 +56,7 @@ def check_report(view: RunView) -> CheckReport:
         external_id=segment(view.run),
         status=said.status,
         conclusion=said.conclusion,
-        title=cut(visible(said.title), MAX_TITLE),
+        title=shortened(said.title, MAX_TITLE),
         summary=_summary(view, said),
         text=_text(view),
         details_url=view.run_url,
@@ -189,8 +189,7 @@ def _failed(view: RunView) -> _Said:
     if run.is_outcome_unknown:
         title = "outcome unknown: the worker was lost while applying"
         lines: tuple[str, ...] = (
-            "**It is not known what was applied.** The worker was lost while it applied this plan. The apply is never "
-            "started a second time.",
+            "**It is not known what was applied.** The worker was lost meanwhile, and an apply is never started twice.",
             reason,
             "Look at the infrastructure and at the stack's state before anything else.",
             _hold(view),
@@ -199,8 +198,7 @@ def _failed(view: RunView) -> _Said:
         title = "apply failed"
         lines = (
             reason,
-            "Part of the plan may have been applied; the state records what was. Push a fix: the next run plans from "
-            "what exists then.",
+            "Part of the plan may have been applied; the state records what was. Push a fix: the next run plans anew.",
         )
     else:
         title = "plan failed" if run.attempts == 0 else f"plan failed after {run.attempts} lost attempts"
@@ -266,7 +264,7 @@ def _outputs(outputs: tuple[Output, ...]) -> str:
     room = MAX_OUTPUTS_BYTES
     for output in outputs:
         value = MASK if output.sensitive else cut(output.value if output.value is not None else "null", 1_000)
-        row = visible(f"{cut(output.name, 200)} = {value}")
+        row = f"{shortened(output.name, 200)} = {visible(value)}"
         room -= size_bytes(row) + 1
         if room < 0:
             break

@@ -6,7 +6,7 @@ Both have a fixed content: they are computed once and kept in the outbox as a do
 from dataclasses import dataclass
 from typing import Final
 
-from app.core.markdown import code, cut, fence, sentence, tail
+from app.core.markdown import code, cut, fence, sentence, tail, visible
 from app.core.names import Sha
 from app.core.reply import CheckReport, CheckStatus, Conclusion
 from app.core.stack import CONFIG_PATH, Problem
@@ -93,7 +93,7 @@ def _invalid(view: ConfigView) -> tuple[Conclusion, str, str, str]:
         else "There is no older valid version: no stack of this repository is tracked until it is mended."
     )
     rows = [
-        f"- **line {problem.line}**: {sentence(problem.message)}. {sentence(problem.remedy)}"
+        f"- **line {problem.line}**: {sentence(f'{problem.message}: {problem.remedy}')}"
         for problem in view.problems[:MAX_PROBLEMS]
     ]
     more = [f"- and {count - len(rows):,} more"] if count > len(rows) else []
@@ -108,5 +108,10 @@ def _missing(view: ConfigView) -> tuple[Conclusion, str, str, str]:
         f"[Make it on GitHub](<{view.new_file_url}>), filled in with the stacks that were found." if is_linkable else ""
     )
     lines = (f"This repository has Terraform files, but no `{CONFIG_PATH}`: nothing is tracked yet.", link)
-    text = f"### Suggested `{CONFIG_PATH}`\n\n{fence(cut(view.suggestion, MAX_SUGGESTION), 'yaml')}"
+    text = f"### Suggested `{CONFIG_PATH}`\n\n{fence(_shown(view.suggestion), 'yaml')}"
     return Conclusion.NEUTRAL, f"no {CONFIG_PATH} yet", "\n\n".join(line for line in lines if line), text
+
+
+def _shown(suggestion: str) -> str:
+    """The suggested file, bounded."""
+    return cut(visible(cut(suggestion, MAX_SUGGESTION), keep_lines=True), MAX_SUGGESTION)

@@ -5,7 +5,7 @@ Source: GitHub's deployments; descriptions take 140 characters, and a discarded 
 
 from typing import Final
 
-from app.core.markdown import cut, visible
+from app.core.markdown import shortened
 from app.core.reply import DeploymentReport, DeploymentState
 from app.core.run import RunState
 from app.core.runview import RunView, short
@@ -90,4 +90,4 @@ def _why(view: RunView) -> str:
 
 
 def _bounded(text: str) -> str:
-    return cut(visible(text), MAX_DESCRIPTION)
+    return shortened(text, MAX_DESCRIPTION)

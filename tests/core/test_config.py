@@ -4,6 +4,10 @@ import json
 import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from inline_snapshot import snapshot
+
 from app.core.config import json_schema, read_configuration, suggest_configuration
 from app.core.stack import (
     MAX_CONFIG_BYTES,
@@ -16,9 +20,6 @@ from app.core.stack import (
     StateMode,
     Tool,
 )
-from hypothesis import given
-from hypothesis import strategies as st
-from inline_snapshot import snapshot
 
 FULL = """\
 version: 1
@@ -208,8 +209,7 @@ policies:
         ("version: 1\nstacks: []\npolices: []", "line 3: unknown key `polices` -> did you mean `policies`?"),
         (
             "version: 1\nstacks: []\npolicies: [{name: p, type: pusch, path: a, attach: '*'}]",
-            "line 3: `type` must be `push`, `plan`, `approval`, `trigger` or `notification`, not `pusch` -> "
-            "did you mean `push`?",
+            "line 3: `type` must be `push`, `plan`, `approval`, `trigger` or `notification`, not `pusch`",
         ),
         (
             "version: 1\nstacks: []\npolicies: [{name: p, type: plan, path: a, attach: '*'}]",
@@ -231,9 +231,25 @@ def test_a_mistake_is_named_with_its_line(text: str | bytes, expected: str) -> N
 
 @pytest.mark.parametrize(
     "name",
-    ["PATH", "HOME", "LD_PRELOAD", "DYLD_INSERT_LIBRARIES", "TF_CLI_ARGS", "TF_CLI_ARGS_plan", "TF_CLI_CONFIG_FILE"]
-    + ["TF_DATA_DIR", "TF_HTTP_PASSWORD", "TF_LOG", "TF_LOG_PATH", "TF_WORKSPACE", "GIT_SSH_COMMAND", "wo_TF_VAR_x"]
-    + ["TF_REATTACH_PROVIDERS", "SKIP_APPLYING", "SPACELIFT_SKIP_APPLYING"],
+    [
+        "PATH",
+        "HOME",
+        "LD_PRELOAD",
+        "DYLD_INSERT_LIBRARIES",
+        "TF_CLI_ARGS",
+        "TF_CLI_ARGS_plan",
+        "TF_CLI_CONFIG_FILE",
+        "TF_DATA_DIR",
+        "TF_HTTP_PASSWORD",
+        "TF_LOG",
+        "TF_LOG_PATH",
+        "TF_WORKSPACE",
+        "TF_REATTACH_PROVIDERS",
+        "GIT_SSH_COMMAND",
+        "wo_TF_VAR_x",
+        "SKIP_APPLYING",
+        "SPACELIFT_SKIP_APPLYING",
+    ],
 )
 @pytest.mark.parametrize("prefix", ["", "ro_", "wo_"])
 def test_a_variable_that_would_reach_behind_the_plan_is_refused_with_any_prefix(name: str, prefix: str) -> None:

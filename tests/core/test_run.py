@@ -27,7 +27,8 @@ queued:           release>ready cancel>canceled fail>failed skip>skipped
 ready:            claim>preparing cancel>canceled
 preparing:        initialize>initializing fail>failed lose>ready
 initializing:     plan>planning fail>failed stop>stopped lose>ready
-planning:         finish>finished await>unconfirmed review>pending_review apply>applying fail>failed stop>stopped lose>ready
+planning:         finish>finished await>unconfirmed review>pending_review apply>applying
+planning:         fail>failed stop>stopped lose>ready
 pending_review:   finish>finished fail>failed
 unconfirmed:      confirm>confirmed discard>discarded expire>discarded replan>replan_requested fail>failed
 replan_requested: claim>preparing_replan discard>discarded
@@ -86,9 +87,9 @@ def test_a_terminal_state_is_one_that_no_step_leaves(state: RunState) -> None:
 
 
 def test_a_refused_step_names_what_is_allowed() -> None:
-    with pytest.raises(StepRefused, match="is confirmed: cannot stop; allowed: claim$"):
+    with pytest.raises(StepRefused, match=r"is confirmed: cannot stop; allowed: claim$"):
         advance(run_in(RunState.CONFIRMED), Step.STOP, by="alice", at=NOW)
-    with pytest.raises(StepRefused, match="allowed: nothing$"):
+    with pytest.raises(StepRefused, match=r"allowed: nothing$"):
         advance(run_in(RunState.FINISHED), Step.CANCEL, by="alice", at=NOW)
 
 
