@@ -68,6 +68,11 @@ class Conclude:
     state_url: str
     lease_s: float
 
+    def authorise(self, assignment_id: AssignmentId, token: str) -> None:
+        """Nothing, when that token belongs to that assignment. Raises: NotAuthorised."""
+        with self.store.begin() as tx:
+            self._authorise(tx, assignment_id, token)
+
     def heartbeat(self, assignment_id: AssignmentId, token: str, beat: Heartbeat) -> HeartbeatAnswer:
         """Renew the lease. Raises: LeaseLost when the hold is over; NotAuthorised."""
         with self.store.begin() as tx:

@@ -85,9 +85,7 @@ def _accept(tx: Transaction, repository: Repository, configuration: Configuratio
         kept.add(stack.id)
         policies = tuple(policy for policy in configuration.policies if policy.is_attached_to(spec.settings))
         tx.save_stack(
-            replace(
-                stack, settings=spec.settings, policies=policies, config_version_id=version, is_detached=False
-            )
+            replace(stack, settings=spec.settings, policies=policies, config_version_id=version, is_detached=False)
         )
     for stack in known.values():
         if stack.id not in kept and not stack.is_detached:

@@ -11,8 +11,9 @@ import msgspec
 
 from app.core import words
 from app.core.command import Command, Unreadable, Verb, help_text, parse_comment, parse_identifier
+from app.core.errors import UserError
 from app.core.event import Click, Comment, Repository
-from app.core.names import DeliveryId, RunId, Sha
+from app.core.names import DeliveryId, RunId, Sha, StackId
 from app.core.permit import Refused, may
 from app.core.record import AuditLine, DeliveryOutcome, ReportKind
 from app.core.run import Run, RunState, Step, StepRefused, Transition, advance, allowed, confirm
@@ -122,6 +123,34 @@ class Control:
             person = Person(actor=actor, source="cli", permission=Permission.ADMIN, repository=name)
             return self._carry_out(tx, Order(command=command, run_id=run_id, person=person))
 
+    def unlock(self, stack_id: str, actor: str) -> str:
+        """Take a stack's hold away, with the state lock that the lost apply left; what there was to say.
+
+        Raises: UserError when there is no such stack.
+        """
+        with self.store.begin() as tx:
+            if tx.find_stack(StackId(stack_id)) is None:
+                raise UserError(f"unlocking stack {stack_id[:40]}: there is none; `trackside stacks` lists them")
+            stack = tx.lock_stack(StackId(stack_id))
+            if not stack.hold_reason:
+                return f"stack {stack.name} is not on hold"
+            tx.save_stack(replace(stack, hold_reason=""))
+            tx.set_state_lock(stack.id, None)
+            tx.add_audit(
+                AuditLine(
+                    at=tx.now(),
+                    actor=actor,
+                    source="cli",
+                    command=f"unlock {stack.name}",
+                    run_id=None,
+                    repository_id=stack.repository_id,
+                    is_allowed=True,
+                    reason=stack.hold_reason,
+                )
+            )
+            schedule(tx, tx.lock_stack(stack.id))
+            return f"stack {stack.name} is free again; it was on hold: {stack.hold_reason}"
+
     def _person(self, repository: Repository, login: str, source: str) -> Person:
         """Ask GitHub for the permission now: a click or a comment is no proof of any."""
         permission = self.github.ask_permission(repository, login)
@@ -227,7 +256,9 @@ class Control:
                     self._confirm(tx, run, stack, order)
                     return Done(words.confirmed(run))
                 case Verb.DISCARD:
-                    tx.change_run(run.id, lambda found: advance(_by(found, actor), Step.DISCARD, by=actor, at=at, cause=note))
+                    tx.change_run(
+                        run.id, lambda found: advance(_by(found, actor), Step.DISCARD, by=actor, at=at, cause=note)
+                    )
                     schedule(tx, tx.lock_stack(stack.id))
                     return Done(words.discarded(run))
                 case Verb.REPLAN:
@@ -261,7 +292,11 @@ class Control:
         """A reaction where GitHub has one for us, words only when there is something to say."""
         is_fine = all(isinstance(result, Done) for result in results)
         on_pull = comment.pull_number is not None
-        spoken = [result.text for result in results if not on_pull or isinstance(result, Not) or result.text == help_text(self.prefix)]
+        spoken = [
+            result.text
+            for result in results
+            if not on_pull or isinstance(result, Not) or result.text == help_text(self.prefix)
+        ]
         reply = Reply(
             body="\n\n".join(spoken),
             pull_number=comment.pull_number,

@@ -11,13 +11,13 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from app.core.config import suggest_configuration
 from app.core.decision import Answer, Decision, PushInput, Verdict
 from app.core.event import Push, Repository
 from app.core.names import ZERO_SHA, DecisionId, DeliveryId, RunId, Sha, StackId
 from app.core.pushpolicy import default_policy
 from app.core.record import ConfigVersion, DeliveryOutcome, ReportKind
 from app.core.reply import CheckReport
-from app.core.config import suggest_configuration
 from app.core.report import ConfigView, config_report, failed_decision_report
 from app.core.run import Run, RunState, RunType, Trigger
 from app.core.stack import CONFIG_PATH, MAX_CONFIG_BYTES, Stack
@@ -104,12 +104,13 @@ class Decide:
         self.mirror.fetch(source, wants=[push.after])
         commit = self.mirror.commit(source, push.after)
         head = Sha(commit.sha)
-        found, files = None, ()
+        found: Found | None = None
+        files: tuple[str, ...] = ()
         if push.branch and push.branch == push.repository.default_branch:
             text = self.mirror.read_file(source, head, CONFIG_PATH, max_bytes=MAX_CONFIG_BYTES)
             found = read_file(head, text, default_branch=push.repository.default_branch)
             if found.is_missing:
-                files = self.mirror.find_files(source, head, (".tf", ".tofu", ".tf.json"))
+                files = tuple(self.mirror.find_files(source, head, (".tf", ".tofu", ".tf.json")))
         base = None if push.tag else self._base(push, source, head)
         bases = {base.sha} if base is not None else self._heads(push.repository)
         return Facts(
@@ -118,7 +119,7 @@ class Decide:
             base=base,
             changed={sha: self.mirror.changed_files(source, sha, head) for sha in bases if sha is not None},
             found=found,
-            terraform_files=tuple(files),
+            terraform_files=files,
         )
 
     def _heads(self, repository: Repository) -> set[Sha | None]:
@@ -137,7 +138,9 @@ class Decide:
         self.mirror.fetch(source, wants=[ref])
         merge_base = self.mirror.merge_base(source, ref, head)
         if merge_base is None:
-            return Base(sha=None, note=f"new branch with no commit in common with {default}: everything counts as changed")
+            return Base(
+                sha=None, note=f"new branch with no commit in common with {default}: everything counts as changed"
+            )
         return Base(sha=merge_base, note=f"new branch, compared with where it left {default}")
 
     def _decide(self, tx: Transaction, push: Push, facts: Facts) -> str:
@@ -145,7 +148,7 @@ class Decide:
         if config is None:
             return "the repository has no stacks"
         stacks = [stack for stack in tx.list_stacks(push.repository.id) if not stack.is_detached]
-        counts = {verdict: 0 for verdict in Verdict}
+        counts = dict.fromkeys(Verdict, 0)
         for stack in stacks:
             verdict = self._decide_stack(tx, push, facts, stack)
             if verdict is not None:
@@ -161,7 +164,9 @@ class Decide:
         view = ConfigView(head_sha=facts.head, details_url=self._file_url(repository, facts.head))
         if facts.found.problems or (facts.found.is_missing and config is not None):
             problems = facts.found.problems or (GONE,)
-            want_check(tx, repository, config_report(replace(view, problems=problems, has_last_good=config is not None)))
+            want_check(
+                tx, repository, config_report(replace(view, problems=problems, has_last_good=config is not None))
+            )
         elif facts.found.is_missing and facts.terraform_files:
             suggestion = suggest_configuration(facts.terraform_files)
             url = self._new_file_url(repository, suggestion)

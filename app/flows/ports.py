@@ -256,7 +256,9 @@ class Store(Protocol):
 
     def begin(self) -> AbstractContextManager[Transaction]: ...
 
-    def record_delivery(self, guid: DeliveryId, event: str, body: bytes, *, outcome: DeliveryOutcome, reason: str) -> bool:
+    def record_delivery(
+        self, guid: DeliveryId, event: str, body: bytes, *, outcome: DeliveryOutcome, reason: str
+    ) -> bool:
         """Keep a delivery and, when it is pending, defer its job, in one transaction of one round trip.
         False when the GUID was seen before: nothing was written. Raises: RetryableError when it cannot be stored."""
         ...
@@ -363,7 +365,7 @@ class GitHub(Protocol):
 class PayloadReader(Protocol):
     """The wall where GitHub's payloads stop."""
 
-    def __call__(self, event: str, body: bytes) -> Event | Ignored | Malformed: ...
+    def __call__(self, event: str, body: bytes, /) -> Event | Ignored | Malformed: ...
 
 
 class Artifacts(Protocol):

@@ -138,13 +138,22 @@ class Publish:
         is_completed = report.status is CheckStatus.COMPLETED
         with self.store.begin() as tx:
             tx.save_remote(
-                subject.record.id, report.external_id, remote_id=check_run_id, published=digest, is_completed=is_completed
+                subject.record.id,
+                report.external_id,
+                remote_id=check_run_id,
+                published=digest,
+                is_completed=is_completed,
             )
 
     def _mark_published(self, subject: Subject) -> None:
         """From now on a comment can mean this plan."""
         run = subject.run
-        if run is not None and run.plan is not None and run.state is RunState.UNCONFIRMED and run.plan.published_at is None:
+        if (
+            run is not None
+            and run.plan is not None
+            and run.state is RunState.UNCONFIRMED
+            and run.plan.published_at is None
+        ):
             with self.store.begin() as tx:
                 tx.mark_plan_published(run.id, run.plan.number)
 
@@ -229,9 +238,7 @@ class Publish:
         remote = previous.remotes[-1]
         if remote.remote_id is None:
             return
-        self.github.add_deployment_status(
-            subject.repository, remote.remote_id, DeploymentState.INACTIVE, report=report
-        )
+        self.github.add_deployment_status(subject.repository, remote.remote_id, DeploymentState.INACTIVE, report=report)
         with self.store.begin() as tx:
             tx.save_remote(
                 previous.id,

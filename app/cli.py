@@ -1,0 +1,223 @@
+"""The door for people on a terminal. Each command loads its settings, wires what it needs and says one clear thing.
+
+Errors of the operator's making are one line on stderr and exit code 1; a stack trace means a bug of ours.
+"""
+
+import getpass
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app.core.command import Command, Verb
+from app.core.errors import TracksideError
+from app.core.names import RunId
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from app.wiring import ControlPlane
+
+app = typer.Typer(
+    name="trackside",
+    help="From git push to applied infrastructure, on GitHub.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="The run's id, as in its page's address.")]
+
+
+@app.command()
+def serve() -> None:
+    """Start everything in one process tree: database, web, jobs, one worker."""
+    from app.jobs import stop_on_signals
+    from app.serve import Tree, check_folder
+    from app.settings import load_settings
+    from app.wiring import set_up_logging
+
+    settings = load_settings(os.environ)
+    set_up_logging(settings.log_level)
+    check_folder(settings.data_dir)
+    Tree(settings, dict(os.environ)).run(stop_on_signals())
+
+
+@app.command()
+def web() -> None:
+    """Start the HTTP doors: webhooks, workers' calls, pages."""
+    import uvicorn
+
+    from app.settings import load_settings
+    from app.wiring import open_control, set_up_logging
+
+    settings = load_settings(os.environ)
+    set_up_logging(settings.log_level)
+    with open_control(settings, _database_url()) as plane:
+        config = uvicorn.Config(
+            plane.make_web(),
+            host=os.environ.get("HOST", "127.0.0.1"),
+            port=settings.port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=20,
+        )
+        uvicorn.Server(config).run()
+
+
+@app.command()
+def jobs() -> None:
+    """Run the control plane's jobs: decide pushes, carry out commands, publish reports."""
+    from app.jobs import run_jobs, stop_on_signals
+    from app.settings import load_settings
+    from app.wiring import open_control, set_up_logging
+
+    settings = load_settings(os.environ)
+    set_up_logging(settings.log_level)
+    with open_control(settings, _database_url()) as plane:
+        run_jobs(plane.make_job_app, plane.tasks, stop_on_signals())
+
+
+@app.command()
+def worker() -> None:
+    """Run assignments: fetch, plan, apply. Needs CONTROL_URL and WORKER_TOKEN, and nothing of the control plane's."""
+    from app.jobs import stop_on_signals
+    from app.settings import load_worker_settings
+    from app.wiring import open_worker, set_up_logging
+
+    settings = load_worker_settings(os.environ)
+    set_up_logging(settings.log_level)
+    open_worker(settings).run(stop_on_signals())
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database to this version."""
+    from app.store.migrations import migrate as bring
+
+    bring(_database_url())
+    typer.echo("the database is current")
+
+
+@app.command()
+def sandbox(
+    script: Annotated[bool, typer.Option("--script", help="Tell the story unattended, then end.")] = False,
+    port: Annotated[int, typer.Option(help="Port of the stand-in GitHub's pages; 0: any free one.")] = 8480,
+) -> None:
+    """Start a stand-in GitHub on this machine, Trackside beside it, and a demo repository to push to."""
+    from app.demo import run_demo, run_sandbox
+
+    raise typer.Exit(run_demo() if script else run_sandbox(port))
+
+
+@app.command()
+def confirm(
+    run: RunArgument,
+    even_if_superseded: Annotated[
+        bool, typer.Option("--even-if-superseded", help="Also when a newer commit of the stack has arrived.")
+    ] = False,
+) -> None:
+    """Confirm the plan that a run waits with, as this server's operator."""
+    _command(run, Command(verb=Verb.CONFIRM, even_if_superseded=even_if_superseded))
+
+
+@app.command()
+def discard(run: RunArgument, why: Annotated[str, typer.Argument(help="Why, for the report.")] = "") -> None:
+    """Discard the plan that a run waits with."""
+    _command(run, Command(verb=Verb.DISCARD, note=why))
+
+
+@app.command()
+def replan(run: RunArgument) -> None:
+    """Plan a waiting run again."""
+    _command(run, Command(verb=Verb.REPLAN))
+
+
+def _command(run: str, command: Command) -> None:
+    from app.flows.control import Done
+
+    with _control() as plane:
+        result = plane.control.run(RunId(run), command, f"{getpass.getuser()} (on the server)")
+    typer.echo(result.text)
+    if not isinstance(result, Done):
+        raise typer.Exit(1)
+
+
+@app.command()
+def unlock(stack: Annotated[str, typer.Argument(help="The stack's id, as in its page's address.")]) -> None:
+    """Take the hold off a stack whose last apply had an unknown outcome, once a person has looked."""
+    with _control() as plane:
+        typer.echo(plane.control.unlock(stack, f"{getpass.getuser()} (on the server)"))
+
+
+@app.command()
+def runs(limit: Annotated[int, typer.Option(min=1, max=1000, help="How many, newest first.")] = 30) -> None:
+    """List the newest runs."""
+    with _control() as plane:
+        for run in plane.store.list_recent_runs(limit=limit):
+            said = f"  {run.reason.splitlines()[0][:80]}" if run.reason else ""
+            typer.echo(f"{run.id}  {run.stack_name:24}  {run.head_sha[:7]}  {run.state.value}{said}")
+
+
+@app.command()
+def stacks() -> None:
+    """List the stacks, with what holds them."""
+    with _control() as plane:
+        for stack in plane.store.list_all_stacks():
+            said = "  detached" if stack.is_detached else f"  on hold: {stack.hold_reason}" if stack.hold_reason else ""
+            head = stack.head_sha[:7] if stack.head_sha else "-------"
+            typer.echo(f"{stack.id}  {stack.name:24}  {head}  {stack.settings.project_root or '.'}{said}")
+
+
+@app.command()
+def why(
+    repository: Annotated[str, typer.Argument(metavar="OWNER/NAME")],
+    sha: Annotated[str, typer.Argument(metavar="SHA", help="All 40 digits of the commit.")],
+) -> None:
+    """Say why each stack did or did not run for a commit."""
+    from app.core.names import Sha
+
+    with _control() as plane:
+        found = plane.store.find_repository_id(repository)
+        decisions = plane.store.list_decisions(found, Sha(sha)) if found is not None else []
+        for decision in decisions:
+            note = f" ({decision.note})" if decision.note else ""
+            answer = decision.answer
+            typer.echo(f"{decision.stack_name:24}  {answer.verdict.value:8}  {answer.reason}{note}  [{decision.policy}]")
+        if not decisions:
+            typer.echo(f"no decision is recorded for {sha[:40]} of {repository}", err=True)
+            raise typer.Exit(1)
+
+
+def _database_url() -> str:
+    """DATABASE_URL, or the embedded database when `serve` runs it here."""
+    from app.store.embedded import EmbeddedPostgres
+
+    given = os.environ.get("DATABASE_URL", "").strip()
+    return given or EmbeddedPostgres(Path(os.environ.get("DATA_DIR", "") or "data")).url
+
+
+def _control() -> "AbstractContextManager[ControlPlane]":
+    from app.settings import load_settings
+    from app.wiring import open_control
+
+    return open_control(load_settings(os.environ), _database_url())
+
+
+def main() -> None:
+    """The console script. Raises: SystemExit, always."""
+    threading.current_thread().name = "main"
+    try:
+        app()
+    except TracksideError as error:
+        typer.echo(f"trackside: {error}", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

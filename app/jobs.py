@@ -1,0 +1,145 @@
+"""The door for the control plane's jobs: each runs one flow. Jobs carry ids, never documents, and are safe to run twice.
+
+The store defers them, in the transaction that causes them; procrastinate keeps order, retries and heartbeats.
+"""
+
+import asyncio
+import contextlib
+import signal
+import threading
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import procrastinate
+import structlog
+from procrastinate import BaseRetryStrategy, RetryDecision
+from procrastinate.jobs import Job
+
+from app.core.errors import RetryableError
+from app.core.names import DeliveryId, ReportId
+
+log = structlog.get_logger("jobs")
+
+HEARTBEAT_S = 5.0
+POLL_S = 1.0
+RESTART_S = 1.0
+MAX_TRIES = 200
+"""Of a job that the outside world keeps from ending: GitHub gone for hours must not lose an event."""
+MAX_TRIES_BROKEN = 5
+"""Of a job that ends in an error of ours: it stays visible as failed."""
+MAX_BACKOFF_S = 60.0
+
+
+class Patience(BaseRetryStrategy):
+    """Wait longer each time, at most a minute, or as long as the other side said."""
+
+    def __init__(self, *, is_yielding: bool) -> None:
+        self._priority = -1 if is_yielding else None
+        """A waiting retry of a report must not hold back a newer job of the same report: it yields."""
+
+    def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
+        """When to try again; None: not any more."""
+        is_outside = isinstance(exception, RetryableError)
+        if job.attempts >= (MAX_TRIES if is_outside else MAX_TRIES_BROKEN):
+            return None
+        asked_s = exception.retry_after_s if isinstance(exception, RetryableError) else None
+        wait_s = asked_s if asked_s is not None else min(MAX_BACKOFF_S, 0.5 * 2 ** min(job.attempts, 8))
+        return RetryDecision(retry_in={"seconds": max(1, round(min(wait_s, 3600)))}, priority=self._priority)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tasks:
+    """What each job runs."""
+
+    deliver: Callable[[DeliveryId], None]
+    publish: Callable[[ReportId], None]
+    sweep: Callable[[], int]
+    """Ends holds whose lease ran out; how many."""
+    rescue: Callable[[procrastinate.App], Awaitable[int]]
+    """Puts jobs of dead processes back; how many."""
+    sweep_every_s: float
+
+
+def register(app: procrastinate.App, tasks: Tasks) -> procrastinate.App:
+    """Give the tasks their names: `deliver` and `publish`, as the store defers them."""
+
+    def deliver(guid: str) -> None:
+        tasks.deliver(DeliveryId(guid))
+
+    def publish(report_id: str) -> None:
+        tasks.publish(ReportId(report_id))
+
+    app.task(name="deliver", queue="deliver", retry=Patience(is_yielding=False))(deliver)
+    app.task(name="publish", queue="publish", retry=Patience(is_yielding=True))(publish)
+    return app
+
+
+def run_jobs(
+    make_app: Callable[[], procrastinate.App], tasks: Tasks, stop: threading.Event, *, concurrency: int = 8
+) -> None:
+    """Run jobs until `stop`. A worker that ends because PostgreSQL went away is started again."""
+    while not stop.is_set():
+        try:
+            asyncio.run(_work(register(make_app(), tasks), tasks, stop, concurrency))
+        except Exception as error:
+            log.warning("the job worker ended and is started again", error=f"{type(error).__name__}: {error}"[:300])
+            stop.wait(RESTART_S)
+
+
+async def _work(app: procrastinate.App, tasks: Tasks, stop: threading.Event, concurrency: int) -> None:
+    async with app.open_async():
+        worker = asyncio.create_task(
+            app.run_worker_async(
+                queues=["deliver", "publish"],
+                concurrency=concurrency,
+                fetch_job_polling_interval=POLL_S,
+                update_heartbeat_interval=HEARTBEAT_S,
+                shutdown_graceful_timeout=20,
+                install_signal_handlers=False,
+                delete_jobs="successful",
+            )
+        )
+        others = [asyncio.create_task(_until(stop)), asyncio.create_task(_sweep(app, tasks))]
+        try:
+            await asyncio.wait({worker, *others}, return_when=asyncio.FIRST_COMPLETED)
+            for ended in (one for one in (worker, *others) if one.done()):
+                ended.result()
+        finally:
+            for other in others:
+                other.cancel()
+            worker.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await worker
+
+
+async def _until(stop: threading.Event) -> None:
+    while not stop.is_set():
+        await asyncio.sleep(0.1)
+
+
+async def _sweep(app: procrastinate.App, tasks: Tasks) -> None:
+    """What time does, every few seconds in every jobs process: it is idempotent, and the database says what is due.
+
+    Not a periodic job: what puts the jobs of the dead back must not wait behind them.
+    """
+    while True:
+        await asyncio.sleep(tasks.sweep_every_s)
+        try:
+            found = {"lost": await asyncio.to_thread(tasks.sweep), "stalled": await tasks.rescue(app)}
+        except RetryableError as error:
+            log.warning("a sweep did not end; the next one tries again", error=str(error))
+            continue
+        if any(found.values()):
+            log.info("a sweep found something", **found)
+
+
+def stop_on_signals() -> threading.Event:
+    """An event that SIGTERM and SIGINT set."""
+    stop = threading.Event()
+
+    def on_signal(_number: int, _frame: object) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, on_signal)
+    signal.signal(signal.SIGINT, on_signal)
+    return stop

@@ -1,0 +1,138 @@
+"""One process tree: `trackside serve` starts the database, web, jobs and one worker, and starts again what dies.
+
+The worker's environment is built from nothing: it gets an address and a token, never the database or the App's key.
+"""
+
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+
+from app.core.errors import UserError
+from app.engine.guard import GUARD
+from app.settings import Settings
+from app.store.embedded import EmbeddedPostgres
+from app.store.migrations import migrate
+
+log = structlog.get_logger("serve")
+
+GRACE_S = 30.0
+WORKER_GRACE_S = 600.0
+"""An apply under way is let end; the second signal ends the wait."""
+BACKOFF_S = 1.0
+WORKER_VARIABLES = ("PATH", "HOME", "LANG", "TERRAFORM_BIN", "TOFU_BIN", "LOG_LEVEL", "WORKER_CONCURRENCY", "SSL_CERT_FILE")
+"""What a worker may see of this process's environment."""
+
+
+@dataclass(slots=True)
+class Part:
+    """One child of the tree."""
+
+    name: str
+    env: Mapping[str, str]
+    log_file: Path | None = None
+    process: subprocess.Popen[bytes] | None = None
+    started_at: float = 0.0
+
+    def start(self) -> None:
+        """Start it, in a group of its own that dies with this process."""
+        argv = [sys.executable, "-m", "app.cli", self.name]
+        with open(self.log_file or os.devnull, "ab") as log_file:
+            output = log_file if self.log_file else None
+            self.process = subprocess.Popen(  # noqa: S603 - an argument vector, never a shell
+                argv, env=dict(self.env), stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+            )
+        self.started_at = time.monotonic()
+        GUARD.watch(self.process.pid)
+        log.info("started", part=self.name, pid=self.process.pid)
+
+    def has_ended(self) -> bool:
+        """True when it is not there (any more)."""
+        return self.process is None or self.process.poll() is not None
+
+    def end(self, grace_s: float) -> None:
+        """Ask it to end, wait, then make it."""
+        if self.process is None:
+            return
+        if not self.has_ended():
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(grace_s)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        GUARD.release(self.process.pid)
+
+
+@dataclass(slots=True)
+class Tree:
+    """Database, web, jobs, worker."""
+
+    settings: Settings
+    environ: Mapping[str, str]
+    log_file: Path | None = None
+    """Where the parts log; None: with this process."""
+    parts: list[Part] = field(default_factory=list)
+
+    def run(self, stop: threading.Event) -> None:
+        """Start everything, keep it alive until `stop`, end it in order. Raises: UserError when it cannot start."""
+        postgres = None if self.settings.database_url else EmbeddedPostgres(self.settings.data_dir)
+        url = postgres.start() if postgres else self.settings.database_url.reveal()
+        try:
+            migrate(url)
+            self._make_parts(url)
+            for part in self.parts:
+                part.start()
+            log.info("serving", url=self.settings.public_url, port=self.settings.port)
+            self._watch(stop)
+        finally:
+            for part in reversed(self.parts):
+                part.end(WORKER_GRACE_S if part.name == "worker" else GRACE_S)
+            if postgres:
+                postgres.stop()
+
+    def _make_parts(self, url: str) -> None:
+        token = self._worker_token()
+        tokens = self.environ.get("WORKER_TOKENS", "")
+        if not self.settings.worker_tokens.get("default"):
+            tokens = ",".join(filter(None, (tokens, f"default={token}")))
+        control = {**self.environ, "DATABASE_URL": url, "WORKER_TOKENS": tokens}
+        worker = {name: self.environ[name] for name in WORKER_VARIABLES if name in self.environ} | {
+            "CONTROL_URL": f"http://127.0.0.1:{self.settings.port}",
+            "WORKER_TOKEN": token,
+            "WORKER_POOL": "default",
+            "DATA_DIR": str(self.settings.data_dir.resolve()),
+        }
+        self.parts = [Part(name, env, self.log_file) for name, env in (("web", control), ("jobs", control), ("worker", worker))]
+
+    def _worker_token(self) -> str:
+        known = self.settings.worker_tokens.get("default")
+        return known[0].reveal() if known else secrets.token_urlsafe(32)
+
+    def _watch(self, stop: threading.Event) -> None:
+        while not stop.wait(0.5):
+            for part in self.parts:
+                if part.has_ended() and time.monotonic() - part.started_at > BACKOFF_S:
+                    code = part.process.returncode if part.process else None
+                    log.warning("ended and is started again", part=part.name, code=code)
+                    if part.process:
+                        GUARD.release(part.process.pid)
+                    part.start()
+
+
+def check_folder(folder: Path) -> None:
+    """Make the data folder, for its owner alone. Raises: UserError when it cannot be made."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError("not writable")
+    except OSError as error:
+        raise UserError(f"making the data folder {folder}: {error}; set DATA_DIR to one that this user may write") from error

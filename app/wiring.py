@@ -1,0 +1,295 @@
+"""The composition root: settings in, adapters and flows out. The only file that knows every room.
+
+`open_control` makes the control plane, which web, jobs and command line share. `open_worker` makes the other plane: it
+is given a worker's settings alone and touches neither database nor App.
+"""
+
+import logging
+import os
+import socket
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import procrastinate
+import structlog
+from starlette.types import ASGIApp
+
+from app.core.config import json_schema
+from app.core.errors import TracksideError
+from app.core.event import Repository
+from app.core.names import RunId
+from app.engine.git import Mirror, Source
+from app.flows.assign import Assign
+from app.flows.conclude import Conclude
+from app.flows.control import Control
+from app.flows.decide import Decide
+from app.flows.deliver import Deliver
+from app.flows.ports import Artifacts, GitHub, Sealer, Store
+from app.flows.publish import Publish
+from app.flows.state import States
+from app.flows.sweep import Sweep
+from app.github.client import GitHubApp
+from app.github.config import AppConfig
+from app.github.payloads import make_reader
+from app.jobs import Tasks
+from app.settings import Settings, WorkerSettings
+from app.store.artifacts_disk import DiskArtifacts
+from app.store.jobs_app import make_job_app, rescue_stalled
+from app.store.listen import WorkSignal
+from app.store.postgres import PostgresStore
+from app.vault.keys import Keyring
+from app.vault.stream import stream_cipher
+from app.vault.vault import Vault
+from app.web.app import make_app
+from app.web.doors import Doors, Gauge
+from app.web.look import Look
+from app.web.work import Work
+from app.worker.config import WorkerConfig
+from app.worker.loop import Worker
+
+KEY_FILE = "key"
+MIRRORS = "mirrors"
+
+
+def set_up_logging(level: str) -> None:
+    """One line of logfmt for each event, on stderr. Nothing anywhere logs a header or a body."""
+    number = logging.getLevelNamesMapping()[level.upper()]
+    logging.basicConfig(level=max(number, logging.WARNING), stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlPlane:
+    """The control plane, wired."""
+
+    settings: Settings
+    store: PostgresStore
+    vault: Vault
+    github: GitHubApp
+    control: Control
+    tasks: Tasks
+    doors: Doors
+    signal: WorkSignal
+    database_url: str
+
+    def make_web(self) -> ASGIApp:
+        """The HTTP doors."""
+        return make_app(self.doors)
+
+    def make_job_app(self) -> procrastinate.App:
+        """A fresh job application on the database, without tasks: `app.jobs` gives it those."""
+        return make_job_app(self.database_url)
+
+
+@contextmanager
+def open_control(settings: Settings, database_url: str) -> Iterator[ControlPlane]:
+    """The control plane on that database; its connections and threads end with the block."""
+    data = settings.data_dir
+    vault = Vault(_keyring(settings))
+    store = PostgresStore(database_url, sealer=vault, pool_size=settings.database_pool_size)
+    github = GitHubApp(_app_config(settings))
+    signal = WorkSignal(database_url)
+    signal.start()
+    try:
+        artifacts = DiskArtifacts(settings.artifact_dir)
+        mirror = Mirror(data / MIRRORS)
+        yield _wire(settings, database_url, _Adapters(store, github, vault, artifacts, mirror, signal))
+    finally:
+        signal.stop()
+        github.close()
+        store.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Adapters:
+    store: PostgresStore
+    github: GitHubApp
+    vault: Vault
+    artifacts: DiskArtifacts
+    mirror: Mirror
+    signal: WorkSignal
+
+
+def _wire(settings: Settings, database_url: str, made: _Adapters) -> ControlPlane:
+    """Ports and adapters meet here: these lines are where the type checker proves the fit."""
+    store: Store = made.store
+    github: GitHub = made.github
+    sealer: Sealer = made.vault
+    artifacts: Artifacts = made.artifacts
+    conclude = Conclude(
+        store=store,
+        github=github,
+        artifacts=artifacts,
+        sealer=sealer,
+        state_url=settings.public_url,
+        lease_s=settings.lease_s,
+    )
+    assign = Assign(
+        store=store,
+        github=github,
+        sealer=sealer,
+        conclude=conclude,
+        state_url=settings.public_url,
+        lease_s=settings.lease_s,
+    )
+    control = Control(store=store, github=github, prefix=settings.command_prefix)
+    tasks = _tasks(settings, made, control, conclude)
+    doors = Doors(
+        record_delivery=made.store.record_delivery,
+        webhook_secrets=settings.webhook_secrets,
+        work=Work(assign=assign, conclude=conclude),
+        work_signal=made.signal,
+        pool_tokens=settings.worker_tokens,
+        state=States(store=store, artifacts=artifacts, sealer=sealer),
+        reading=Look(store=store, reading=made.store),
+        readiness=lambda: _readiness(made),
+        gauges=lambda: _gauges(made.store),
+        stacks_schema=json_schema(),
+        public_url=settings.public_url,
+        github_server_url=settings.github_server_url,
+        command_prefix=settings.command_prefix,
+        pages_access=settings.pages_access,
+        metrics_token=settings.metrics_token,
+        database_connections=settings.database_pool_size,
+    )
+    return ControlPlane(
+        settings=settings,
+        store=made.store,
+        vault=made.vault,
+        github=made.github,
+        control=control,
+        tasks=tasks,
+        doors=doors,
+        signal=made.signal,
+        database_url=database_url,
+    )
+
+
+def _tasks(settings: Settings, made: _Adapters, control: Control, conclude: Conclude) -> Tasks:
+    decide = Decide(
+        store=made.store,
+        github=made.github,
+        mirror=made.mirror,
+        source_of=lambda repository: _source(made.github, repository),
+        web_url=settings.github_server_url,
+    )
+    deliver = Deliver(
+        store=made.store,
+        read_payload=make_reader(settings.github_app_id),
+        is_served=_allowed(settings, made.github),
+        decide=decide,
+        control=control,
+    )
+    publish = Publish(
+        store=made.store,
+        github=made.github,
+        run_url=lambda run_id: run_url(settings.public_url, run_id),
+        prefix=settings.command_prefix,
+    )
+    return Tasks(
+        deliver=deliver.deliver,
+        publish=publish.publish,
+        sweep=Sweep(store=made.store, conclude=conclude).sweep,
+        rescue=rescue_stalled,
+        sweep_every_s=settings.sweep_every_s,
+    )
+
+
+def run_url(public_url: str, run_id: RunId) -> str:
+    """Where a run's page is."""
+    return f"{public_url}/runs/{run_id}"
+
+
+def open_worker(settings: WorkerSettings, *, name: str = "", work_root: Path | None = None) -> Worker:
+    """A worker: it knows the control plane's address and its pool's token, and how to make an archive's cipher."""
+    folder = settings.data_dir / "worker"
+    config = WorkerConfig(
+        control_url=settings.control_url,
+        token=settings.worker_token,
+        pool=settings.worker_pool,
+        name=name or socket.gethostname(),
+        concurrency=settings.worker_concurrency,
+        work_root=work_root,
+        mirror_root=folder / MIRRORS,
+        terraform_bin=str(settings.terraform_bin or ""),
+        tofu_bin=str(settings.tofu_bin or ""),
+        search_path=os.environ.get("PATH", os.defpath),
+    )
+    return Worker(config, stream_cipher)
+
+
+def _keyring(settings: Settings) -> Keyring:
+    if settings.encryption_key:
+        return Keyring.from_text(settings.encryption_key)
+    return Keyring.from_file(settings.data_dir / KEY_FILE)
+
+
+def _app_config(settings: Settings) -> AppConfig:
+    return AppConfig(
+        app_id=settings.github_app_id,
+        private_key=settings.github_private_key,
+        api_url=settings.github_api_url,
+        server_url=settings.github_server_url,
+        api_version=settings.github_api_version,
+    )
+
+
+def _source(github: GitHub, repository: Repository) -> Source:
+    return Source(repository.id, github.clone_url(repository), github.control_token(repository))
+
+
+def _allowed(settings: Settings, github: GitHubApp) -> Callable[[str], bool]:
+    """Which accounts are served: ALLOWED_ACCOUNTS, else the App's owner, asked from GitHub once."""
+    known: list[str] = []
+
+    def is_served(account: str) -> bool:
+        if settings.allowed_accounts:
+            return account.lower() in settings.allowed_accounts
+        if not known:
+            known.append(github.find_app_owner().owner.lower())
+        return account.lower() in known
+
+    return is_served
+
+
+def _readiness(made: _Adapters) -> Mapping[str, str]:
+    """What must work, to what is wrong with it."""
+    return {"database": _wrong(made.store.check_ready), "artifacts": _wrong(made.artifacts.check_ready)}
+
+
+def _wrong(check: Callable[[], None]) -> str:
+    try:
+        check()
+    except TracksideError as error:
+        return str(error)
+    return ""
+
+
+def _gauges(store: PostgresStore) -> list[Gauge]:
+    return [
+        Gauge(name="runs", meaning="Runs by state.", label="state", values=store.count_by_state()),
+        Gauge(
+            name="oldest_pending_delivery_seconds",
+            meaning="Age of the oldest delivery that its job has not ended.",
+            values={"": store.oldest_pending_delivery_s()},
+        ),
+        Gauge(
+            name="reports_behind",
+            meaning="Reports whose newest content does not stand on GitHub yet.",
+            values={"": float(store.count_reports_behind())},
+        ),
+    ]
+

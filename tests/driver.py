@@ -1,0 +1,225 @@
+"""A whole world for a journey: GitHub (the sandbox), Trackside (web, jobs, worker in threads) on a real database.
+
+Tests speak in people's verbs: push, comment, press, settle, expect_check. Teardown fails on a request that no route
+knew, a run left with a worker, or a delivery that was never carried out.
+"""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import uvicorn
+from sqlalchemy import text
+
+from app.core.run import Run, RunState
+from app.jobs import run_jobs
+from app.sandbox import Repo, SandboxGitHub, Served, serve_in_thread
+from app.sandbox.records import CheckRun
+from app.settings import load_settings, load_worker_settings
+from app.wiring import ControlPlane, open_control, open_worker
+
+SETTLE_S = 90.0
+POOL_TOKEN = "a-token-of-the-default-pool"  # noqa: S105
+OWNER = "acme"
+
+
+class HttpThread:
+    """An ASGI application served on loopback by a thread."""
+
+    def __init__(self, app: object, sock: socket.socket) -> None:
+        config = uvicorn.Config(app, log_config=None, lifespan="auto", access_log=False)  # type: ignore[arg-type]
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [sock]}, daemon=True)
+        self._thread.start()
+        wait_until(lambda: self._server.started, "the web process answers", 15)
+
+    def stop(self) -> None:
+        """Stop listening and wait for the thread."""
+        self._server.should_exit = True
+        self._server.force_exit = True
+        self._thread.join(15)
+
+
+def wait_until(is_true: Callable[[], bool], what: str, timeout_s: float = SETTLE_S) -> None:
+    """Wait for something that the world itself brings about. Raises: AssertionError that names it."""
+    pause = threading.Event()
+    end = time.monotonic() + timeout_s
+    while not is_true():
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {timeout_s:g} s in vain until {what}")
+        pause.wait(0.02)
+
+
+@dataclass
+class World:
+    """GitHub and Trackside, and the people's verbs."""
+
+    github: SandboxGitHub
+    served: Served
+    plane: ControlPlane
+    environ: dict[str, str]
+    root: Path
+    url: str
+    _stops: list[Callable[[], None]] = field(default_factory=list)
+
+    # people
+    def repository(self, files: Mapping[str, str] | None = None, name: str = "infra") -> Repo:
+        """A repository of acme with the App installed; alice writes, bob reads. `files` come with the first push."""
+        repo = self.github.create_repository(OWNER, name, files={"README.md": "# infra\n"})
+        repo.set_permission("alice", "write")
+        repo.set_permission("bob", "read")
+        if files:
+            self.push(repo, files, "First stacks")
+        return repo
+
+    def push(self, repo: Repo, files: Mapping[str, str | None], message: str, **how: object) -> str:
+        """Alice pushes to the default branch (or `branch=`); the SHA."""
+        branch = how.pop("branch", None)
+        return repo.push(branch, files=files, message=message, author="alice", **how)  # type: ignore[arg-type]
+
+    def comment(self, repo: Repo, number: int, body: str, *, by: str = "alice") -> int:
+        """Somebody comments on a pull request, a few seconds after whatever is there was published; the comment's id."""
+        self.github.clock.advance(2)
+        return repo.comment_on_pull(number, body, by=by).id
+
+    def press(self, check: CheckRun, label: str, *, by: str = "alice") -> None:
+        """Somebody presses a button of a check run."""
+        repo = self.repo_of(check)
+        repo.press(check, label, by=by)
+
+    def repo_of(self, _check: CheckRun) -> Repo:
+        """The one repository of most journeys."""
+        return self.github.repo(f"{OWNER}/infra")
+
+    # waiting
+    def settle(self) -> None:
+        """Wait until nothing moves by itself any more: no delivery, no job, no run that a worker could take."""
+        self.github.wait_deliveries()
+        wait_until(lambda: not self.unsettled(), f"everything settles; still moving: {self.unsettled()}")
+
+    def unsettled(self) -> list[str]:
+        """What still moves, in words."""
+        with self.plane.store.begin() as tx:
+            rows = tx._connection.execute(text(UNSETTLED)).all()  # noqa: SLF001 - a test looks at the tables
+        return [str(row[0]) for row in rows]
+
+    def runs(self, stack: str = "") -> list[Run]:
+        """The runs, oldest first."""
+        found = [run for run in self.plane.store.list_recent_runs() if not stack or run.stack_name == stack]
+        return found[::-1]
+
+    def the_run(self, stack: str = "") -> Run:
+        """The one run that there is (of that stack)."""
+        (run,) = self.runs(stack)
+        return run
+
+    def expect_state(self, state: RunState, stack: str = "") -> Run:
+        """The newest run, settled, in that state."""
+        self.settle()
+        run = self.runs(stack)[-1]
+        assert run.state is state, f"run is {run.state.value}: {run.reason}\n{self.log(run)}"
+        return run
+
+    def expect_check(self, repo: Repo, sha: str, name: str, conclusion: str | None) -> CheckRun:
+        """The newest check run of that name on the commit, with that conclusion (None: not completed)."""
+        self.settle()
+        check = repo.check_run(sha, name)
+        assert check is not None, f"no check {name} on {sha[:7]}; there are {[one.name for one in repo.check_runs(sha)]}"
+        assert check.conclusion == conclusion, f"{name}: {check.status} {check.conclusion} {check.title}\n{check.summary}"
+        return check
+
+    def log(self, run: Run) -> str:
+        """The run's log."""
+        return b"".join(chunk.text for chunk in self.plane.store.read_log(run.id)).decode()
+
+    def delivery(self, event: str) -> tuple[str, str]:
+        """Outcome and reason of the newest delivery of an event."""
+        with self.plane.store.begin() as tx:
+            row = tx._connection.execute(  # noqa: SLF001
+                text("SELECT outcome, reason FROM deliveries WHERE event = :event ORDER BY received_at DESC LIMIT 1"),
+                {"event": event},
+            ).one()
+        return row[0], row[1]
+
+    def sql(self, statement: str) -> list[tuple[object, ...]]:
+        """Rows of a question to the database."""
+        with self.plane.store.begin() as tx:
+            return [tuple(row) for row in tx._connection.execute(text(statement)).all()]  # noqa: SLF001
+
+    def start_worker(self, name: str = "first") -> Callable[[], None]:
+        """A worker in a thread; what stops it."""
+        settings = load_worker_settings(
+            {
+                "CONTROL_URL": self.url,
+                "WORKER_TOKEN": POOL_TOKEN,
+                "DATA_DIR": str(self.root / name),
+            }
+        )
+        stop = threading.Event()
+        worker = open_worker(settings, name=name, work_root=self.root / "runs")
+        thread = threading.Thread(target=worker.run, args=(stop,), daemon=True)
+        thread.start()
+
+        def end() -> None:
+            stop.set()
+            thread.join(60)
+
+        self._stops.append(end)
+        return end
+
+    def close(self) -> None:
+        """End every thread."""
+        for stop in reversed(self._stops):
+            stop()
+
+
+UNSETTLED = """
+SELECT 'delivery ' || event FROM deliveries WHERE outcome = 'pending'
+UNION ALL SELECT 'report ' || kind || ' ' || subject FROM reports WHERE published < wanted
+UNION ALL SELECT 'run ' || stack_name || ' ' || state FROM runs
+  WHERE state NOT IN ('queued', 'unconfirmed', 'pending_review', 'finished', 'failed', 'stopped', 'canceled', 'discarded', 'skipped')
+"""
+
+
+@contextmanager
+def open_world(root: Path, database_url: str, **variables: str) -> Iterator[World]:
+    """A world under a folder, on a fresh database; ends with the block."""
+    github = SandboxGitHub(root / "github")
+    with serve_in_thread(github) as served:
+        sock = socket.socket()
+        sock.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{sock.getsockname()[1]}"
+        github.webhook_url = f"{url}/webhooks/github"
+        environ = {
+            "GITHUB_APP_ID": str(github.app.id),
+            "GITHUB_PRIVATE_KEY": github.private_key_pem,
+            "GITHUB_WEBHOOK_SECRET": github.webhook_secret,
+            "GITHUB_API_URL": served.api_url,
+            "GITHUB_SERVER_URL": served.url,
+            "ALLOWED_ACCOUNTS": OWNER,
+            "PUBLIC_URL": url,
+            "DATA_DIR": str(root / "data"),
+            "DATABASE_URL": database_url,
+            "WORKER_TOKENS": f"default={POOL_TOKEN}",
+            "SWEEP_EVERY_S": "1",
+        } | variables
+        with open_control(load_settings(environ), database_url) as plane:
+            world = World(github, served, plane, environ, root, url)
+            http = HttpThread(plane.make_web(), sock)
+            stop = threading.Event()
+            jobs = threading.Thread(target=run_jobs, args=(plane.make_job_app, plane.tasks, stop), daemon=True)
+            jobs.start()
+            world.start_worker()
+            try:
+                yield world
+            finally:
+                world.close()
+                stop.set()
+                jobs.join(30)
+                http.stop()
+                sock.close()
+    assert not github.unknown_requests, f"requests that no route knew: {github.unknown_requests}"
