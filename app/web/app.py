@@ -78,7 +78,7 @@ def _listen(doors: Doors, worker: WorkerApi) -> Callable[[], object]:
 
     def wake(pool: str) -> None:
         with suppress(RuntimeError):
-            loop.call_soon_threadsafe(worker.room.wake, pool)
+            loop.call_soon_threadsafe(worker.wake, pool)
 
     unsubscribe = doors.work_signal.subscribe(wake)
     return unsubscribe if callable(unsubscribe) else lambda: None

@@ -19,6 +19,7 @@ class WaitingRoom:
         self._look_again_s = look_again_s
         self._waiters: defaultdict[str, deque[asyncio.Future[None]]] = defaultdict(deque)
         self._news: defaultdict[str, int] = defaultdict(int)
+        self._looked_at: defaultdict[str, float] = defaultdict(float)
 
     @property
     def size(self) -> int:
@@ -47,10 +48,15 @@ class WaitingRoom:
         try:
             while (left := until - loop.time()) > 0:
                 await asyncio.wait({waiter}, timeout=min(left, self._look_again_s))
-                if waiter.done() or (waiters[0] is waiter and loop.time() < until):
+                if waiter.done() or (waiters[0] is waiter and self._is_due(pool, loop.time())):
                     return True
             return False
         finally:
             waiters.remove(waiter)
-            if not waiters:
-                self._waiters.pop(pool, None)
+
+    def _is_due(self, pool: str, now: float) -> bool:
+        """True once in every look_again_s: whoever is first in the row looks for all of them."""
+        if now - self._looked_at[pool] < self._look_again_s:
+            return False
+        self._looked_at[pool] = now
+        return True

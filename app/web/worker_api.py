@@ -45,10 +45,10 @@ _T = TypeVar("_T")
 
 
 class WorkerApi:
-    """The routes of one process; `room` is woken by the work signal."""
+    """The routes of one process."""
 
     def __init__(self, doors: Doors, metrics: Metrics) -> None:
-        self.room = WaitingRoom()
+        self._room = WaitingRoom()
         self._doors, self._work, self._claims = doors, doors.work, metrics.claims
         self._calls = CapacityLimiter(doors.database_connections)
         self._archives = CapacityLimiter(ARCHIVES_AT_ONCE)
@@ -69,6 +69,11 @@ class WorkerApi:
             Route(f"{at}/archive", self.get_archive, methods=["GET"]),
         ]
 
+    def wake(self, pool: str) -> None:
+        """There may be work in that pool; an empty name means any. Call it in the event loop."""
+        if not pool or pool in self._doors.pool_tokens:
+            self._room.wake(pool)
+
     async def claim(self, request: Request) -> Response:
         """200 with an Assignment, or 204 after waiting."""
         pool = self._pool(bearer_token(request.scope))
@@ -77,7 +82,7 @@ class WorkerApi:
         asked = await self._message(request, ClaimRequest, SMALL_BYTES)
         if isinstance(asked, Response):
             return asked
-        if self.room.size >= MAX_WAITING_WORKERS:
+        if self._room.size >= MAX_WAITING_WORKERS:
             return problem(503, "waiting for work: too many workers wait already", {"retry-after": "10"})
         return await self._wait_for_work(request, pool, asked)
 
@@ -85,16 +90,16 @@ class WorkerApi:
         clock = asyncio.get_running_loop().time
         until = clock() + min(max(asked.wait_s, 0.0), protocol.MAX_WAIT_S)
         while True:
-            news = self.room.news(pool)
+            news = self._room.news(pool)
             found = await self._threaded(self._work.claim, pool, asked)
             if found is not None:
                 self._claims.labels("given").inc()
-                self.room.wake(pool)
+                self._room.wake(pool)
                 return encoded(found)
             left = until - clock()
-            is_time = left > 0 and await self.room.wait(pool, news, timeout_s=left)
+            is_time = left > 0 and await self._room.wait(pool, news, timeout_s=left)
             if await request.is_disconnected():
-                self.room.wake(pool)
+                self._room.wake(pool)
                 return nothing()
             if not is_time:
                 self._claims.labels("nothing").inc()
