@@ -9,10 +9,11 @@ from app.github.tokens import AppKey, Tokens
 
 
 class Caller:
-    """Puts the right credentials on a request."""
+    """Puts the right credentials on a request. `app_id` is how its works are known again."""
 
-    def __init__(self, api: Api, key: AppKey, tokens: Tokens) -> None:
+    def __init__(self, api: Api, key: AppKey, tokens: Tokens, *, app_id: int) -> None:
         self._api, self._key, self._tokens = api, key, tokens
+        self.app_id = app_id
 
     def as_app(self, ask: Ask) -> httpx.Response:
         """The answer to the App itself. Raises: as Api.send."""

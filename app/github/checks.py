@@ -64,7 +64,7 @@ def retire(caller: Caller, repository: Repository, check_run_id: int, title: str
     _patch(caller, repository, check_run_id, body)
 
 
-def find(caller: Caller, repository: Repository, sha: Sha, name: str, external_id: str, *, app_id: int) -> int | None:
+def find(caller: Caller, repository: Repository, sha: Sha, name: str, external_id: str) -> int | None:
     """The number of our newest check run of that commit, name and external id, or None."""
     for page in range(1, MAX_PAGES + 1):
         ask = Ask(
@@ -72,7 +72,7 @@ def find(caller: Caller, repository: Repository, sha: Sha, name: str, external_i
             method="GET",
             route="/repos/{owner}/{repo}/commits/{sha}/check-runs",
             values=of_repository(repository, sha=sha),
-            query={"check_name": name, "app_id": app_id, "filter": "all", "per_page": PAGE, "page": page},
+            query={"check_name": name, "app_id": caller.app_id, "filter": "all", "per_page": PAGE, "page": page},
             needs="checks: read",
         )
         found = read_answer(ask, caller.as_installation(repository, ask), _CheckRuns).check_runs

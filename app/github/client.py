@@ -31,7 +31,7 @@ class GitHubApp:
         self._api = Api(config, now=now, on_request=on_request)
         key = AppKey(config, now)
         self._tokens = Tokens(self._api, key, now)
-        self._caller = Caller(self._api, key, self._tokens)
+        self._caller = Caller(self._api, key, self._tokens, app_id=config.app_id)
         self._identity: AppIdentity | None = None
         self._identity_lock = Lock()
 
@@ -80,7 +80,7 @@ class GitHubApp:
 
     def find_check(self, repository: Repository, sha: Sha, name: str, external_id: str) -> int | None:
         """Our newest check run of that commit, name and external id, or None."""
-        return checks.find(self._caller, repository, sha, name, external_id, app_id=self._config.app_id)
+        return checks.find(self._caller, repository, sha, name, external_id)
 
     # deployments
     def create_deployment(self, repository: Repository, report: DeploymentReport) -> int:
@@ -89,7 +89,7 @@ class GitHubApp:
 
     def find_deployment(self, repository: Repository, report: DeploymentReport) -> int | None:
         """Our newest deployment of the report's run, or None."""
-        return deployments.find(self._caller, repository, report, app_id=self._config.app_id)
+        return deployments.find(self._caller, repository, report)
 
     def add_deployment_status(
         self, repository: Repository, deployment_id: int, state: DeploymentState, *, report: DeploymentReport
@@ -109,8 +109,7 @@ class GitHubApp:
     def find_comment(self, repository: Repository, *, number: int | None, sha: Sha | None, body: str) -> int | None:
         """Our newest comment with that text on the pull request, else on the commit, or None."""
         if number is not None:
-            app_id = self._config.app_id
-            return talk.find_on_pull(self._caller, repository, number, body, app_id=app_id, now=self._now())
+            return talk.find_on_pull(self._caller, repository, number, body, now=self._now())
         if sha is not None:
             return talk.find_on_commit(self._caller, repository, sha, body, bot=self._own_account())
         return None

@@ -80,7 +80,7 @@ def create(caller: Caller, repository: Repository, report: DeploymentReport) -> 
     return read_answer(ask, caller.as_installation(repository, ask), CreatedShape).id
 
 
-def find(caller: Caller, repository: Repository, report: DeploymentReport, *, app_id: int) -> int | None:
+def find(caller: Caller, repository: Repository, report: DeploymentReport) -> int | None:
     """The number of our newest deployment of that run, or None."""
     ask = Ask(
         doing=f"looking for the deployment of {report.environment} on {repository.full_name}",
@@ -92,7 +92,7 @@ def find(caller: Caller, repository: Repository, report: DeploymentReport, *, ap
     )
     found = read_answer(ask, caller.as_installation(repository, ask), _Deployments)
     wanted = report.payload.get("run")
-    ours = [one.id for one in found if wanted and one.is_ours(app_id) and one.run() == wanted]
+    ours = [one.id for one in found if wanted and one.is_ours(caller.app_id) and one.run() == wanted]
     return max(ours, default=None)
 
 

@@ -91,9 +91,7 @@ def react(caller: Caller, repository: Repository, comment_id: int, content: str)
     caller.as_installation(repository, ask)
 
 
-def find_on_pull(
-    caller: Caller, repository: Repository, number: int, body: str, *, app_id: int, now: datetime
-) -> int | None:
+def find_on_pull(caller: Caller, repository: Repository, number: int, body: str, *, now: datetime) -> int | None:
     """The newest comment of our own with that text in a pull request, or None."""
     since = (now - LOOK_BACK).strftime("%Y-%m-%dT%H:%M:%SZ")
     ask = Ask(
@@ -105,7 +103,7 @@ def find_on_pull(
         needs="pull_requests: read",
     )
     found = _list(caller, repository, ask)
-    return max((one.id for one in found if one.is_by(app_id) and _says(one, body)), default=None)
+    return max((one.id for one in found if one.is_by(caller.app_id) and _says(one, body)), default=None)
 
 
 def find_on_commit(caller: Caller, repository: Repository, sha: Sha, body: str, *, bot: str) -> int | None:

@@ -1,5 +1,7 @@
 """Deployments through the port: of the SHA itself, unhindered by checks, their statuses touching no other one."""
 
+from dataclasses import replace
+
 import pytest
 
 from app.core.errors import RetryableError, UserError
@@ -61,9 +63,7 @@ def test_a_persons_deployment_is_never_taken_for_ours(app: GitHubApp, repo: Repo
 
 
 def test_too_long_descriptions_are_cut(app: GitHubApp, repo: Repo, repository: Repository) -> None:
-    report = deployment(repo.sha())
-    object.__setattr__(report, "description", "x" * 200)
-    object.__setattr__(report, "state_description", "y" * 200)
+    report = replace(deployment(repo.sha()), description="x" * 200, state_description="y" * 200)
     number = app.create_deployment(repository, report)
     app.add_deployment_status(repository, number, DeploymentState.QUEUED, report=report)
     (made,) = repo.deployments("main")
