@@ -91,7 +91,7 @@ def _attribute(tag: str, name: str, value: str | None) -> str:
         and tag in {"td", "th"}
         and value in {"text-align:left", "text-align:right", "text-align:center"}
     ):
-        return f' class="{value[5:].replace(":", "-")}"'
+        return f' class="{value.replace(":", "-")}"'
     if name not in _ATTRIBUTES.get(tag, ()):
         return ""
     if name in {"href", "src"} and not _LINK.match(value or ""):
