@@ -175,10 +175,10 @@ def _start(argv: Sequence[str], env: Mapping[str, str], cwd: Path) -> subprocess
 
 
 def _open_gate(child: subprocess.Popen[bytes]) -> None:
-    assert child.stdin is not None  # noqa: S101 - it was started with a pipe
     try:
-        child.stdin.write(b"go\n")
-        child.stdin.close()
+        if child.stdin is not None:
+            child.stdin.write(b"go\n")
+            child.stdin.close()
     except OSError:
         return  # killed before it began
 
@@ -188,8 +188,8 @@ def _pump(child: subprocess.Popen[bytes], control: Control, sinks: tuple[Sink, S
     ladder, ended_at = _Ladder(control), 0.0
     with selectors.DefaultSelector() as selector:
         for stream, sink in zip((child.stdout, child.stderr), sinks, strict=True):
-            assert stream is not None  # noqa: S101 - it was started with pipes
-            selector.register(stream, selectors.EVENT_READ, sink)
+            if stream is not None:
+                selector.register(stream, selectors.EVENT_READ, sink)
         while not ended_at or (selector.get_map() and time.monotonic() < ended_at + _DRAIN_S):
             ready = selector.select(_TICK_S) if selector.get_map() else []
             for key, _ in ready:

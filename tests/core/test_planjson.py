@@ -83,9 +83,7 @@ class Bench:
     def run(self, *words: str) -> bytes:
         env = {"PATH": os.environ["PATH"], "HOME": str(self.folder), "CHECKPOINT_DISABLE": "1"}
         env["TF_CLI_CONFIG_FILE"] = str(self.folder / "rc")
-        return subprocess.run(  # noqa: S603 - the engine under test
-            [*self.argv, *words], cwd=self.folder, env=env, check=True, capture_output=True
-        ).stdout
+        return subprocess.run([*self.argv, *words], cwd=self.folder, env=env, check=True, capture_output=True).stdout
 
     def plan(self, text: str) -> bytes:
         (self.folder / "main.tf").write_text(text)

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from app.core.protocol import Outcome
-from tests.worker.conftest import WAIT_S, World
+from tests.worker.world import WAIT_S, World
 
 
 def _hanging(pids: Path, name: str) -> str:
@@ -124,7 +124,7 @@ def test_kill_nine_of_the_worker_takes_the_engine_with_it(world: World, tmp_path
         "Worker(config, stream_cipher, mirror=mirror).run(threading.Event())\n"
     )
     words = [sys.executable, "-c", script, world.url, str(world.folder), os.environ["PATH"]]
-    worker = subprocess.Popen(words, stdout=subprocess.DEVNULL)  # noqa: S603 - a worker
+    worker = subprocess.Popen(words, stdout=subprocess.DEVNULL)
     pid = _pid(world, tmp_path / "pid")
     engine = int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
     worker.send_signal(signal.SIGKILL)

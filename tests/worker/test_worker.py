@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from app.core.protocol import Outcome
-from tests.worker.conftest import RUN, World
+from tests.worker.world import RUN, World
 
 PLAIN = 'resource "terraform_data" "one" { input = "hello" }\noutput "said" { value = terraform_data.one.output }\n'
 
@@ -148,7 +148,7 @@ def test_a_commit_that_is_gone_fails_with_words(world: World) -> None:
 
 
 def test_secrets_are_in_no_log_no_reason_and_no_report(world: World) -> None:
-    secret = "s3cr3t-v4lue&<more>"  # noqa: S105 - the test's own
+    secret = "s3cr3t-v4lue&<more>"
     text = 'variable "password" { type = string }\nresource "terraform_data" "leak" {\n  input = var.password\n'
     text += '  provisioner "local-exec" {\n    command = "printf %s \\"$PW\\" | base64; echo $PW; exit 1"\n'
     text += "    environment = { PW = var.password }\n  }\n}\n"
@@ -170,7 +170,7 @@ def test_the_environment_is_made_from_nothing(world: World, monkeypatch: pytest.
     world.book.next = "apply"
     world.start()
     sha = world.repository.commit({"main.tf": text})
-    world.assign(sha, environment={"TF_VAR_region": "eu"}, clone_token="t0ken-clone")  # noqa: S106 - as above
+    world.assign(sha, environment={"TF_VAR_region": "eu"}, clone_token="t0ken-clone")
     assert world.result().outcome is Outcome.APPLIED
     names = {line.split("(local-exec): ")[1] for line in world.book.log.splitlines() if "(local-exec): " in line}
     assert "TF_VAR_region" in names

@@ -6,6 +6,7 @@ import os
 import subprocess
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,7 +15,6 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
-import pytest
 
 from app.core.names import Secret
 from app.core.protocol import Assignment, Phase, PlanReport, ResultReport, StateAccess
@@ -25,7 +25,7 @@ from app.vault.stream import stream_cipher
 from app.worker.config import WorkerConfig
 from app.worker.loop import Worker
 
-POOL_TOKEN = "pool-token-0123456789"  # noqa: S105 - the test's own
+POOL_TOKEN = "pool-token-0123456789"
 RUN = "01JABCDEFGHJKMNPQRSTVWXYZ0"
 KEY = base64.b64encode(bytes(range(32))).decode()
 WAIT_S = 30.0
@@ -170,7 +170,7 @@ class Repository:
     def git(self, *words: str) -> str:
         who = {f"GIT_{role}_{what}": "a@b.c" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
         env = {"PATH": os.environ["PATH"], "HOME": str(self.path.parent), **who}
-        done = subprocess.run(["git", *words], cwd=self.path, env=env, check=True, capture_output=True)  # noqa: S603, S607
+        done = subprocess.run(["git", *words], cwd=self.path, env=env, check=True, capture_output=True)
         return done.stdout.decode().strip()
 
     def commit(self, files: dict[str, str]) -> str:
@@ -269,14 +269,15 @@ class World:
         return self.book.results[number - 1]
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
+@contextmanager
+def open_world(folder: Path) -> Iterator[World]:
+    """A world in a folder; its workers and its server have ended when it is left."""
     book = Book()
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"book": book}))
     server.daemon_threads = True
     serving = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     serving.start()
-    world = World(tmp_path, f"http://127.0.0.1:{server.server_port}", book)
+    world = World(folder, f"http://127.0.0.1:{server.server_port}", book)
     try:
         yield world
     finally:
