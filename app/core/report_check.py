@@ -100,7 +100,8 @@ def _queued(view: RunView) -> _Said:
     state, commit = _words(blocker.state), short(blocker.head_sha)
     lines = [f"Waits for run {code(blocker.id)} ({state}) of the commit {code(commit)}: {code(blocker.message or '-')}"]
     if blocker.state is RunState.UNCONFIRMED:
-        confirm, discard = (_command(view, verb, blocker.id) for verb in (Verb.CONFIRM, Verb.DISCARD))
+        option = f" {SUPERSEDED_OPTION}" if blocker.head_seq < view.run.head_seq else ""
+        confirm, discard = _command(view, Verb.CONFIRM, blocker.id + option), _command(view, Verb.DISCARD, blocker.id)
         lines.append(f"That run waits for a person: {discard} turns it down, {confirm} applies it.")
     title = f"queued: waits for run {blocker.id} ({state}) of the commit {commit}"
     return _Said(status=CheckStatus.QUEUED, title=title, lines=tuple(lines))

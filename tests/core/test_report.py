@@ -164,6 +164,8 @@ def test_a_queued_run_says_what_it_waits_for() -> None:
             "That run waits for a person: `/trackside discard 01JDV3F4K5M6N7P8Q9R0S1T2V3` turns it down, `/trackside confirm 01JDV3F4K5M6N7P8Q9R0S1T2V3` applies it.",  # noqa: E501 - a sentence as it is said
         ]
     )
+    newer = check_report(replace(view_of(replace(waiting, head_seq=2)), blocked_by=WAITING))
+    assert f"`/trackside confirm {RUN_ID} --even-if-superseded` applies it." in newer.summary
     held = check_report(replace(view_of(waiting), stack_hold="outcome unknown"))
     assert held.title == "queued: the stack is on hold"
 
