@@ -48,7 +48,8 @@ class WaitingRoom:
         try:
             while (left := until - loop.time()) > 0:
                 await asyncio.wait({waiter}, timeout=min(left, self._look_again_s))
-                if waiter.done() or (waiters[0] is waiter and self._is_due(pool, loop.time())):
+                now = loop.time()
+                if waiter.done() or (now < until and waiters[0] is waiter and self._is_due(pool, now)):
                     return True
             return False
         finally:
