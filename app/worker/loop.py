@@ -13,10 +13,10 @@ from typing import Final
 
 import structlog
 
-from app.core.errors import TracksideError
+from app.core.errors import TracksideError, UserError
 from app.core.protocol import MAX_WAIT_S, Assignment, Outcome, ResultReport
 from app.engine.git import Mirror
-from app.engine.workspace import WorkspaceRoot
+from app.engine.workspace import Workspace, WorkspaceRoot
 from app.worker.client import ControlPlane, Hold
 from app.worker.config import MakeCipher, WorkerConfig
 from app.worker.ending import Ending
@@ -91,7 +91,7 @@ class Worker:
         if self._stop.is_set():
             ending.give_back()
         try:
-            workspace = self._root.open(assignment.run_id)
+            workspace = self._open(plane, assignment)
             with Lease(hold, ending):
                 log = JobLog(LogShipper(hold), _secrets(assignment, self._config))
                 job = Job(
@@ -114,6 +114,14 @@ class Worker:
             with self._lock:
                 self._endings.discard(ending)
 
+    def _open(self, plane: ControlPlane, assignment: Assignment) -> Workspace:
+        """The run's fresh workspace; without one the run is given back."""
+        try:
+            return self._root.open(assignment.run_id)
+        except TracksideError as error:
+            _give_back(plane, assignment, str(error) if isinstance(error, UserError) else "no workspace to be had")
+            raise
+
 
 def _claim(plane: ControlPlane, name: str, wait_s: float, stop: Event) -> Assignment | None:
     """The next assignment. A stop does not wait for the poll: what it still brings is given back at once."""
@@ -131,7 +139,7 @@ def _claim(plane: ControlPlane, name: str, wait_s: float, stop: Event) -> Assign
                 answers.put(answer)
                 return
         if isinstance(answer, Assignment):
-            _give_back(plane, answer)
+            _give_back(plane, answer, "the worker shuts down")
 
     Thread(target=ask, name=f"claim {name}", daemon=True).start()
     while True:
@@ -148,9 +156,9 @@ def _claim(plane: ControlPlane, name: str, wait_s: float, stop: Event) -> Assign
         return answer
 
 
-def _give_back(plane: ControlPlane, assignment: Assignment) -> None:
+def _give_back(plane: ControlPlane, assignment: Assignment, reason: str) -> None:
     hold = Hold(plane, assignment)
-    report = ResultReport(fencing=hold.fencing, outcome=Outcome.RETURNED, reason="the worker shuts down")
+    report = ResultReport(fencing=hold.fencing, outcome=Outcome.RETURNED, reason=reason)
     try:
         hold.result(report)
     except TracksideError as error:

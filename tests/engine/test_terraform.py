@@ -17,6 +17,7 @@ from app.engine.environment import CloneAccess, ManagedState, check_environment,
 from app.engine.stream import Capture, Lines
 from app.engine.terraform import OVERRIDE, Done, Failure, Folders, Planned, StackSettings, Terraform, read_outputs
 from app.engine.tools import find_engine
+from tests.worker.world import await_gone
 
 PLAIN = 'terraform {\n  backend "local" {}\n}\nresource "terraform_data" "one" { input = "hello" }\n'
 STATE = ManagedState(address="http://127.0.0.1:9/state/S", username="run", password=Secret("state-password"))
@@ -237,5 +238,4 @@ def test_nothing_starts_under_a_control_that_ended(tmp_path: Path) -> None:
 def test_what_a_command_leaves_in_the_background_ends_with_it(tmp_path: Path) -> None:
     lines: list[str] = []
     assert _shell(tmp_path, "sleep 600 & echo $!", Control(), Lines(lines.append)) == 0
-    status = Path(f"/proc/{lines[0]}/stat")
-    assert not status.exists() or status.read_text().rsplit(")", 1)[1].split()[0] in "ZX"
+    await_gone(int(lines[0]))

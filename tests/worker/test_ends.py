@@ -1,14 +1,13 @@
 """How an assignment ends before its time: stopped, returned, lost, its worker killed; the engine never outlives it."""
 
 import os
-import select
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 from app.core.protocol import Outcome
-from tests.worker.world import WAIT_S, World
+from tests.worker.world import World, await_gone
 
 
 def _hanging(pids: Path, name: str) -> str:
@@ -21,25 +20,6 @@ def _hang_while_planning(pids: Path) -> str:
     """A plan that waits for ever: it reads a pipe that nobody writes."""
     os.mkfifo(pids)
     return f'output "never" {{ value = file("{pids}") }}\n'
-
-
-def _is_gone(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    return Path(f"/proc/{pid}/stat").read_text().split(")")[1].split()[0] == "Z"
-
-
-def _await_gone(pid: int) -> None:
-    """The process ends: waited for on its own descriptor, not by sleeping."""
-    if _is_gone(pid):
-        return
-    descriptor = os.pidfd_open(pid)
-    try:
-        assert select.select([descriptor], [], [], WAIT_S)[0], f"process {pid} lives"
-    finally:
-        os.close(descriptor)
 
 
 def _pid(world: World, pids: Path) -> int:
@@ -86,7 +66,7 @@ def test_a_lost_lease_kills_the_engine_and_nothing_more_is_written(world: World,
     world.assign(world.repository.commit({"main.tf": _hanging(tmp_path / "pid", "slow")}))
     pid = _pid(world, tmp_path / "pid")
     world.book.refuse["heartbeat"] = 409
-    _await_gone(pid)
+    await_gone(pid)
     with world.book.changed:
         state = world.book.state
     world.end()
@@ -101,7 +81,7 @@ def test_a_lease_that_runs_out_unheard_kills_the_engine(world: World, tmp_path: 
     world.assign(world.repository.commit({"main.tf": _hanging(tmp_path / "pid", "slow")}))
     pid = _pid(world, tmp_path / "pid")
     world.book.refuse["heartbeat"] = 503
-    _await_gone(pid)
+    await_gone(pid)
     world.end()
     assert world.book.results == []
 
@@ -129,8 +109,8 @@ def test_kill_nine_of_the_worker_takes_the_engine_with_it(world: World, tmp_path
     engine = int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
     worker.send_signal(signal.SIGKILL)
     worker.wait()
-    _await_gone(pid)
-    _await_gone(engine)
+    await_gone(pid)
+    await_gone(engine)
 
 
 def test_the_next_assignments_workspace_survives_the_end_of_a_lost_one(world: World, tmp_path: Path) -> None:
@@ -141,6 +121,15 @@ def test_the_next_assignments_workspace_survives_the_end_of_a_lost_one(world: Wo
     workspace = next((world.folder / "runs").iterdir())
     (workspace / "assignment").write_text("01JASSXGNMENT0000000000009")
     world.book.refuse["heartbeat"] = 409
-    _await_gone(pid)
+    await_gone(pid)
     world.end()
     assert workspace.is_dir()
+
+
+def test_without_a_workspace_the_run_is_given_back(world: World) -> None:
+    (world.folder / "runs").write_text("in the way")
+    world.start()
+    world.assign(world.repository.commit({"main.tf": ""}))
+    result = world.result()
+    assert result.outcome is Outcome.RETURNED
+    assert "runs" in result.reason

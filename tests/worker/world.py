@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import select
 import subprocess
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -267,6 +268,25 @@ class World:
         """The result of that assignment, once it is there."""
         self.book.wait(lambda: len(self.book.results) >= number)
         return self.book.results[number - 1]
+
+
+def _is_gone(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return Path(f"/proc/{pid}/stat").read_text().split(")")[1].split()[0] == "Z"
+
+
+def await_gone(pid: int) -> None:
+    """The process ends: waited for on its own descriptor, not by sleeping."""
+    if _is_gone(pid):
+        return
+    descriptor = os.pidfd_open(pid)
+    try:
+        assert select.select([descriptor], [], [], WAIT_S)[0], f"process {pid} lives"
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager
