@@ -50,11 +50,11 @@ def made_database(server_url: str, *, template: str = "template0") -> Iterator[s
     """The URL of a new database, dropped afterwards together with whatever is still connected to it."""
     name = f"test_{secrets.token_hex(6)}"
     with psycopg.connect(conninfo(server_url), autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY file_copy')  # type: ignore[arg-type]
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY file_copy')
         try:
             yield on_database(server_url, name)
         finally:
-            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')  # type: ignore[arg-type]
+            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 @contextmanager

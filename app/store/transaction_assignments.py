@@ -15,7 +15,7 @@ from app.core.protocol import MAX_LOG_CHUNK_BYTES, Phase
 from app.core.record import AssignmentRecord, NewAssignment
 from app.core.run import Run, RunState
 from app.store.rows import read_assignment, read_run, select_runs
-from app.store.schema import CLAIM_ORDER, IS_CLAIMABLE, assignments, log_chunks, runs, workers
+from app.store.schema import CLAIM_ORDER, IS_CLAIMABLE, assignments, log_chunks, runs
 from app.store.transaction_runs import RunChange, RunWrites
 from app.store.wire import safe_text, sealed_as
 
@@ -33,10 +33,26 @@ WITH held AS (
     WHERE id = :id AND fencing = :fencing AND ended_at IS NULL AND lease_until > clock_timestamp()
     RETURNING stop_requested, pool, worker
 ), seen AS (
-    UPDATE workers SET last_seen = clock_timestamp() FROM held WHERE workers.pool = held.pool AND name = held.worker
+    UPDATE workers SET last_seen = clock_timestamp() WHERE (pool, name) IN (
+        SELECT workers.pool, name FROM workers JOIN held ON held.pool = workers.pool AND held.worker = name
+        FOR UPDATE OF workers SKIP LOCKED
+    )
 )
 SELECT stop_requested FROM held
 """)
+_SEE_WORKER: Final = text("""
+WITH seen AS (
+    UPDATE workers SET last_seen = clock_timestamp() WHERE (pool, name) IN (
+        SELECT pool, name FROM workers
+        WHERE pool = :pool AND name = :name AND last_seen < clock_timestamp() - interval '5 seconds'
+        FOR UPDATE SKIP LOCKED
+    )
+)
+INSERT INTO workers (pool, name) SELECT :pool, :name
+WHERE NOT EXISTS (SELECT FROM workers WHERE pool = :pool AND name = :name)
+ON CONFLICT DO NOTHING
+""")
+"""Nobody waits for a worker's own row: not for a claim that hangs, and idle polls write it once in five seconds."""
 
 
 class AssignmentWrites(RunWrites):
@@ -121,9 +137,7 @@ class AssignmentWrites(RunWrites):
             self._execute(update(assignments).where(assignments.c.id == assignment_id).values(log_bytes=longest))
 
     def _see_worker(self, pool: str, name: str) -> None:
-        seen = {"last_seen": func.clock_timestamp()}
-        statement = insert(workers).values(pool=pool, name=safe_text(name, 200), **seen)
-        self._execute(statement.on_conflict_do_update(index_elements=["pool", "name"], set_=seen))
+        self._execute(_SEE_WORKER, {"pool": pool, "name": safe_text(name, 200)})
 
     def _add_assignment(self, run: Run, phase: Phase, new: NewAssignment) -> AssignmentRecord:
         now = func.clock_timestamp()

@@ -39,8 +39,8 @@ SELECT (SELECT id FROM wanted) AS id, (SELECT count(ids) FROM job) AS jobs
 """)  # noqa: S608 - our own words only; run ids are ULIDs, so the greatest is the newest
 _DEFER_LATER: Final = text(f"{_DEFER} FROM reports WHERE id = :id")
 
-Want = tuple[str, int, str, str]
-"""Kind, repository, subject and run of a report that a change of a run makes wanted."""
+Subject = tuple[str, int, str]
+"""Kind, repository and subject of a report: what it is unique on."""
 
 
 class ReportWrites(Wire):
@@ -48,7 +48,7 @@ class ReportWrites(Wire):
 
     def __init__(self, connection: Connection, sealer: Sealer) -> None:
         super().__init__(connection, sealer)
-        self._wants: set[Want] = set()
+        self._wants: dict[Subject, str] = {}
 
     def want_report(
         self, kind: ReportKind, repository_id: RepositoryId, subject: str, *, run_id: RunId | None, document: bytes
@@ -68,11 +68,12 @@ class ReportWrites(Wire):
 
     def _want_later(self, kind: ReportKind, repository_id: RepositoryId, subject: str, run_id: RunId) -> None:
         """Want a computed report when the transaction ends: once each, in one order, so that two never deadlock."""
-        self._wants.add((kind.value, repository_id, subject, run_id))
+        key = (kind.value, repository_id, subject)
+        self._wants[key] = max(run_id, self._wants.get(key, ""))
 
     def settle(self) -> None:
         """Write what the transaction's changes made wanted. Called once, right before the commit."""
-        for kind, repository_id, subject, run_id in sorted(self._wants):
+        for (kind, repository_id, subject), run_id in sorted(self._wants.items()):
             self.want_report(ReportKind(kind), RepositoryId(repository_id), subject, run_id=RunId(run_id), document=b"")
         self._wants.clear()
 

@@ -50,9 +50,11 @@ BEGIN
 END;
 $$;
 CREATE TRIGGER runs_keep_identity BEFORE UPDATE ON runs FOR EACH ROW
-    WHEN ((OLD.id, OLD.stack_id, OLD.repository_id, OLD.type, OLD.head_sha, OLD.source_sha, OLD.stack_digest)
+    WHEN ((OLD.id, OLD.stack_id, OLD.repository_id, OLD.type, OLD.head_sha, OLD.source_sha)
             IS DISTINCT FROM
-          (NEW.id, NEW.stack_id, NEW.repository_id, NEW.type, NEW.head_sha, NEW.source_sha, NEW.stack_digest)
+          (NEW.id, NEW.stack_id, NEW.repository_id, NEW.type, NEW.head_sha, NEW.source_sha)
+        -- A plan is made with the settings in force when a worker takes the run; from then on they are bound.
+        OR (NEW.stack_digest <> OLD.stack_digest AND OLD.state NOT IN ('ready', 'replan_requested'))
         OR NEW.fencing < OLD.fencing)
     EXECUTE FUNCTION keep_run_identity();
 

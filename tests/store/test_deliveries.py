@@ -1,0 +1,123 @@
+"""Deliveries: kept once, with their job, in one statement; twins end as twins; nothing is lost."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+import pytest
+
+from app.core.errors import RetryableError
+from app.core.names import DeliveryId, Digest
+from app.core.record import DeliveryOutcome
+from app.store.postgres import PostgresStore
+from tests.database import made_store
+
+ONE, TWO = DeliveryId("11111111-aaaa"), DeliveryId("22222222-bbbb")
+BODY = b'{"ref": "refs/heads/main"}'
+SAME = Digest("5" * 64)
+
+
+def count_jobs(url: str) -> int:
+    with psycopg.connect(url) as connection:
+        row = connection.execute(
+            "SELECT count(*) FROM procrastinate_jobs WHERE task_name = 'deliver' AND queue_name = 'deliver'"
+        ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def keep(store: PostgresStore, guid: DeliveryId, outcome: DeliveryOutcome = DeliveryOutcome.PENDING) -> bool:
+    return store.record_delivery(guid, "push", BODY, outcome=outcome, reason="")
+
+
+def test_a_delivery_is_kept_with_its_job(store: PostgresStore, database_url: str) -> None:
+    assert keep(store, ONE)
+    assert count_jobs(database_url) == 1
+    assert store.oldest_pending_delivery_s() > 0
+    with store.begin() as tx:
+        delivery = tx.lock_delivery(ONE)
+        assert delivery is not None
+        assert (delivery.event, delivery.body, delivery.outcome) == ("push", BODY, DeliveryOutcome.PENDING)
+
+
+def test_the_same_guid_again_is_seen_and_has_no_second_job(store: PostgresStore, database_url: str) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        kept = list(pool.map(lambda _: keep(store, ONE), range(16)))
+    assert sorted(kept) == [False] * 15 + [True]
+    assert count_jobs(database_url) == 1
+
+
+def test_a_delivery_that_is_already_answered_has_no_job(store: PostgresStore, database_url: str) -> None:
+    assert keep(store, ONE, DeliveryOutcome.MALFORMED)
+    assert count_jobs(database_url) == 0
+
+
+def test_a_delivery_is_closed_with_its_reason(store: PostgresStore) -> None:
+    keep(store, ONE)
+    with store.begin() as tx:
+        tx.close_delivery(ONE, DeliveryOutcome.IGNORED, "branch deleted\x00")
+    with store.begin() as tx:
+        delivery = tx.lock_delivery(ONE)
+        assert delivery is not None
+        assert delivery.reason == "branch deleted\ufffd"
+        assert tx.lock_delivery(TWO) is None
+    assert store.oldest_pending_delivery_s() == 0
+
+
+def test_of_two_twins_the_one_noted_first_is_carried_out_and_stays_the_first(store: PostgresStore) -> None:
+    keep(store, ONE)
+    keep(store, TWO)
+    with store.begin() as tx:
+        assert tx.find_twin(TWO, SAME) is None
+    with store.begin() as tx:
+        assert tx.find_twin(ONE, SAME) == TWO
+    with store.begin() as tx:
+        assert tx.find_twin(TWO, SAME) is None
+
+
+def test_two_twins_at_once_never_both_give_way(store: PostgresStore) -> None:
+    keep(store, ONE)
+    keep(store, TWO)
+
+    def look(guid: DeliveryId) -> DeliveryId | None:
+        with store.begin() as tx:
+            return tx.find_twin(guid, SAME)
+
+    with ThreadPoolExecutor(2) as pool:
+        twins = list(pool.map(look, (ONE, TWO)))
+    assert sorted(map(str, twins)) in (["11111111-aaaa", "None"], ["22222222-bbbb", "None"])
+
+
+def test_equal_bodies_far_apart_or_turned_away_are_no_twins(store: PostgresStore, database_url: str) -> None:
+    keep(store, ONE)
+    keep(store, TWO)
+    with store.begin() as tx:
+        assert tx.find_twin(ONE, SAME) is None
+        tx.close_delivery(ONE, DeliveryOutcome.IGNORED, "")
+        assert tx.find_twin(TWO, SAME) is None
+        tx.close_delivery(ONE, DeliveryOutcome.EVENT, "")
+        assert tx.find_twin(TWO, SAME) == ONE
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            "UPDATE deliveries SET received_at = received_at - interval '11 minutes' WHERE guid = %s", (ONE,)
+        )
+    with store.begin() as tx:
+        assert tx.find_twin(TWO, SAME) is None
+
+
+def test_a_database_that_is_not_there_is_a_retryable_error() -> None:
+    with made_store("postgresql://postgres@127.0.0.1:1/none?connect_timeout=1", pool_size=1) as nowhere:
+        with pytest.raises(RetryableError), nowhere.begin() as tx:
+            tx.now()
+        with pytest.raises(RetryableError):
+            nowhere.check_ready()
+
+
+def test_the_door_opens_again_after_its_connections_were_cut(store: PostgresStore, database_url: str) -> None:
+    keep(store, ONE)
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE pid <> pg_backend_pid() AND datname = current_database()"
+        )
+    assert keep(store, TWO)
+    store.check_ready()

@@ -1,0 +1,196 @@
+"""The database refuses by itself what must never be: each guard is tried with raw SQL, past all of our code."""
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from procrastinate.schema import migrations_path
+from sqlalchemy import create_engine
+
+from app.core.run import RunState, RunType, Step
+from app.store.migrations import migrate, pending_migrations
+from app.store.postgres import PostgresStore
+from app.store.schema import metadata
+from app.store.url import engine_url
+from tests.store.world import (
+    PLAN_DIGEST,
+    bring_to_confirmed,
+    bring_to_unconfirmed,
+    hold_of,
+    make_ready_run,
+    make_run,
+    make_stack,
+    step,
+)
+
+Connection = psycopg.Connection[tuple[object, ...]]
+
+
+@pytest.fixture
+def sql(database_url: str) -> Iterator[Connection]:
+    """A plain connection in autocommit."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        yield connection
+
+
+def refused(sql: Connection, statement: str, *, by: str) -> None:
+    """The statement is refused by the guard of that name (or with those words)."""
+    with pytest.raises(psycopg.IntegrityError, match=by):
+        sql.execute(statement.encode())
+
+
+def test_an_ended_run_is_never_changed_or_deleted(store: PostgresStore, sql: Connection) -> None:
+    run = make_run(store, make_stack(store))
+    with store.begin() as tx:
+        tx.change_run(run.id, step(Step.CANCEL))
+    refused(sql, "UPDATE runs SET state = 'ready'", by="has ended as canceled")
+    refused(sql, "UPDATE runs SET reason = 'another'", by="has ended")
+    refused(sql, "UPDATE runs SET sealed_data_key = 'new'", by="has ended")
+    refused(sql, "DELETE FROM runs", by="append-only")
+    sql.execute("UPDATE runs SET sealed_outputs = 'once'")
+    refused(sql, "UPDATE runs SET sealed_outputs = 'twice'", by="has ended")
+
+
+def test_what_a_run_is_about_never_changes(store: PostgresStore, sql: Connection) -> None:
+    make_run(store, make_stack(store))
+    refused(sql, "UPDATE runs SET head_sha = repeat('b', 40)", by="what it is about")
+    refused(sql, "UPDATE runs SET stack_digest = repeat('b', 64)", by="what it is about")
+    refused(sql, "UPDATE runs SET fencing = -1", by="what it is about")
+
+
+def test_history_audit_decisions_and_confirmations_are_append_only(store: PostgresStore, sql: Connection) -> None:
+    run = make_ready_run(store)
+    with store.begin() as tx:
+        bring_to_confirmed(tx, run.id)
+    sql.execute(
+        "INSERT INTO audit (at, actor, source, command, is_allowed, reason) VALUES (now(), 'ada', 'cli', 'x', true, '')"
+    )
+    for table in ("run_steps", "audit", "confirmations"):
+        refused(sql, f"DELETE FROM {table}", by="append-only")  # noqa: S608 - our own words only
+    refused(sql, "UPDATE run_steps SET by = 'eve'", by="append-only")
+    refused(sql, "UPDATE audit SET actor = 'eve'", by="append-only")
+    refused(sql, "UPDATE confirmations SET actor = 'eve'", by="append-only")
+    refused(sql, "TRUNCATE run_steps", by="append-only")
+    refused(sql, "TRUNCATE audit", by="append-only")
+
+
+def test_nothing_is_confirmed_without_a_digest_and_a_confirmation_of_that_plan(
+    store: PostgresStore, sql: Connection
+) -> None:
+    run = make_ready_run(store)
+    with store.begin() as tx:
+        bring_to_unconfirmed(tx, run.id)
+    for state in ("confirmed", "preparing_apply", "applying"):
+        refused(sql, f"UPDATE runs SET state = '{state}'", by="confirmed_by_digest")  # noqa: S608 - our own words only
+    refused(
+        sql,
+        f"UPDATE runs SET state = 'confirmed', confirmed_digest = '{PLAN_DIGEST}'",  # noqa: S608 - our own words only
+        by="fk_runs_id_current_plan_confirmed_digest",
+    )
+
+
+def test_a_confirmation_is_of_an_existing_plan_of_this_commit_and_these_settings(
+    store: PostgresStore, sql: Connection
+) -> None:
+    run = make_ready_run(store)
+    with store.begin() as tx:
+        bring_to_unconfirmed(tx, run.id)
+    good = {"head": "head_sha", "settings": "stack_digest", "digest": f"'{PLAN_DIGEST}'"}
+    insert = (
+        "INSERT INTO confirmations (run_id, plan_number, plan_digest, head_sha, stack_digest, actor, at)"
+        " SELECT id, 1, {digest}, {head}, {settings}, 'eve', now() FROM runs"
+    )
+    refused(sql, insert.format(**good | {"head": "repeat('b', 40)"}), by="another commit")
+    refused(sql, insert.format(**good | {"settings": "repeat('b', 64)"}), by="another commit or other settings")
+    refused(sql, insert.format(**good | {"digest": "repeat('b', 64)"}), by="fk_confirmations")
+    sql.execute(insert.format(**good).encode())
+    refused(sql, insert.format(**good), by="pk_confirmations")
+
+
+def test_a_plan_that_was_shown_stays_what_it_was(store: PostgresStore, sql: Connection) -> None:
+    run = make_ready_run(store)
+    with store.begin() as tx:
+        bring_to_unconfirmed(tx, run.id)
+    refused(sql, "UPDATE plans SET digest = repeat('b', 64)", by="shown to a person")
+    refused(sql, "UPDATE plans SET is_frozen = false", by="shown to a person")
+
+
+def test_a_stack_has_one_state_changing_run_and_any_number_of_queued_and_proposed_ones(
+    store: PostgresStore, sql: Connection
+) -> None:
+    stack = make_stack(store)
+    first = make_run(store, stack, state=RunState.READY)
+    second = make_run(store, stack)
+    make_run(store, stack, state=RunState.READY, kind=RunType.PROPOSED)
+    refused(sql, f"UPDATE runs SET state = 'ready' WHERE id = '{second.id}'", by="ux_runs_one_state_changing")  # noqa: S608 - ours
+    with store.begin() as tx:
+        tx.change_run(first.id, step(Step.CANCEL))
+        tx.change_run(second.id, step(Step.RELEASE))
+
+
+def test_a_run_has_one_live_assignment_and_each_fencing_number_once(store: PostgresStore, sql: Connection) -> None:
+    make_ready_run(store)
+    with store.begin() as tx:
+        assert tx.claim("default", hold_of(), step(Step.CLAIM)) is not None
+    copy = (
+        "INSERT INTO assignments (id, run_id, stack_id, phase, fencing, worker, pool, token_hash, state_token_hash,"
+        " is_state_read_only, lease_until, ended_at) SELECT 'other', run_id, stack_id, phase, {fencing}, worker, pool,"
+        " token_hash, state_token_hash, false, lease_until, {ended} FROM assignments"
+    )
+    refused(sql, copy.format(fencing="fencing + 1", ended="NULL"), by="ux_assignments_live")
+    refused(sql, copy.format(fencing="fencing", ended="now()"), by="uq_assignments_run_id_fencing")
+
+
+def test_words_outside_the_enums_are_refused(store: PostgresStore, sql: Connection) -> None:
+    make_run(store, make_stack(store))
+    refused(sql, "UPDATE runs SET state = 'dreaming'", by="ck_runs_state")
+    refused(sql, "UPDATE runs SET trigger = 'whim'", by="ck_runs_trigger")
+    refused(sql, "UPDATE reports SET kind = 'rumour'", by="ck_reports_kind")
+    refused(sql, "UPDATE stacks SET state_mode = 'lost'", by="ck_stacks_state_mode")
+
+
+def test_names_of_live_stacks_are_unique_but_may_be_swapped_in_one_commit(
+    store: PostgresStore, sql: Connection
+) -> None:
+    one, two = make_stack(store, "one"), make_stack(store, "two")
+    refused(sql, "UPDATE stacks SET name = 'one'", by="ex_stacks_name")
+    with sql.transaction():
+        sql.execute("UPDATE stacks SET name = 'two' WHERE id = %s", (one.id,))
+        sql.execute("UPDATE stacks SET name = 'one' WHERE id = %s", (two.id,))
+    sql.execute("UPDATE stacks SET is_detached = true, name = 'one' WHERE id = %s", (one.id,))
+
+
+# migrations
+
+
+def test_a_database_is_made_from_nothing_and_the_second_time_changes_nothing(empty_database_url: str) -> None:
+    assert pending_migrations(empty_database_url) == ["0001"]
+    migrate(empty_database_url)
+    assert pending_migrations(empty_database_url) == []
+    migrate(empty_database_url)
+    assert pending_migrations(empty_database_url) == []
+
+
+def test_the_migrations_make_what_the_schema_says(database_url: str, empty_database_url: str) -> None:
+    engine = create_engine(engine_url(empty_database_url))
+    metadata.create_all(engine)
+    engine.dispose()
+    questions = (
+        "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint",
+        "SELECT tablename, indexname, indexdef FROM pg_indexes",
+        "SELECT table_name, column_name, data_type, is_nullable, column_default, is_identity"
+        " FROM information_schema.columns",
+    )
+    for question in questions:
+        made = []
+        for url in (database_url, empty_database_url):
+            with psycopg.connect(url) as connection:
+                rows = connection.execute(question.encode()).fetchall()
+            made.append({row for row in rows if row[0] in metadata.tables})
+        assert made[0]
+        assert made[0] == made[1]
+
+
+def test_procrastinate_brings_no_migration_that_ours_does_not_know() -> None:
+    newest = max(path.name for path in migrations_path.glob("*.sql"))
+    assert newest == "03.04.00_50_post_add_retry_failed_job_procedure.sql"

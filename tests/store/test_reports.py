@@ -1,0 +1,130 @@
+"""The outbox: a report is wanted in the transaction of its cause, published by jobs, and remembers what stands."""
+
+import psycopg
+
+from app.core.names import ReportId
+from app.core.record import Remote, ReportKind
+from app.core.run import RunState, Step, advance
+from app.store.postgres import PostgresStore
+from tests.store.world import (
+    HEAD,
+    NOW,
+    REPOSITORY,
+    bring_to_confirmed,
+    hold_of,
+    make_ready_run,
+    make_run,
+    make_stack,
+    step,
+)
+
+
+def publish_jobs(url: str) -> list[tuple[int, str, bool]]:
+    """Priority, lock and whether it is for later, of every publish job."""
+    with psycopg.connect(url) as connection:
+        rows = connection.execute(
+            "SELECT priority, lock, scheduled_at > now() FROM procrastinate_jobs"
+            " WHERE task_name = 'publish' ORDER BY id"
+        ).fetchall()
+    return [(priority, lock, is_later) for priority, lock, is_later in rows]
+
+
+def want(store: PostgresStore, document: bytes = b"{}") -> ReportId:
+    with store.begin() as tx:
+        return tx.want_report(ReportKind.CHECK, REPOSITORY.id, f"{HEAD}/config", run_id=None, document=document)
+
+
+def test_a_report_is_one_row_however_often_it_is_wanted(store: PostgresStore, database_url: str) -> None:
+    make_stack(store)
+    first, again = want(store), want(store, b'{"new": 1}')
+    assert first == again
+    with store.begin() as tx:
+        report = tx.find_report(first)
+        assert report is not None
+        assert (report.wanted, report.published, report.document) == (2, 0, b'{"new": 1}')
+        assert tx.find_report(ReportId("nobody")) is None
+    assert publish_jobs(database_url) == [(5, f"report:{first}", False)] * 2
+    assert store.count_reports_behind() == 1
+
+
+def test_a_finished_report_is_not_behind_and_never_goes_back(store: PostgresStore) -> None:
+    make_stack(store)
+    report_id = want(store)
+    want(store)
+    with store.begin() as tx:
+        tx.finish_report(report_id, 2)
+        tx.finish_report(report_id, 1)
+    assert store.count_reports_behind() == 0
+
+
+def test_a_look_again_later_never_holds_back_what_is_wanted_now(store: PostgresStore, database_url: str) -> None:
+    make_stack(store)
+    report_id = want(store)
+    with store.begin() as tx:
+        tx.defer_publish(report_id, in_s=60)
+    later, lock = publish_jobs(database_url)[1], f"report:{report_id}"
+    assert later == (-10, lock, True)
+    want(store)
+    with psycopg.connect(database_url) as connection:
+        connection.execute("DELETE FROM procrastinate_jobs WHERE id = (SELECT min(id) FROM procrastinate_jobs)")
+        row = connection.execute(
+            "INSERT INTO procrastinate_workers DEFAULT VALUES RETURNING (procrastinate_fetch_job_v2(NULL, id)).priority"
+        ).fetchone()
+    assert row == (5,)
+
+
+def test_remotes_are_kept_in_the_order_in_which_they_were_made(store: PostgresStore) -> None:
+    make_stack(store)
+    report_id = want(store)
+    with store.begin() as tx:
+        tx.save_remote(report_id, "R/1", remote_id=None, published="", is_completed=False)
+        tx.save_remote(report_id, "R/2", remote_id=8, published="a" * 64, is_completed=True)
+        tx.save_remote(report_id, "R/1", remote_id=7, published="", is_completed=False)
+    with store.begin() as tx:
+        report = tx.find_report(report_id)
+        assert report is not None
+        first, second = report.remotes
+    assert first == Remote(external_id="R/1", remote_id=7, published="", is_completed=False, published_at=None)
+    assert (second.remote_id, second.is_completed) == (8, True)
+    assert second.published_at is not None
+
+
+def test_changes_of_one_transaction_want_a_report_once(store: PostgresStore, database_url: str) -> None:
+    run = make_run(store, make_stack(store))
+    with store.begin() as tx:
+        tx.change_run(run.id, step(Step.RELEASE))
+        tx.claim("default", hold_of(), step(Step.CLAIM))
+        tx.change_run(run.id, step(Step.INITIALIZE))
+    assert len(publish_jobs(database_url)) == 2
+
+
+def test_a_run_with_changes_has_a_deployment_and_the_next_one_finds_it(store: PostgresStore, database_url: str) -> None:
+    run = make_ready_run(store)
+    with store.begin() as tx:
+        bring_to_confirmed(tx, run.id)
+        assert tx.claim("default", hold_of(), step(Step.CLAIM)) is not None
+        tx.change_run(run.id, step(Step.APPLY))
+        tx.change_run(run.id, step(Step.FINISH))
+    with psycopg.connect(database_url) as connection:
+        kinds = connection.execute("SELECT kind, subject, id FROM reports ORDER BY kind").fetchall()
+    assert [kind[:2] for kind in kinds] == [("deployment", run.id), ("run_check", f"{HEAD}/deploy/network")]
+    with store.begin() as tx:
+        stack = tx.get_stack(run.stack_id)
+    later = make_run(store, stack, state=RunState.READY, age_s=-60)
+    with store.begin() as tx:
+        assert tx.find_previous_success(later.id) is None
+        tx.save_remote(kinds[0][2], run.id, remote_id=9, published="b" * 64, is_completed=True)
+        previous = tx.find_previous_success(later.id)
+        assert previous is not None
+        assert previous.run_id == run.id
+        assert tx.find_previous_success(run.id) is None
+
+
+def test_a_check_is_computed_from_the_newest_run_on_it(store: PostgresStore, database_url: str) -> None:
+    stack = make_stack(store)
+    old = make_run(store, stack, age_s=60)
+    new = make_run(store, stack)
+    with store.begin() as tx:
+        tx.change_run(old.id, lambda run: advance(run, Step.CANCEL, by="ada", at=NOW))
+    with psycopg.connect(database_url) as connection:
+        assert connection.execute("SELECT run_id, wanted FROM reports").fetchall() == [(max(old.id, new.id), 3)]
