@@ -51,7 +51,6 @@ _REFUSED: Final = (
         "take it away",
     ),
     (re.compile(r"GIT_.*"), "the worker configures git with it", "take it away"),
-    (re.compile(r"(SPACELIFT_)?SKIP_APPLYING"), "this version cannot skip the apply yet", "discard the plan instead"),
 )
 """Variables that a stack must not set, why, and what to do."""
 

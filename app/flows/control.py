@@ -181,13 +181,13 @@ class Control:
 
     def _meant(self, tx: Transaction, repository: Repository, command: Command, runs: list[Run]) -> Run | Not:
         """The one run that a command of a comment can mean, else the reason why there is none."""
+        takes = [run for run in runs if STEPS[command.verb] in allowed(run)]
         if command.target:
             named = [run for run in runs if command.target in (run.stack_name, run.id)]
             by_id = tx.find_run(RunId(command.target)) if not named else None
             if by_id is not None and by_id.repository_id == repository.id:
                 named = [by_id]
             return named[0] if named else Not(words.no_run(command.verb, command.target))
-        takes = [run for run in runs if STEPS[command.verb] in allowed(run)]
         if len(takes) == 1:
             return takes[0]
         if takes:
@@ -240,7 +240,9 @@ class Control:
 
     def _confirm_refusal(self, run: Run, stack: Stack, order: Order, tx: Transaction) -> Not | None:
         """Why this plan must not be confirmed although it waits for it, or None."""
-        if stack.settings.digest() != run.stack_digest or stack.is_detached:
+        if stack.is_detached:
+            return Not(words.detached(run))
+        if stack.settings.digest() != run.stack_digest:
             return Not(words.settings_changed(run, self.prefix))
         facts = tx.get_run_facts(run)
         if run.head_seq < facts.stack_head_seq and not order.command.even_if_superseded:

@@ -247,8 +247,6 @@ def test_a_mistake_is_named_with_its_line(text: str | bytes, expected: str) -> N
         "TF_REATTACH_PROVIDERS",
         "GIT_SSH_COMMAND",
         "wo_TF_VAR_x",
-        "SKIP_APPLYING",
-        "SPACELIFT_SKIP_APPLYING",
     ],
 )
 @pytest.mark.parametrize("prefix", ["", "ro_", "wo_"])
