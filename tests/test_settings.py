@@ -1,0 +1,188 @@
+"""Settings: read from a mapping alone, every problem at once, each with its way out, and no secret in any of them."""
+
+from pathlib import Path
+
+import pytest
+
+from app.core.errors import UserError
+from app.settings import Settings, describe, is_loopback, load_settings, load_worker_settings, settings_page
+
+PEM = "-----BEGIN PRIVATE KEY-----\nMIIB\n-----END PRIVATE KEY-----"
+LEAST = {
+    "GITHUB_APP_ID": "123456",
+    "GITHUB_PRIVATE_KEY": PEM,
+    "GITHUB_WEBHOOK_SECRET": "canary-webhook-secret",
+}
+WORKER = {"CONTROL_URL": "https://trackside.example.org", "WORKER_TOKEN": "canary-worker-token"}
+
+
+def refused(**changes: str) -> str:
+    """What load_settings says about the least settings with these changes."""
+    with pytest.raises(UserError) as caught:
+        load_settings(LEAST | changes)
+    return str(caught.value)
+
+
+def test_the_least_that_is_needed_is_enough() -> None:
+    settings = load_settings(LEAST)
+    assert settings.github_app_id == 123456
+    assert settings.github_private_key.reveal() == PEM + "\n"
+    assert [secret.reveal() for secret in settings.webhook_secrets] == ["canary-webhook-secret"]
+    assert settings.public_url == "http://localhost:8000"
+    assert (settings.port, settings.lease_s, settings.sweep_every_s) == (8000, 30, 10)
+    assert settings.artifact_dir == Path("data/artifacts")
+    assert (settings.pages_access, settings.command_prefix, settings.log_level) == ("loopback", "/trackside", "info")
+
+
+def test_nothing_but_the_mapping_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("PORT=81\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PORT", "80")
+    assert load_settings(LEAST).port == 8000
+
+
+def test_all_values_are_read() -> None:
+    settings = load_settings(
+        LEAST
+        | {
+            "GITHUB_WEBHOOK_SECRET_PREVIOUS": "canary-webhook-secret-before",
+            "ALLOWED_ACCOUNTS": "Acme, acme-labs,",
+            "PUBLIC_URL": "https://trackside.example.org/",
+            "PORT": "8080",
+            "ARTIFACT_URL": "file:///var/lib/trackside/with%20blank",
+            "DATABASE_URL": "postgresql://u:p@db/t",
+            "WORKER_TOKENS": "default=canary-token-one-1, default=canary-token-two-2,prod=canary-token-three",
+            "LOG_LEVEL": "DEBUG",
+            "LEASE_S": "12.5",
+            "PAGES_ACCESS": "open",
+            "COMMAND_PREFIX": "/infra",
+            "ENCRYPTION_KEY": "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
+        }
+    )
+    assert settings.allowed_accounts == ("acme", "acme-labs")
+    assert settings.public_url == "https://trackside.example.org"
+    assert settings.artifact_dir == Path("/var/lib/trackside/with blank")
+    assert {pool: len(tokens) for pool, tokens in settings.worker_tokens.items()} == {"default": 2, "prod": 1}
+    assert (settings.log_level, settings.lease_s, len(settings.webhook_secrets)) == ("debug", 12.5, 2)
+    assert "canary" not in repr(settings)
+    assert "postgresql" not in repr(settings)
+
+
+def test_the_port_is_part_of_the_default_address() -> None:
+    assert load_settings(LEAST | {"PORT": "9000"}).public_url == "http://localhost:9000"
+
+
+def test_an_empty_variable_counts_as_not_set() -> None:
+    assert load_settings(LEAST | {"PORT": "", "DATABASE_URL": " ", "WORKER_TOKENS": ""}).port == 8000
+
+
+def test_the_key_may_come_from_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "app.pem"
+    file.write_text(PEM)
+    environ = {**LEAST, "GITHUB_PRIVATE_KEY": "", "GITHUB_PRIVATE_KEY_FILE": str(file)}
+    assert load_settings(environ).github_private_key.reveal() == PEM + "\n"
+
+
+def test_the_key_may_have_its_line_breaks_written_out() -> None:
+    assert (
+        load_settings(LEAST | {"GITHUB_PRIVATE_KEY": PEM.replace("\n", "\\n")}).github_private_key.reveal()
+        == PEM + "\n"
+    )
+
+
+def test_every_problem_is_named_at_once_with_its_way_out() -> None:
+    with pytest.raises(UserError) as caught:
+        load_settings({"PORT": "eighty", "GITHUB_APP_ID": "0", "PAGES_ACCESS": "all", "KMS_KEY_ID": "alias/x"})
+    lines = [line.strip() for line in str(caught.value).removeprefix("reading settings:").strip().splitlines()]
+    assert lines == [
+        "GITHUB_PRIVATE_KEY: is not set; give the key, or its file as GITHUB_PRIVATE_KEY_FILE",
+        "KMS_KEY_ID: this version seals with ENCRYPTION_KEY, or with the key file in DATA_DIR; unset it",
+        "GITHUB_APP_ID: is out of bounds; give more than 0 and at most 9007199254740992, like 123456",
+        "GITHUB_WEBHOOK_SECRET: is not set; give one like (openssl rand -hex 32)",
+        "PORT: is not a whole number; give one like 8080",
+        "PAGES_ACCESS: is none of its words; give 'loopback' or 'open'",
+    ]
+
+
+def test_one_problem_is_one_line() -> None:
+    assert refused(PORT="0") == "reading settings: PORT: is out of bounds; give at least 1 and at most 65535, like 8080"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("ARTIFACT_URL", "s3://bucket/prefix", "S3 bucket, which this version cannot use"),
+        ("ARTIFACT_URL", "/var/lib", "not a folder's address"),
+        ("ARTIFACT_URL", "file://host/var", "not a folder's address"),
+        ("DATABASE_URL", "mysql://canary:canary@db/t", "not a PostgreSQL address"),
+        ("PUBLIC_URL", "trackside.example.org", "not an http(s) URL"),
+        ("PUBLIC_URL", "https://canary:canary@host", "no user name"),
+        ("PUBLIC_URL", "https://host/path", "no path"),
+        ("PUBLIC_URL", "https://[::1", "not a URL"),
+        ("GITHUB_API_URL", "ftp://host", "not an http(s) URL"),
+        ("GITHUB_API_VERSION", "latest", "right form"),
+        ("GITHUB_PRIVATE_KEY", "canary", "not a PEM private key"),
+        ("GITHUB_PRIVATE_KEY_FILE", "/nowhere/app.pem", "keep one of them"),
+        ("GITHUB_WEBHOOK_SECRET", "canary", "shorter than 16 characters"),
+        ("METRICS_TOKEN", "canary", "shorter than 16 characters"),
+        ("ENCRYPTION_KEY", "canary", "not base64 of 32 bytes"),
+        ("ENCRYPTION_KEY", "Y2FuYXJ5", "not base64 of 32 bytes"),
+        ("ALLOWED_ACCOUNTS", "acme;labs", "no account name"),
+        ("WORKER_TOKENS", "canary-token-without-a-pool", "entry 1 is not pool=token"),
+        ("WORKER_TOKENS", "default=canary", "entry 1 has a token under 16"),
+        ("WORKER_TOKENS", "a=canary-token-number-1,b=canary-token-number-1", "one token twice"),
+        (
+            "WORKER_TOKENS",
+            "a=canary-token-number-1,a=canary-token-number-2,a=canary-token-number-3",
+            "more than two tokens for pool a",
+        ),
+        ("COMMAND_PREFIX", "trackside", "right form"),
+        ("COMMAND_PREFIX", "/a b", "right form"),
+        ("LEASE_S", "4", "at least 5 and at most 600"),
+        ("LEASE_S", "nan", "LEASE_S"),
+        ("DATABASE_POOL_SIZE", "1.5", "whole number"),
+        ("SWEEP_EVERY_S", "1e99", "at most 300"),
+        ("LOG_LEVEL", "loud", "'debug', 'info', 'warning' or 'error'"),
+        ("S3_ENDPOINT_URL", "https://s3", "unset it"),
+    ],
+)
+def test_what_is_wrong_is_said_without_the_value(name: str, value: str, words: str) -> None:
+    text = refused(**{name: value})
+    assert f"{name.removesuffix('_FILE')}: " in text
+    assert words in text
+    assert "canary" not in text
+
+
+def test_a_key_file_that_cannot_be_read_is_named() -> None:
+    text = refused(GITHUB_PRIVATE_KEY="", GITHUB_PRIVATE_KEY_FILE="/nowhere/app.pem")
+    assert text.startswith("reading settings: GITHUB_PRIVATE_KEY_FILE: cannot be read (No such file or directory)")
+
+
+def test_a_worker_needs_its_own_variables_and_no_others() -> None:
+    settings = load_worker_settings(WORKER)
+    assert (settings.control_url, settings.worker_pool) == ("https://trackside.example.org", "default")
+    assert not set(type(settings).model_fields) & {"database_url", "github_private_key", "encryption_key"}
+    assert "canary" not in repr(settings)
+
+
+@pytest.mark.parametrize("url", ["http://trackside.example.org", "http://10.0.0.7:8000"])
+def test_a_worker_sends_its_token_in_clear_to_this_machine_alone(url: str) -> None:
+    with pytest.raises(UserError, match="sends tokens in clear"):
+        load_worker_settings(WORKER | {"CONTROL_URL": url})
+    assert (
+        load_worker_settings(WORKER | {"CONTROL_URL": "http://127.0.0.1:8000"}).control_url == "http://127.0.0.1:8000"
+    )
+
+
+def test_loopback_is_what_the_machine_calls_itself() -> None:
+    assert [host for host in ("localhost", "127.0.0.1", "127.8.8.8", "::1", "LOCALHOST") if not is_loopback(host)] == []
+    assert [host for host in ("", "0.0.0.0", "10.0.0.1", "localhost.example.org", "::") if is_loopback(host)] == []
+
+
+def test_every_variable_is_described_and_the_page_is_up_to_date() -> None:
+    rows = {row.name: row for row in describe()}
+    assert {name.upper() for name in Settings.model_fields} <= set(rows)
+    assert all(row.meaning and row.example and row.default for row in rows.values())
+    assert {row.unit for row in rows.values() if row.name.endswith("_S")} == {"seconds"}
+    page = Path(__file__).parent.parent / "docs" / "settings.md"
+    assert page.read_text(encoding="utf-8") == settings_page(), "write app.settings.settings_page() to docs/settings.md"

@@ -1,0 +1,255 @@
+"""The pages: what they say, that hostile text stays text, who sees them, and what goes with every answer."""
+
+from dataclasses import replace
+
+import pytest
+
+from app.core.plan import Action, Change, Counts, Delta, Kind, PlanSummary
+from app.core.run import RunState
+from app.web.doors import StackDetail
+from app.web.pages import LOG_TAIL_BYTES, log_tail
+from tests.web.made import EVIL, LOG, REPOSITORY, RUN, detail, facts, hostile, log, put, run, stack
+from tests.web.memory import STACK, World
+
+PAGES = ("/", f"/stacks/{STACK}", f"/runs/{RUN}", f"/runs/{RUN}/changes", f"/runs/{RUN}/log")
+
+
+def test_a_waiting_run_says_what_confirms_it(world: World) -> None:
+    put(world)
+    text = world.client().get(f"/runs/{RUN}").text
+    assert "/trackside confirm network</pre>" in text
+    assert f"trackside confirm {RUN}" in text
+    assert "+1 ~1 ±1 -1 · outputs +1 · waiting for confirmation" in text
+    assert f'href="https://github.example.org/acme/infrastructure/commit/{run().head_sha}"' in text
+
+
+def test_changes_are_numbered_as_in_the_check_with_what_was_and_will_be(world: World) -> None:
+    put(world)
+    text = world.client().get(f"/runs/{RUN}").text
+    assert [f'id="change-{number}"' in text for number in (1, 2, 3, 4, 5, 6)] == [True] * 5 + [False]
+    for words in (
+        "forces replacement",
+        "(sensitive)",
+        "(known after apply)",
+        "moved from",
+        "exec /srv/api --port 8080",
+    ):
+        assert words in text
+    assert "… and 2 more" in text
+
+
+def test_a_superseded_run_does_not_offer_to_be_confirmed(world: World) -> None:
+    put(world, detail(facts=facts(stack_head_seq=4)))
+    text = world.client().get(f"/runs/{RUN}").text
+    assert "Superseded by a newer commit" in text
+    assert "confirm network</pre>" not in text
+    assert "--even-if-superseded" in text
+
+
+def test_changed_settings_offer_another_plan(world: World) -> None:
+    put(world, detail(facts=facts(stack_digest="6" * 64)))
+    text = world.client().get(f"/runs/{RUN}").text
+    assert "can no longer be confirmed" in text
+    assert "/trackside replan network</pre>" in text
+
+
+def test_a_failed_run_says_why(world: World) -> None:
+    failed = run(RunState.FAILED, plan=None, reason="terraform plan exited 1: main.tf:3: Unsupported argument")
+    put(world, detail(failed, summary=None))
+    assert "main.tf:3: Unsupported argument" in world.client().get(f"/runs/{RUN}").text
+
+
+def test_an_unknown_outcome_says_so(world: World) -> None:
+    put(world, detail(run(RunState.FAILED, is_outcome_unknown=True), facts=facts(stack_hold="outcome unknown")))
+    text = world.client().get(f"/runs/{RUN}").text
+    assert "It is not known what was applied" in text
+    assert "The stack is on hold" in text
+
+
+def test_a_queued_run_says_for_what_it_waits(world: World) -> None:
+    blocker = run(id="01JD00000000000000000000R0")
+    put(world, detail(run(RunState.QUEUED, plan=None), blocked_by=blocker, summary=None, history=()))
+    assert 'href="/runs/01JD00000000000000000000R0"' in world.client().get(f"/runs/{RUN}").text
+
+
+@pytest.mark.parametrize("state", list(RunState))
+def test_every_state_has_a_page_that_reloads_only_while_it_moves_by_itself(world: World, state: RunState) -> None:
+    put(world, detail(run(state)))
+    answer = world.client().get(f"/runs/{RUN}")
+    assert answer.status_code == 200
+    is_passive = state.is_terminal or state in (RunState.UNCONFIRMED, RunState.PENDING_REVIEW)
+    assert ('http-equiv="refresh"' in answer.text) is not is_passive
+
+
+def test_hostile_text_stays_text_everywhere(world: World) -> None:
+    made = hostile()
+    put(world, made)
+    settings = replace(
+        stack().settings, name=EVIL, project_root=EVIL, branch=EVIL, labels=(EVIL,), environment={EVIL: ""}
+    )
+    owner = replace(REPOSITORY, owner=EVIL, name=EVIL)
+    shown = StackDetail(stack=stack(settings=settings, hold_reason=EVIL), repository=owner, runs=(made.run,))
+    world.shelf.stacks[STACK] = shown
+    world.shelf.runs[RUN] = replace(made, repository=owner)
+    world.shelf.logs[RUN] = log(EVIL.encode(), b"</pre><script>log</script>\xff\n")
+    client = world.client()
+    for path in PAGES[:4]:
+        text = client.get(path).text
+        for bad in ("<script", "<img src=x", "{{ 7*7 }}\u202e", "\u202e", "\x1b", "\x00", 'href="javascript'):
+            assert bad not in text, (path, bad)
+        assert "49" not in text.partition("<main>")[2].replace("2026", ""), path
+        assert "&lt;script&gt;alert(1)" in text, path
+
+
+def test_the_values_of_variables_are_on_no_page(world: World) -> None:
+    put(world)
+    client = world.client()
+    for path in PAGES:
+        assert "hunter2" not in client.get(path).text
+    assert "TF_VAR_password" in client.get(f"/stacks/{STACK}").text
+
+
+def test_the_log_is_plain_text(world: World) -> None:
+    put(world)
+    world.shelf.logs[RUN] = log(b"<script>\n", b"\xfftwo\n")
+    answer = world.client().get(f"/runs/{RUN}/log")
+    assert answer.content == b"<script>\n\xfftwo\n"
+    assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_a_long_log_shows_its_end_from_the_beginning_of_a_line() -> None:
+    lines = [b"line %06d\n" % number for number in range(20_000)]
+    tail = log_tail(iter(log(*[b"".join(lines[at : at + 500]) for at in range(0, len(lines), 500)])))
+    assert tail.text.startswith("line ")
+    assert tail.text.endswith("line 019999\n")
+    assert LOG_TAIL_BYTES - 20 < len(tail.text) <= LOG_TAIL_BYTES
+    assert tail.left_out_bytes == sum(map(len, lines)) - len(tail.text)
+
+
+def test_a_short_log_is_shown_whole_without_its_colours() -> None:
+    tail = log_tail(iter(LOG))
+    assert tail.left_out_bytes == 0
+    assert "terraform_data.network: Plan to update\nPlan: 2" in tail.text
+
+
+def test_many_changes_are_shown_in_pages_with_exact_counts(world: World) -> None:
+    changes = tuple(
+        Change(number=number, kind=Kind.RESOURCE, action=Action.CREATE, address=f"terraform_data.x[{number}]")
+        for number in range(1, 601)
+    )
+    delta = Delta(resources=Counts(create=700))
+    put(world, detail(summary=PlanSummary(delta=delta, changes=changes, changes_left_out=100)))
+    client = world.client()
+    first = client.get(f"/runs/{RUN}").text
+    assert "All 600 listed changes" in first
+    assert "100 more are not listed" in first
+    assert "changes 251 to 500 of 700" in client.get(f"/runs/{RUN}/changes?page=2").text
+    assert "100 more changes are counted but not listed" in client.get(f"/runs/{RUN}/changes?page=3").text
+    for page in ("0", "4", "-1", "x", "99999", "1e9", "²"):
+        assert client.get(f"/runs/{RUN}/changes?page={page}").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/nothing",
+        "/runs/",
+        f"/runs/{RUN[:-1]}9",
+        f"/runs/{RUN.lower()}",
+        "/runs/..%2f..%2fetc%2fpasswd",
+        "/runs/%00",
+        f"/stacks/{RUN}",
+        f"/runs/{RUN}/nothing",
+        "/static/../pages.py",
+        "/static/%2e%2e%2fpages.py",
+        "/favicon.ico",
+    ],
+)
+def test_what_is_not_there_is_one_and_the_same_page(world: World, path: str) -> None:
+    put(world)
+    client, away = world.client(), world.client(peer="203.0.113.9")
+    answer = client.get(path)
+    assert answer.status_code == 404
+    assert answer.text == away.get(f"/runs/{RUN}").text
+
+
+@pytest.mark.parametrize(
+    ("peer", "host", "headers"),
+    [
+        ("203.0.113.9", "localhost:8000", {}),
+        ("127.0.0.1", "trackside.example.org", {}),
+        ("127.0.0.1", "localhost.example.org", {}),
+        ("127.0.0.1", "localhost:8000", {"x-forwarded-for": "127.0.0.1"}),
+        ("127.0.0.1", "localhost:8000", {"forwarded": "for=127.0.0.1"}),
+        ("127.0.0.1", "localhost:8000", {"via": "1.1 proxy"}),
+    ],
+)
+def test_pages_are_for_this_machine_alone(world: World, peer: str, host: str, headers: dict[str, str]) -> None:
+    put(world)
+    client = world.client(peer=peer, host=host)
+    for path in PAGES:
+        answer = client.get(path, headers=headers)
+        assert answer.status_code == 404
+        assert "network" not in answer.text
+
+
+def test_pages_stay_closed_behind_a_public_name_whatever_the_peer(world: World) -> None:
+    put(world)
+    world.settings["public_url"] = "https://trackside.example.org"
+    client = world.client()
+    assert {client.get(path).status_code for path in PAGES} == {404}
+
+
+def test_open_pages_are_for_everyone(world: World) -> None:
+    put(world)
+    world.settings |= {"pages_access": "open", "public_url": "https://trackside.example.org"}
+    client = world.client(peer="203.0.113.9", host="trackside.example.org")
+    assert {client.get(path).status_code for path in PAGES} == {200}
+
+
+def test_every_answer_carries_the_security_headers(world: World) -> None:
+    put(world)
+    client = world.client()
+    for path in (*PAGES, "/nothing", "/healthz", "/static/trackside.css", "/state/x", "/worker/v1/claim"):
+        headers = client.get(path).headers
+        policy = headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "frame-ancestors 'none'" in policy
+        assert "unsafe" not in policy
+        assert (headers["x-content-type-options"], headers["referrer-policy"]) == ("nosniff", "no-referrer")
+    assert client.get("/").headers["cache-control"] == "no-store"
+
+
+def test_pages_need_neither_script_nor_inline_style(world: World) -> None:
+    put(world)
+    client = world.client()
+    for path in PAGES[:4]:
+        text = client.get(path).text
+        for bad in ("<script", "style=", "onclick", "http://", "<style"):
+            assert bad not in text, (path, bad)
+
+
+def test_what_breaks_shows_no_detail(world: World) -> None:
+    world.shelf.trouble = ZeroDivisionError("a detail of the inside")
+    answer = world.client().get("/")
+    assert answer.status_code == 500
+    assert "something broke here" in answer.text
+    assert "detail" not in answer.text
+    assert "Traceback" not in answer.text
+
+
+def test_an_empty_installation_says_what_to_do(world: World) -> None:
+    text = world.client().get("/").text
+    assert ".trackside/stacks.yml" in text
+    assert "No run yet" in text
+
+
+def test_pages_are_read_and_not_written(world: World) -> None:
+    put(world)
+    answer = world.client().post(f"/runs/{RUN}", content=b"x=1")
+    assert answer.status_code == 405
+
+
+def test_an_endless_address_is_refused(world: World) -> None:
+    assert world.client().get("/runs/" + "x" * 5000).status_code == 414
