@@ -64,7 +64,7 @@ def identify(world: World, header: str | None) -> Caller:
     if header is None:
         return Caller("none")
     value = credentials(header)
-    if value.count(".") == 2 and value.startswith("eyJ"):  # noqa: PLR2004 - a JWT has three parts
+    if value.count(".") == 2 and value.startswith("eyJ"):
         return _check_jwt(world, value)
     token = world.tokens.get(value)
     if token is not None:
@@ -100,7 +100,8 @@ def _check_jwt(world: World, value: str) -> Caller:
     if not isinstance(expires, int) or expires <= now - SKEW_S:
         raise ApiError(
             401,
-            "'Expiration time' claim ('exp') must be a numeric value representing the future time at which the assertion expires",
+            "'Expiration time' claim ('exp') must be a numeric value representing the future time "
+            "at which the assertion expires",
         )
     if expires > now + LONGEST_JWT_S + SKEW_S or expires - issued > LONGEST_JWT_S + SKEW_S:
         raise ApiError(401, "'Expiration time' claim ('exp') is too far in the future")
@@ -157,7 +158,7 @@ def _level_for_people(needs: Sequence[str]) -> str:
 
 
 def mint(world: World, installation: Installation, fields: Mapping[str, Any]) -> Token:
-    """A new installation token, as narrow as asked. Raises: ApiError 422 when more is asked than the installation has."""
+    """A new installation token, as narrow as asked. Raises: ApiError 422 for more than the installation has."""
     permissions = _narrowed(installation, fields.get("permissions"))
     chosen = _chosen(world, installation, fields)
     value = f"ghs_{secrets.token_urlsafe(27)}"

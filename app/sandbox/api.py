@@ -1,6 +1,6 @@
-"""The door of the REST API: finds the route, asks who calls and whether they may, runs it under the mutex, keeps the record.
+"""The door of the REST API: finds the route, asks who calls and whether they may, runs it under the mutex, keeps count.
 
-Routes register themselves with `route` in the modules `routes_*`. A request that no route knows is a 501, and remembered.
+Routes register themselves with `route` in the modules `routes_*`. A request that no route knows is a 501, remembered.
 """
 
 import json
@@ -141,7 +141,7 @@ _ROUTES: Final[list[_Route]] = []
 
 
 def route(method: str, path: str, *needs: str, auth: str = "repository") -> Callable[[Handler], Handler]:
-    """Register a handler. `needs`: any one of these (`checks:write`). `auth`: repository, app, installation or anyone."""
+    """Register a handler. `needs`: one of these (`checks:write`). `auth`: repository, app, installation or anyone."""
 
     def register(handler: Handler) -> Handler:
         pattern, _, convertors = compile_path(path)
@@ -168,7 +168,7 @@ def answer(world: World, request: Request) -> Answer:
         if version == VERSIONS[1]:
             result = Answer(_without_gone(result.body), result.status, result.headers)
         world.requests.append(RequestRecord(request.method, request.path, result.status, kind))
-        if result.status == 501:  # noqa: PLR2004 - no route: made here alone
+        if result.status == 501:
             world.unknown_requests.append(world.requests[-1])
         return Answer(result.body, result.status, _common_headers(world, caller, version) | dict(result.headers))
 
@@ -190,7 +190,7 @@ def _answer(world: World, request: Request, caller: Caller) -> Answer:
     status, after_work = failure
     if after_work:
         _run(world, request, caller, *found)
-    raise ApiError(status, "Server Error" if status >= 500 else "Trouble was asked for")  # noqa: PLR2004
+    raise ApiError(status, "Server Error" if status >= 500 else "Trouble was asked for")
 
 
 def _find(request: Request) -> tuple[_Route, Json] | None:

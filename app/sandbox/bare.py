@@ -1,4 +1,4 @@
-"""Real git repositories on disk, driven by as few git processes as can be: one fast-import for a push, one log for its commits.
+"""Real git repositories on disk, driven by few git processes: one fast-import for a push, one log for its commits.
 
 Knows git alone: no accounts, no events. Commits never change, so what was read of one is kept.
 """
@@ -103,7 +103,7 @@ class TreeEntry:
 
 
 class BareRepository:
-    """One bare repository. Methods that take a revision accept whatever git accepts; callers pass SHAs and full refs."""
+    """One bare repository. Methods that take a revision accept what git accepts; callers pass SHAs and full refs."""
 
     def __init__(self, path: Path, home: Path) -> None:
         self.path = path
@@ -177,7 +177,7 @@ class BareRepository:
         return commits
 
     def write(self, ref: str, commits: Sequence[NewCommit], *, start: str | None) -> list[str]:
-        """Write commits one upon the other, starting on `start` (None: a root commit), and set the ref to the last; their SHAs."""
+        """Write commits in a row on `start` (None: a root commit), and set the ref to the last. Their SHAs."""
         stream = bytearray(b"feature done\n")
         for index, commit in enumerate(commits, start=1):
             previous = (f":{index - 1}",) if index > 1 else ((start,) if start else ())

@@ -1,4 +1,4 @@
-"""Check suites and check runs, with GitHub's rules: what a request may say, what a completed run may still become, who may click.
+"""Check suites and check runs by GitHub's rules: what a request may say, what a completed run may become, who clicks.
 
 Callers hold the mutex. Source: https://docs.github.com/rest/checks/runs
 """
@@ -201,7 +201,7 @@ def _settle(world: World, repo: Repository, run: CheckRun) -> None:
 
 
 def list_runs(world: World, repo: Repository, sha: str, *, latest: bool = True) -> list[CheckRun]:
-    """The check runs of a commit, newest first; `latest` leaves one of each name. Old incomplete ones turn stale here."""
+    """The check runs of a commit, newest first; `latest` leaves one of each name. Old ones turn stale here."""
     found = sorted((run for run in repo.check_runs.values() if run.head_sha == sha), key=lambda run: -run.id)
     for run in found:
         if run.status != "completed" and world.now() - run.started_at > STALE_AFTER:

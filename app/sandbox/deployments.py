@@ -1,4 +1,4 @@
-"""Deployments and their statuses, with the defaults that surprise: automatic merging, all contexts required, automatic inactive.
+"""Deployments and their statuses, with the defaults that surprise: merging, all contexts required, others inactive.
 
 Callers hold the mutex. Source: https://docs.github.com/rest/deployments/deployments
 """

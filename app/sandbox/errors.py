@@ -46,7 +46,7 @@ def not_found() -> ApiError:
 
 
 def invalid(resource: str, field: str, code: str = "invalid", message: str = "") -> ApiError:
-    """422 in the form "Validation Failed" with one field error; `code` is one of GitHub's (missing_field, invalid, custom…)."""
+    """422 "Validation Failed" with one field error; `code` is one of GitHub's (missing_field, invalid, custom…)."""
     error = {"resource": resource, "field": field, "code": code}
     return ApiError(422, "Validation Failed", errors=[error | ({"message": message} if message else {})])
 

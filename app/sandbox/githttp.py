@@ -40,7 +40,7 @@ class GitAnswer:
 
 
 def serve(world: World, request: GitRequest) -> GitAnswer:
-    """Answer a git client: 401 asks for credentials, 404 hides what it may not know of, 403 is a push without the right."""
+    """Answer a git client: 401 asks for credentials, 404 hides what it may not know of, 403 names a missing right."""
     writes = "git-receive-pack" in (request.path, request.query.removeprefix("service="))
     with world.mutex:
         try:

@@ -1,4 +1,4 @@
-"""`SandboxGitHub`: the stand-in as tests and the demo hold it, and the verbs of people who own accounts and repositories.
+"""`SandboxGitHub`: the stand-in as tests and the demo hold it, and the verbs of owners of accounts and repositories.
 
 What people do inside a repository is on the handle that `repo` gives. Synchronous and safe to use from any thread.
 """
@@ -107,7 +107,7 @@ class SandboxGitHub(World):
         files: Mapping[str, str | bytes] | None = None,
         installed: bool = True,
     ) -> Repo:
-        """A new repository of an account (made if missing). `files` are its first commit, which is there before the App sees it.
+        """A new repository of an account (made if missing). `files` are its first commit, there before the App sees it.
 
         `installed`: the App is installed on the account if it is not yet, on all its repositories.
         """

@@ -52,7 +52,7 @@ class Delivery:
     @property
     def ok(self) -> bool:
         """True when the App answered with a success."""
-        return 200 <= self.status_code < 300  # noqa: PLR2004 - the class of success
+        return 200 <= self.status_code < 300
 
 
 class Post:
@@ -119,7 +119,7 @@ class Post:
                 self._enqueue(delivery)
 
     def wait(self, timeout_s: float = 30.0) -> None:
-        """Return when nothing is under way; what is held back does not count. Raises: SandboxError after `timeout_s`."""
+        """Return when nothing is under way, held ones not counted. Raises: SandboxError after `timeout_s`."""
         end = time.monotonic() + timeout_s
         with self._queue.all_tasks_done:
             while self._queue.unfinished_tasks:

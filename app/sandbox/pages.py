@@ -1,6 +1,6 @@
-"""Pages for people: the frame around each request (who looks, which repository, is the form ours), and the table of pages.
+"""Pages for people: the frame around each request (who looks, at what, is the form ours), and the table of pages.
 
-Loopback's kind of safety: the Host must be ours, a form must come from our own pages, everything is escaped, no inline scripts.
+Loopback's kind of safety: the Host must be ours, a form comes from our own pages, all is escaped, no inline scripts.
 """
 
 from collections.abc import Callable, Mapping
@@ -50,7 +50,7 @@ class View:
 
     @property
     def repo(self) -> Repo:
-        """The repository of the address, if the viewer may see it. Raises: SandboxError as for one that is not there."""
+        """The repository of the address. Raises: SandboxError when it is not there or not for the viewer."""
         found = self.world.find_repository(self.params["owner"], self.params["repo"])
         if found is None or self.world.role(found, self.viewer.login) == "none":
             name = f"{self.params['owner']}/{self.params['repo']}"
@@ -83,7 +83,7 @@ def _ago(moment: datetime, now: datetime) -> str:
         if seconds >= size:
             count = seconds // size
             return f"{count} {unit}{'s' if count > 1 else ''} ago"
-    return "now" if seconds < 5 else f"{seconds} seconds ago"  # noqa: PLR2004 - a moment
+    return "now" if seconds < 5 else f"{seconds} seconds ago"
 
 
 _ENVIRONMENT: list[Environment] = []
@@ -168,7 +168,7 @@ def framed(world: World, handler: Handler) -> Callable[[Request], Any]:
 
 def routes(world: World) -> list[Route]:
     """Every page, the most special first."""
-    from app.sandbox import pages_act, pages_read  # noqa: PLC0415 - they need View from here
+    from app.sandbox import pages_act, pages_read
 
     table: list[tuple[str, str, Handler]] = [
         ("GET", "/", pages_read.index),

@@ -1,4 +1,4 @@
-"""What the pages show: repositories, commits with their checks, pull requests, deployments, deliveries. Nothing is changed here."""
+"""What the pages show: repositories, commits with their checks, pull requests, deployments, deliveries."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -107,8 +107,10 @@ def avatar(view: View) -> Response:
     hue, letter = user.id * 67 % _HUES, user.login[0].upper()
     radius = 8 if user.type != "User" else 20
     svg = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 40 40"><rect width="40" height="40" rx="{radius}" fill="hsl({hue} 45% 52%)"/>'
-        f'<text x="20" y="27" font-family="sans-serif" font-size="20" font-weight="600" text-anchor="middle" fill="#fff">{letter}</text></svg>'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 40 40">'
+        f'<rect width="40" height="40" rx="{radius}" fill="hsl({hue} 45% 52%)"/>'
+        f'<text x="20" y="27" font-family="sans-serif" font-size="20" font-weight="600" text-anchor="middle" '
+        f'fill="#fff">{letter}</text></svg>'
     )
     return Response(svg, media_type="image/svg+xml")
 

@@ -87,7 +87,7 @@ class Repo:
             self._world.find_or_add_user(login)
             self.record.roles[login.lower()] = role
 
-    def push(  # noqa: PLR0913 - reads like git's own options where it is used
+    def push(
         self,
         branch: str | None = None,
         files: Files | None = None,
@@ -116,7 +116,7 @@ class Repo:
         force: bool = False,
         base: str | None = None,
     ) -> list[str]:
-        """Push several commits at once, oldest first; their SHAs. Raises: SandboxError for what is not a fast-forward."""
+        """Push several commits at once, oldest first; their SHAs. Raises: SandboxError for no fast-forward."""
         with self._acting(author, "write") as who:
             branch = branch or self.record.default_branch
             ref, git = refs.HEADS + branch, self.record.git
@@ -146,7 +146,7 @@ class Repo:
         self._push_refs({refs.HEADS + branch: ZERO_SHA}, by)
 
     def tag(self, name: str, revision: str | None = None, *, by: str | None = None, message: str | None = None) -> str:
-        """Push a tag on a commit (default: the default branch's tip); annotated when there is a message. The commit's SHA."""
+        """Push a tag on a commit (default: the default branch's tip), annotated with a message. The commit's SHA."""
         sha = self.sha(revision or self.record.default_branch)
         with self._acting(by, "write") as who:
             if message is None:
@@ -178,7 +178,7 @@ class Repo:
                 changes.append(refs.RefChange(ref, before, sha))
             refs.announce(self._world, self.record, [one for one in changes if one.before != one.after], who)
 
-    def open_pull(  # noqa: PLR0913 - a form with six fields
+    def open_pull(
         self,
         head: str,
         base: str | None = None,

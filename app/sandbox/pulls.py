@@ -37,9 +37,8 @@ def open_pull(world: World, repo: Repository, new: NewPull, by: User) -> Pull:
     head_sha, base_sha = repo.git.find_ref(_head(new.head)), repo.git.find_ref(_head(new.base))
     if not new.title:
         raise invalid("PullRequest", "title", "missing_field")
-    for field, sha in (("head", head_sha), ("base", base_sha)):
-        if sha is None:
-            raise invalid("PullRequest", field)
+    if head_sha is None or base_sha is None:
+        raise invalid("PullRequest", "head" if head_sha is None else "base")
     if any(
         pull.state == "open" and (pull.head_ref, pull.base_ref) == (new.head, new.base) for pull in repo.pulls.values()
     ):
@@ -47,7 +46,6 @@ def open_pull(world: World, repo: Repository, new: NewPull, by: User) -> Pull:
         raise ApiError(
             422, "Validation Failed", errors=[{"resource": "PullRequest", "code": "custom", "message": text}]
         )
-    assert head_sha is not None and base_sha is not None  # noqa: S101, PT018 - checked above, told to the type checker
     if repo.git.is_ancestor(head_sha, base_sha):
         text = f"No commits between {new.base} and {new.head}"
         raise ApiError(

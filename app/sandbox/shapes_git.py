@@ -158,7 +158,7 @@ def content_file(world: World, repo: Repository, entry: TreeEntry, ref: str) -> 
     shape = content(world, repo, entry, ref)
     if shape["type"] not in {"file", "symlink"}:
         return shape
-    if entry.size > 1_000_000:  # noqa: PLR2004 - Source: rest/repos/contents#get-repository-content
+    if entry.size > 1_000_000:
         return shape | {"encoding": "none", "content": ""}
     data = repo.git.blob(entry.sha)
     extra: dict[str, Any] = {"target": data.decode("utf-8", "replace")} if shape["type"] == "symlink" else {}

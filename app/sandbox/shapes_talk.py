@@ -27,7 +27,7 @@ from app.sandbox.world import World
 REACTIONS: Final = ("+1", "-1", "laugh", "confused", "heart", "hooray", "rocket", "eyes")
 
 
-def association(world: World, repo: Repository, who: User) -> str:
+def association(repo: Repository, who: User) -> str:
     """`author_association`: how the author stands to the repository."""
     if who is repo.owner:
         return "OWNER"
@@ -69,7 +69,7 @@ def issue_comment(world: World, repo: Repository, one: IssueComment) -> Json:
         "user": user(world, one.user),
         "created_at": iso(one.created_at),
         "updated_at": iso(one.updated_at),
-        "author_association": association(world, repo, one.user),
+        "author_association": association(repo, one.user),
         "performed_via_github_app": app(world) if one.by_app else None,
         "reactions": rollup(url, one.reactions),
     }
@@ -91,7 +91,7 @@ def commit_comment(world: World, repo: Repository, one: CommitComment) -> Json:
         "user": user(world, one.user),
         "created_at": iso(one.created_at),
         "updated_at": iso(one.updated_at),
-        "author_association": association(world, repo, one.user),
+        "author_association": association(repo, one.user),
         "reactions": rollup(url, one.reactions),
     }
 
@@ -149,7 +149,7 @@ def pull_simple(world: World, repo: Repository, pull: Pull) -> Json:
         "head": _pull_side(world, repo, pull.head_ref, pull.head_sha),
         "base": _pull_side(world, repo, pull.base_ref, pull.base_sha),
         "_links": {name: {"href": url} for name, url in links.items()},
-        "author_association": association(world, repo, pull.user),
+        "author_association": association(repo, pull.user),
         "labels": [],
         "milestone": None,
         "assignee": None,

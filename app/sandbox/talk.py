@@ -67,7 +67,7 @@ def find_comment(repo: Repository, number: int) -> IssueComment:
 
 
 def comment_on_commit(world: World, repo: Repository, sha: str, fields: dict[str, Any], by: User) -> CommitComment:
-    """Comment on a commit; `fields` may name path, position and line. Raises: ApiError 422 when there is no such commit."""
+    """Comment on a commit; `fields` may name path, position and line. Raises: ApiError 422 for an unknown commit."""
     if repo.git.find(sha) != sha:
         raise ApiError(422, f"No commit found for SHA: {sha}")
     now = world.now()

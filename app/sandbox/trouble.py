@@ -1,4 +1,4 @@
-"""Trouble on demand: requests that fail, limits that run out. State that a test or a curious person sets, never patching.
+"""Trouble on demand: requests that fail, limits that run out. State that a test or a curious person sets, no patching.
 
 Asked by the API's door before and after each request.
 """
@@ -33,7 +33,7 @@ class Trouble:
     def fail_next(
         self, method: str, path_regex: str, status: int = 502, times: int = 1, *, after_work: bool = False
     ) -> None:
-        """Answer the next matching requests with `status`. `after_work`: the work is done first, only its answer is lost.
+        """Answer the next matching requests with `status`. `after_work`: the work is done, only its answer is lost.
 
         `path_regex` is searched in the path below the API's root; method `*` is any.
         """

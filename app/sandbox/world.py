@@ -1,4 +1,4 @@
-"""The whole state of the stand-in: accounts, repositories, installations, tokens, the App, the post. One mutex guards it.
+"""The state of the stand-in: accounts, repositories, installations, tokens, the App, the post. One mutex guards it all.
 
 Questions about state live here; what people and the App do to it lives in the modules named after the thing.
 """

@@ -13,7 +13,6 @@ import pytest
 from app.sandbox import AppSettings, Repo, SandboxGitHub, Served, serve_in_thread
 from app.sandbox.keys import make_private_key
 
-
 CLIENT = httpx.Client(trust_env=False, limits=httpx.Limits(max_keepalive_connections=0))
 
 

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.sandbox import Repo, SandboxGitHub
-
-from .conftest import Inbox
+from tests.sandbox.conftest import Inbox
 
 
 def git(folder: Path, token: str, *args: str) -> subprocess.CompletedProcess[str]:

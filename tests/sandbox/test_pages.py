@@ -8,8 +8,7 @@ import pytest
 
 from app.sandbox import Repo, SandboxGitHub, Served
 from app.sandbox.markdown import render
-
-from .conftest import Api, Inbox
+from tests.sandbox.conftest import Api, Inbox
 
 BUTTON = {"label": "Confirm", "description": "Apply", "identifier": "c1"}
 
@@ -17,9 +16,7 @@ BUTTON = {"label": "Confirm", "description": "Apply", "identifier": "c1"}
 @pytest.fixture
 def browser(served: Served, repo: Repo) -> Iterator[httpx.Client]:
     headers = {"Origin": served.url}
-    with httpx.Client(
-        base_url=served.url, headers=headers, follow_redirects=True, trust_env=False, verify=False
-    ) as client:  # noqa: S501 - no TLS on loopback
+    with httpx.Client(base_url=served.url, headers=headers, follow_redirects=True, trust_env=False) as client:
         yield client
 
 
@@ -143,12 +140,14 @@ def test_deliveries_are_sent_again(github: SandboxGitHub, repo: Repo, browser: h
         ("[x](javascript:alert(1))", "<p>[x](javascript:alert(1))</p>\n"),
         ('<a href="javascript:alert(1)">x</a>', "<p><a>x</a></p>\n"),
         ('<p style="position:fixed">x', '<p>x</p>'),
-        ("<details><summary>s</summary>\n\n*b*\n</details>", "<details><summary>s</summary>\n<p><em>b</em></p>\n</details>"),
+        ("<details><summary>s</summary>\n\n*b*\n</details>",
+         "<details><summary>s</summary>\n<p><em>b</em></p>\n</details>"),
         ("<iframe src='//evil'></iframe>ok", "ok"),
         ("a <sub>b</sub> <svg onload=1>c</svg>", "<p>a <sub>b</sub> c</p>\n"),
         ("&lt;b&gt; `<i>`", "<p>&lt;b&gt; <code>&lt;i&gt;</code></p>\n"),
         ("- [x] done", '<ul>\n<li><input type="checkbox" disabled checked> done</li>\n</ul>\n'),
-        ("```diff\n+a <b>\n```", '<pre><code class="language-diff"><span class="diff-add">+a &lt;b&gt;</span></code></pre>\n'),
+        ("```diff\n+a <b>\n```",
+         '<pre><code class="language-diff"><span class="diff-add">+a &lt;b&gt;</span></code></pre>\n'),
         ("| n |\n| -: |\n| 1 |", 'class="text-align-right"'),
         ("</div></main>x<div>", "x<div></div>"),
     ],

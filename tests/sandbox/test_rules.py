@@ -8,8 +8,7 @@ import jwt
 import pytest
 
 from app.sandbox import Repo, SandboxGitHub, Served
-
-from .conftest import Api
+from tests.sandbox.conftest import Api
 
 RUNS = "/repos/acme/infra/check-runs"
 BUTTON = {"label": "Confirm", "description": "Apply", "identifier": "c1"}

@@ -27,7 +27,7 @@ def version(request: pytest.FixtureRequest) -> str:
 def rest(repo: Repo, github: SandboxGitHub, served: Served, version: str) -> Iterator[Any]:
     token = TokenAuthStrategy(github.installation_token("acme"))
     with GitHub(token, base_url=served.api_url, auto_retry=False, http_cache=False) as client:
-        yield client.rest(version)  # type: ignore[call-overload]
+        yield client.rest(version)
     assert github.unknown_requests == []
 
 
@@ -36,7 +36,7 @@ def app_rest(repo: Repo, github: SandboxGitHub, served: Served, version: str) ->
     now = int(time.time())
     token = jwt.encode({"iss": str(github.app.id), "iat": now - 60, "exp": now + 540}, github.private_key_pem, "RS256")
     with GitHub(TokenAuthStrategy(token), base_url=served.api_url, auto_retry=False, http_cache=False) as client:
-        yield client.rest(version)  # type: ignore[call-overload]
+        yield client.rest(version)
     assert github.unknown_requests == []
 
 
@@ -91,8 +91,8 @@ def test_the_repository_and_its_git(rest: Any, repo: Repo) -> None:
         lambda: rest.repos.get_content("acme", "infra", "net/main.tf", ref=sha),
         lambda: rest.repos.get_content("acme", "infra", "net", ref=sha),
         lambda: rest.repos.get_collaborator_permission_level("acme", "infra", "alice"),
-        lambda: rest.rate_limit.get(),
-        lambda: rest.apps.list_repos_accessible_to_installation(),
+        rest.rate_limit.get,
+        rest.apps.list_repos_accessible_to_installation,
     ]
     answers = [read().parsed_data for read in reads]
     compared = answers[8]
