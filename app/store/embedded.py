@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -72,6 +72,9 @@ class EmbeddedPostgres:
                 is_last = True
             if is_last and self._answers():
                 self._pg("pg_ctl", "-w", "-m", "fast", "-t", str(_START_TIMEOUT_S), "-D", str(self._data), "stop")
+                if self._socket_dir() != self._data:
+                    with suppress(OSError):
+                        self._socket_dir().rmdir()
             os.close(self._use)
             self._use = None
 

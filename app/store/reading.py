@@ -6,7 +6,7 @@ Each question is one short transaction of its own.
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Engine, Executable, Row, select, text
+from sqlalchemy import Engine, Executable, Row, func, select, text
 
 from app.core.decision import Decision
 from app.core.errors import RetryableError
@@ -17,7 +17,7 @@ from app.core.run import Run, RunState, Step, Transition
 from app.core.stack import MAX_STACKS, Stack
 from app.store.migrations import pending_migrations
 from app.store.rows import read_run, select_runs
-from app.store.schema import CREATED, IS_LIVE, assignments, decisions, log_chunks, run_steps, runs, stacks
+from app.store.schema import CREATED, IS_LIVE, assignments, decisions, log_chunks, repositories, run_steps, runs, stacks
 from app.store.transaction_stacks import read_decision, read_stack
 from app.store.wall import wall
 from app.store.wire import Sealer, safe_text, sealed_as
@@ -74,6 +74,14 @@ class ReadingSide:
         """Every stack, detached ones too, by repository and name."""
         wanted = select(stacks).order_by(stacks.c.repository_id, stacks.c.name, stacks.c.id).limit(MAX_STACKS)
         return [read_stack(row) for row in self._ask(wanted)]
+
+    def find_repository_id(self, full_name: str) -> RepositoryId | None:
+        """The number of the repository that has that name now, or None."""
+        owner, _, name = full_name.partition("/")
+        columns = (func.lower(repositories.c.owner), func.lower(repositories.c.name))
+        wanted = select(repositories.c.id).where(columns[0] == owner.lower(), columns[1] == name.lower())
+        rows = self._ask(wanted.order_by(repositories.c.updated_at.desc()).limit(1))
+        return RepositoryId(rows[0].id) if rows else None
 
     def list_decisions(self, repository_id: RepositoryId, sha: Sha) -> list[Decision]:
         """Decisions about that commit, by stack name, oldest first."""

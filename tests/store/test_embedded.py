@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import unquote
 
 import psycopg
 import pytest
@@ -16,6 +17,7 @@ from tests.database import FAST
 OWNER = """
 import sys
 from pathlib import Path
+from urllib.parse import unquote
 from app.store.embedded import EmbeddedPostgres
 server = EmbeddedPostgres(Path(sys.argv[1]), settings={"fsync": "off"})
 print(server.start(), flush=True)
@@ -87,8 +89,11 @@ def test_a_long_path_has_its_socket_elsewhere_and_private(tmp_path: Path) -> Non
         url = server.start()
         assert answers(url)
         assert str(deep).replace("/", "%2F") not in url
+        sockets = Path(unquote(url.partition("host=")[2]))
+        assert sockets.stat().st_mode & 0o077 == 0
     finally:
         server.stop()
+    assert not sockets.exists()
 
 
 def test_the_data_folder_lets_nobody_else_in(tmp_path: Path) -> None:
