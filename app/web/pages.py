@@ -8,7 +8,6 @@ import importlib.resources
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any, Final, TypeVar
 
 import jinja2
@@ -58,7 +57,8 @@ def make_templates() -> jinja2.Environment:
         short=short,
         words=lambda state: state.value.replace("_", " "),
         tone=tone,
-        when=_when,
+        when=lambda at: f"{at:%Y-%m-%d %H:%M:%S} UTC",
+        minute=lambda at: f"{at:%Y-%m-%d %H:%M}",
         delta=delta_line,
         why=lambda reason: reason.replace("_", " "),
     )
@@ -82,10 +82,6 @@ def tone(state: RunState) -> str:
             return "over"
         case _:
             return "live"
-
-
-def _when(at: datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
 
 
 @dataclass(frozen=True, slots=True)
