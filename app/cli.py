@@ -188,7 +188,9 @@ def why(
         for decision in decisions:
             note = f" ({decision.note})" if decision.note else ""
             answer = decision.answer
-            typer.echo(f"{decision.stack_name:24}  {answer.verdict.value:8}  {answer.reason}{note}  [{decision.policy}]")
+            typer.echo(
+                f"{decision.stack_name:24}  {answer.verdict.value:8}  {answer.reason}{note}  [{decision.policy}]"
+            )
         if not decisions:
             typer.echo(f"no decision is recorded for {sha[:40]} of {repository}", err=True)
             raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""`make demo` and `make sandbox`: a stand-in GitHub, the whole product beside it as `serve` runs it, and a demo repository.
+"""`make demo` and `make sandbox`: a stand-in GitHub, the product beside it as `serve` runs it, and a demo repository.
 
 The script does what people do, one after the other, and prints what GitHub shows them. Nothing is simulated but GitHub.
 """
@@ -81,7 +81,9 @@ class Stage:
         body = "\n\n".join(part for part in (check.summary, check.text) if part)
         buttons = "  ".join(f"[reverse] {label} [/]" for label in self.repo.buttons(check))
         title = Text.assemble((f" {check.name} ", "bold"), f"· {check.title} ")
-        self.console.print(Panel(Markdown(body or "", hyperlinks=False), title=title, title_align="left", subtitle=buttons))
+        self.console.print(
+            Panel(Markdown(body or "", hyperlinks=False), title=title, title_align="left", subtitle=buttons)
+        )
 
     def overview(self, sha: str) -> None:
         """All check runs of a commit in one table."""
@@ -134,7 +136,9 @@ def run_sandbox(port: int) -> int:
 
 def _tell(stage: Stage) -> None:
     """The main job, from push to applied, in seven scenes."""
-    stage.say("alice merges a pull request that brings three stacks: each gets a tracked run, planned by real Terraform")
+    stage.say(
+        "alice merges a pull request that brings three stacks: each gets a tracked run, planned by real Terraform"
+    )
     number, first = stage.merge("Three stacks", dict(demo_files()))
     for stack in STACKS:
         stage.check(first, stack, "action_required")
@@ -181,7 +185,8 @@ def _close(stage: Stage, took_s: float) -> None:
         raise UserError(f"the sandbox was asked for routes that it does not have: {stage.github.unknown_requests}")
     stage.console.print(
         Panel(
-            f"That was the main job, in {took_s:.0f} s and {count} GitHub API requests. Nothing was simulated but GitHub.\n\n"
+            f"That was the main job, in {took_s:.0f} s and {count} GitHub API requests.\n"
+            "Nothing was simulated but GitHub.\n\n"
             "Next:  [bold]make sandbox[/]   the same world, left running, with pages to click through\n"
             "       [bold]README.md[/]      how to run it on your GitHub\n"
             "       [bold]docs/[/]          how it is built",
@@ -213,7 +218,9 @@ def demo_files() -> dict[str, str]:
     root = resources.files("app.sandbox").joinpath("demo_repository")
     with resources.as_file(root) as folder:
         return {
-            str(path.relative_to(folder)): path.read_text("utf-8") for path in sorted(folder.rglob("*")) if path.is_file()
+            str(path.relative_to(folder)): path.read_text("utf-8")
+            for path in sorted(folder.rglob("*"))
+            if path.is_file()
         }
 
 
@@ -292,7 +299,7 @@ def _grow(environ: dict[str, str], log_file: Path, stop: threading.Event, failed
         settings = load_settings(environ)
         set_up_logging("error")
         Tree(settings, environ, log_file=log_file).run(stop)
-    except BaseException as error:  # noqa: BLE001 - told to the person by the thread that waits
+    except BaseException as error:
         failed.append(error)
 
 

@@ -1,4 +1,4 @@
-"""The door for the control plane's jobs: each runs one flow. Jobs carry ids, never documents, and are safe to run twice.
+"""The door for the control plane's jobs: each runs one flow. Jobs carry ids, never documents, and may run twice.
 
 The store defers them, in the transaction that causes them; procrastinate keeps order, retries and heartbeats.
 """

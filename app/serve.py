@@ -28,7 +28,16 @@ GRACE_S = 30.0
 WORKER_GRACE_S = 600.0
 """An apply under way is let end; the second signal ends the wait."""
 BACKOFF_S = 1.0
-WORKER_VARIABLES = ("PATH", "HOME", "LANG", "TERRAFORM_BIN", "TOFU_BIN", "LOG_LEVEL", "WORKER_CONCURRENCY", "SSL_CERT_FILE")
+WORKER_VARIABLES = (
+    "PATH",
+    "HOME",
+    "LANG",
+    "TERRAFORM_BIN",
+    "TOFU_BIN",
+    "LOG_LEVEL",
+    "WORKER_CONCURRENCY",
+    "SSL_CERT_FILE",
+)
 """What a worker may see of this process's environment."""
 
 
@@ -111,7 +120,8 @@ class Tree:
             "WORKER_POOL": "default",
             "DATA_DIR": str(self.settings.data_dir.resolve()),
         }
-        self.parts = [Part(name, env, self.log_file) for name, env in (("web", control), ("jobs", control), ("worker", worker))]
+        envs = {"web": control, "jobs": control, "worker": worker}
+        self.parts = [Part(name, env, self.log_file) for name, env in envs.items()]
 
     def _worker_token(self) -> str:
         known = self.settings.worker_tokens.get("default")
@@ -135,4 +145,5 @@ def check_folder(folder: Path) -> None:
         if not os.access(folder, os.W_OK | os.X_OK):
             raise PermissionError("not writable")
     except OSError as error:
-        raise UserError(f"making the data folder {folder}: {error}; set DATA_DIR to one that this user may write") from error
+        way_out = "set DATA_DIR to one that this user may write"
+        raise UserError(f"making the data folder {folder}: {error}; {way_out}") from error

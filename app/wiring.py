@@ -57,7 +57,8 @@ MIRRORS = "mirrors"
 def set_up_logging(level: str) -> None:
     """One line of logfmt for each event, on stderr. Nothing anywhere logs a header or a body."""
     number = logging.getLevelNamesMapping()[level.upper()]
-    logging.basicConfig(level=max(number, logging.WARNING), stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
+    line = "%(levelname)s %(name)s %(message)s"
+    logging.basicConfig(level=max(number, logging.WARNING), stream=sys.stderr, format=line)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -292,4 +293,3 @@ def _gauges(store: PostgresStore) -> list[Gauge]:
             values={"": float(store.count_reports_behind())},
         ),
     ]
-

@@ -4,7 +4,17 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from app.core.names import AssignmentId, ConfigVersionId, DeliveryId, Digest, ReportId, RepositoryId, RunId, Sha, StackId
+from app.core.names import (
+    AssignmentId,
+    ConfigVersionId,
+    DeliveryId,
+    Digest,
+    ReportId,
+    RepositoryId,
+    RunId,
+    Sha,
+    StackId,
+)
 from app.core.protocol import Phase
 from app.core.stack import Problem
 

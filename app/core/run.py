@@ -295,8 +295,8 @@ def advance(run: Run, step: Step, *, by: str, at: datetime, cause: str = "") -> 
     after = TABLE.get((run.state, step))
     if after is None:
         raise StepRefused(run, step)
-    ended = {"reason": cause} if after.is_terminal and cause else {}
-    moved = replace(run, state=after, updated_at=at, **ended)
+    reason = cause if after.is_terminal and cause else run.reason
+    moved = replace(run, state=after, updated_at=at, reason=reason)
     return moved, Transition(before=run.state, step=step, after=after, by=by, at=at, cause=cause)
 
 

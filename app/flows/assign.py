@@ -99,7 +99,7 @@ class Assign:
         return Held(record=record, run=run, stack=stack, data_key=data_key, confirmation=confirmation)
 
     def _data_key(self, tx: Transaction, run: Run, phase: Phase) -> Secret | None:
-        """The key of the run's archive: a fresh one for every plan, the stored one for its apply; None when it is gone."""
+        """The key of the run's archive: a fresh one for a plan, the stored one for its apply; None when it is gone."""
         context = {"table": "runs", "run": run.id, "column": "data_key"}
         if phase is Phase.PLAN:
             key = self.sealer.new_data_key()
@@ -160,7 +160,7 @@ def _proof(tx: Transaction, run: Run, stack: Stack) -> Confirmation | None:
 
 
 def phase_environment(environment: dict[str, str], phase: Phase) -> dict[str, str]:
-    """The variables of one phase: `ro_NAME` reaches every phase but apply, `wo_NAME` only apply, the prefix is stripped.
+    """The variables of one phase: `ro_NAME` reaches all but apply, `wo_NAME` only apply; the prefix is stripped.
 
     A prefixed value wins over the plain one of the same name.
     """

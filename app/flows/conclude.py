@@ -37,6 +37,10 @@ from app.flows.schedule import SYSTEM, schedule
 
 AUTODEPLOY = "autodeploy"
 SKIP_APPLYING = ("SKIP_APPLYING", "SPACELIFT_SKIP_APPLYING")
+UNBOUND = (
+    "the stack's settings changed after the confirmation, or the plan's key is gone: nothing was applied. "
+    "The next push, or another plan, starts anew"
+)
 UNKNOWN_OUTCOME = (
     "the worker was lost while it applied: what it did to the infrastructure is not known. "
     "Nothing of this stack runs until a person has looked and taken the hold away"
@@ -129,7 +133,7 @@ class Conclude:
         return PlanAnswer(next=answer)
 
     def begin_apply(self, assignment_id: AssignmentId, token: str, request: ApplyRequest) -> None:
-        """Commit `applying` for this fencing number, so that the engine may start. Raises: LeaseLost when it may not."""
+        """Commit `applying` for this fencing number: the engine may start. Raises: LeaseLost when it may not."""
         with self.store.begin() as tx:
             held = self._guard(tx, assignment_id, token, request.fencing)
             if held.run.state is RunState.APPLYING:
@@ -200,8 +204,7 @@ class Conclude:
         """Fail a confirmed run whose confirmation does not bind what would be applied now."""
         stack = tx.lock_stack(record.stack_id)
         held = Guarded(stack=stack, run=tx.get_run(record.run_id), record=record)
-        cause = "the stack's settings changed after the confirmation, or the plan's key is gone: nothing was applied; plan it again"
-        self._end(tx, held, Step.FAIL, cause=cause)
+        self._end(tx, held, Step.FAIL, cause=UNBOUND)
 
     def _authorise(self, tx: Transaction, assignment_id: AssignmentId, token: str) -> AssignmentRecord:
         record = tx.find_assignment(assignment_id)

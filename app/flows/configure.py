@@ -46,7 +46,7 @@ def read_file(sha: Sha, text: bytes | None, *, default_branch: str) -> Found:
 
 
 def take_in(tx: Transaction, repository: Repository, found: Found) -> ConfigVersion | None:
-    """Keep the version and, when it is valid and new, make it the one in force; the version in force afterwards, or None.
+    """Keep the version; when it is valid and new it is in force from here on. The version in force afterwards, or None.
 
     A file that is broken, or gone while there are stacks, is kept as invalid and changes nothing.
     """
@@ -93,7 +93,7 @@ def _accept(tx: Transaction, repository: Repository, configuration: Configuratio
 
 
 def _match(spec: StackSpec, known: dict[str, Stack], named: set[str]) -> Stack | None:
-    """The stack that an entry continues: by its name, else by the name that it had, unless that is still in the file."""
+    """The stack that an entry continues: by its name, else by the one it had, unless that is still in the file."""
     stack = known.get(spec.settings.name)
     if stack is None and spec.renamed_from not in named:
         stack = known.get(spec.renamed_from)

@@ -1,5 +1,5 @@
-"""What a person says: a button, a comment, the command line. All become an Order, checked by one authoriser and written to
-one audit log, in the transaction that changes the run.
+"""What a person says: a button, a comment, the command line. All become an Order, checked by one authoriser and
+written to one audit log, in the transaction that changes the run.
 
 Refusals are answers, not errors: each says why, and the way on.
 """

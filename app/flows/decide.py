@@ -269,7 +269,10 @@ def _answer(stack: Stack, asked: PushInput) -> tuple[str, Answer]:
     attached = [policy.name for policy in stack.policies if policy.type == "push"]
     if not attached:
         return "default", default_policy(asked)
-    reason = f"push policy {attached[0]} is attached, and this version of Trackside does not run Rego policies: nothing was started"
+    reason = (
+        f"push policy {attached[0]} is attached, and this version of Trackside does not run Rego policies: "
+        "nothing was started"
+    )
     return attached[0], Answer(verdict=Verdict.FAIL, reason=reason, rules={})
 
 

@@ -1,4 +1,4 @@
-"""A stored delivery becomes an event, and the event its flow. The delivery's row is closed with what became of it, in the
+"""A stored delivery becomes an event, and the event its flow. The row is closed with what became of it, in the
 transaction that carried it out: a job that dies half way is simply run again.
 """
 
@@ -86,7 +86,7 @@ class Deliver:
 
 
 def _digest(body: bytes) -> Digest:
-    """SHA-256 of the payload without the fields that name the hook that sent it; of the raw bytes when they are no JSON."""
+    """SHA-256 of the payload without the fields that name its hook; of the raw bytes when they are no JSON."""
     try:
         payload = json.loads(body)
         rest = {key: value for key, value in payload.items() if key not in HOOK_FIELDS}

@@ -123,8 +123,8 @@ class Transaction(Protocol):
 
     # runs
     def add_run(self, run: Run, *, event_key: str | None) -> bool:
-        """Insert a run with its first line of history and its report. False when `event_key` (stack, SHA, type, ref) has a run
-        already: nothing was written then. Runs from commands have no key."""
+        """Insert a run with its first line of history and its report. False when `event_key` (stack, SHA, type, ref)
+        has a run already: nothing was written then. Runs from commands have no key."""
         ...
 
     def get_run(self, run_id: RunId) -> Run:
@@ -172,9 +172,9 @@ class Transaction(Protocol):
 
     # assignments
     def claim(self, pool: str, assignment: NewAssignment, advance: RunChange) -> tuple[Run, AssignmentRecord] | None:
-        """The oldest waiting run of the pool (confirmed first, then replans, then ready), locked with SKIP LOCKED, moved by
-        `advance` and held by a new assignment with the next fencing number; None when nothing waits.
-        phase is APPLY for a confirmed run, PLAN otherwise."""
+        """The oldest waiting run of the pool (confirmed first, then replans, then ready), locked with SKIP LOCKED,
+        moved by `advance` and held by a new assignment with the next fencing number; None when nothing waits.
+        The phase is APPLY for a confirmed run, PLAN otherwise."""
         ...
 
     def find_assignment(self, assignment_id: AssignmentId) -> AssignmentRecord | None: ...
@@ -184,7 +184,7 @@ class Transaction(Protocol):
     def find_live_assignment(self, run_id: RunId) -> AssignmentRecord | None: ...
 
     def renew_lease(self, assignment_id: AssignmentId, fencing: int, lease_s: float) -> bool | None:
-        """True or False: the stop flag, with the lease renewed; None when the hold ended (also when its lease ran out)."""
+        """The stop flag, with the lease renewed; None when the hold ended (also when its lease ran out)."""
         ...
 
     def save_assignment(self, assignment: AssignmentRecord) -> None:
@@ -228,7 +228,7 @@ class Transaction(Protocol):
     def save_remote(
         self, report_id: ReportId, external_id: str, *, remote_id: int | None, published: str, is_completed: bool
     ) -> None:
-        """Insert or update the remote of that external id; `published_at` is the database's now when `published` is set."""
+        """Insert or update the remote of that external id; `published_at` is now if `published` is set."""
         ...
 
     def finish_report(self, report_id: ReportId, wanted: int) -> None:
@@ -257,7 +257,7 @@ class Store(Protocol):
     def begin(self) -> AbstractContextManager[Transaction]: ...
 
     def record_delivery(
-        self, guid: DeliveryId, event: str, body: bytes, *, outcome: DeliveryOutcome, reason: str
+        self, guid: DeliveryId, event: str, body: bytes, *, outcome: DeliveryOutcome, reason: str, lane: str = ""
     ) -> bool:
         """Keep a delivery and, when it is pending, defer its job, in one transaction of one round trip.
         False when the GUID was seen before: nothing was written. Raises: RetryableError when it cannot be stored."""
@@ -313,7 +313,7 @@ class Pull(Protocol):
 
 
 class GitHub(Protocol):
-    """What flows ask of GitHub. Every call may raise RetryableError (try later) or UserError (GitHub said no, and why)."""
+    """What flows ask of GitHub. Each call may raise RetryableError (try later) or UserError (GitHub said no)."""
 
     def clone_url(self, repository: Repository) -> str: ...
 

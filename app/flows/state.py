@@ -1,6 +1,6 @@
 """Terraform's managed state: read, written and locked with credentials that die with their assignment.
 
-A write from an assignment that has ended, or past somebody else's lock, is kept, quarantined, and never becomes current.
+A write from an assignment that has ended, or past somebody else's lock, is kept apart and never becomes current.
 """
 
 import hashlib

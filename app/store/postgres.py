@@ -81,9 +81,11 @@ class PostgresStore(ReadingSide):
             transaction.settle()
 
     def record_delivery(
-        self, guid: DeliveryId, event: str, body: bytes, *, outcome: DeliveryOutcome, reason: str
+        self, guid: DeliveryId, event: str, body: bytes, *, outcome: DeliveryOutcome, reason: str, lane: str = ""
     ) -> bool:
         """Keep a delivery and, when it is pending, defer its job, in one transaction of one round trip.
+
+        Deliveries of one lane are carried out in their order of arrival, one at a time; without a lane, in any.
 
         False when the GUID was seen before: nothing was written. Raises: RetryableError when it cannot be stored.
         """
@@ -93,6 +95,7 @@ class PostgresStore(ReadingSide):
             "body": body,
             "outcome": outcome.value,
             "reason": safe_text(reason),
+            "lane": safe_text(lane),
         }
         with wall():
             pool = self._open_door()

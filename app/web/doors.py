@@ -33,7 +33,9 @@ from app.core.stack import Stack
 class RecordDelivery(Protocol):
     """The one call of the webhook's door: `Store.record_delivery`."""
 
-    def __call__(self, guid: DeliveryId, event: str, body: bytes, /, *, outcome: DeliveryOutcome, reason: str) -> bool:
+    def __call__(
+        self, guid: DeliveryId, event: str, body: bytes, /, *, outcome: DeliveryOutcome, reason: str, lane: str
+    ) -> bool:
         """Keep a delivery and, when it is pending, its job, in one transaction. False: the GUID was seen before.
 
         Raises: RetryableError when it cannot be stored; GitHub is told 503 then.

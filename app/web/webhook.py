@@ -40,6 +40,13 @@ _EVENT: Final = re.compile(rb"[a-z_]{1,64}")
 _SIGNATURE: Final = re.compile(rb"sha256=[0-9a-f]{64}")
 _check_syntax: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
+
+class _Numbered(msgspec.Struct):
+    id: int
+
+
+_read_number: Final = msgspec.json.Decoder(_Numbered).decode
+
 _log = structlog.get_logger("web.webhook")
 
 
@@ -81,6 +88,8 @@ class Examined:
     outcome: DeliveryOutcome
     reason: str
     answer: Outcome
+    lane: str = ""
+    """Deliveries of one lane are carried out in their order of arrival: one lane for each repository."""
 
 
 class Webhook:
@@ -150,12 +159,12 @@ class Webhook:
         if not any(self._signed(key, body, signature) for key in self._keys):
             return None
         try:
-            _check_syntax(body)
+            payload = _check_syntax(body)
         except (ValueError, RecursionError) as error:
             return Examined(DeliveryOutcome.MALFORMED, f"body is not a JSON object: {error}"[:300], MALFORMED)
         if event not in HANDLED_EVENTS:
             return Examined(DeliveryOutcome.IGNORED, f"event {event} is not handled", IGNORED)
-        return Examined(DeliveryOutcome.PENDING, "", STORED)
+        return Examined(DeliveryOutcome.PENDING, "", STORED, _lane(payload))
 
     @staticmethod
     def _signed(key: bytes, body: bytes, signature: bytes) -> bool:
@@ -165,7 +174,15 @@ class Webhook:
     async def _store(self, guid: str, event: str, body: bytes, examined: Examined) -> Outcome:
         if self._waiting >= MAX_WAITING:
             return BUSY
-        call = partial(self._record, DeliveryId(guid), event, body, outcome=examined.outcome, reason=examined.reason)
+        call = partial(
+            self._record,
+            DeliveryId(guid),
+            event,
+            body,
+            outcome=examined.outcome,
+            reason=examined.reason,
+            lane=examined.lane,
+        )
         self._waiting += 1
         try:
             is_new = await asyncio.get_running_loop().run_in_executor(self._threads, call)
@@ -180,3 +197,11 @@ class Webhook:
         if not is_new and examined.answer is not MALFORMED:
             return SEEN
         return examined.answer
+
+
+def _lane(payload: dict[str, msgspec.Raw]) -> str:
+    """The lane of a payload: its repository's number, or none of its own."""
+    try:
+        return f"repository:{_read_number(payload['repository']).id}"
+    except (KeyError, msgspec.MsgspecError):
+        return ""

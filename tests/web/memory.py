@@ -84,7 +84,9 @@ class Deliveries:
     rows: dict[str, tuple[str, bytes, DeliveryOutcome, str]] = field(default_factory=dict)
     trouble: Exception | None = None
 
-    def __call__(self, guid: DeliveryId, event: str, body: bytes, /, *, outcome: DeliveryOutcome, reason: str) -> bool:
+    def __call__(
+        self, guid: DeliveryId, event: str, body: bytes, /, *, outcome: DeliveryOutcome, reason: str, lane: str = ""
+    ) -> bool:
         if self.trouble is not None:
             raise self.trouble
         if guid in self.rows:
