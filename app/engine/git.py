@@ -106,8 +106,9 @@ class Mirror:
         return tuple(_text(path) for path in output.split(b"\0") if path)
 
     def merge_base(self, source: Source, one: str, other: str) -> Sha | None:
-        """The best common ancestor; None for unrelated histories."""
-        call = _Call(action="finding the merge base in", arguments=["merge-base", one, other], may_exit_1=True)
+        """The best common ancestor of two commits or refs, as the server has them now; None for unrelated histories."""
+        names = [_kept(one), _kept(other)]
+        call = _Call(action="finding the merge base in", arguments=["merge-base", *names], may_exit_1=True)
         sha = _text(self._ask(source, call, wants=[one, other]).stdout).strip()
         return Sha(sha) if sha else None
 

@@ -165,6 +165,13 @@ def test_the_merge_base_is_where_two_branches_parted(upstream: Upstream, mirror:
     assert mirror.merge_base(upstream.source, one, other) == parted
 
 
+def test_the_merge_base_of_a_branch_is_taken_where_the_server_has_it(upstream: Upstream, mirror: Mirror) -> None:
+    parted = upstream.commit()
+    upstream.git("branch", "release", parted)
+    head = upstream.commit()
+    assert mirror.merge_base(upstream.source, "refs/heads/release", head) == parted
+
+
 def test_unrelated_histories_have_no_merge_base(upstream: Upstream, mirror: Mirror) -> None:
     one = upstream.commit()
     assert mirror.merge_base(upstream.source, one, upstream.commit_tree("")) is None
