@@ -1,0 +1,84 @@
+"""A plan that a person confirms: by button, by comment on the merged pull request, by comment on the commit."""
+
+import json
+
+from app.core.run import RunState
+from tests.driver import World
+
+STACKS = "version: 1\nstacks:\n  - name: app\n    project_root: app\n"
+FIRST = """
+variable "password" {
+  default   = "correct horse battery staple"
+  sensitive = true
+}
+resource "terraform_data" "web" { input = "one" }
+output "address" { value = "app.example.org" }
+output "password" {
+  value     = var.password
+  sensitive = true
+}
+"""
+
+
+def test_a_confirmed_push_is_applied_as_it_was_planned_and_the_next_one_starts_from_its_state(world: World) -> None:
+    """What was confirmed by button is applied and told as check run, deployment and audit; its state outlives it."""
+    repo = world.repository()
+    _, sha = world.land(repo, {".trackside/stacks.yml": STACKS, "app/main.tf": FIRST}, "First stack")
+
+    plan = world.expect_check(repo, sha, "deploy/app", "action_required")
+    assert plan.title == "+1 · outputs +2 · waiting for confirmation"
+    assert "`/trackside confirm app` applies exactly this plan" in (plan.summary or "").splitlines()[0]
+    assert "**1. create** `terraform_data.web`" in (plan.text or "")
+    assert "correct horse" not in f"{plan.summary}{plan.text}"
+    assert repo.buttons(plan) == ["Confirm", "Discard", "Replan"]
+    (waiting,) = repo.deployments(sha)
+    assert (waiting.environment, waiting.task, waiting.state) == ("app", "trackside:app", "queued")
+
+    world.press(plan, "Confirm")
+    run = world.expect_state(RunState.FINISHED)
+    assert run.plan is not None
+    assert run.confirmed_digest == run.plan.digest
+    applied = world.expect_check(repo, sha, "deploy/app", "success")
+    assert applied.id != plan.id, "a completed check run is never reopened"
+    assert applied.title == "applied: +1 · outputs +2"
+    assert "Confirmed by `alice`" in (applied.summary or "")
+    assert 'address = "app.example.org"' in (applied.text or "")
+    assert "correct horse" not in f"{applied.text}{world.log(run)}"
+    (deployment,) = repo.deployments(sha)
+    assert deployment.payload == {"run": run.id, "stack": "app", "tag": ""}
+    states = [status.state for status in deployment.statuses]
+    assert (states[0], states[-1]) == ("queued", "success")
+    assert set(states) <= {"queued", "in_progress", "success"}
+    assert world.sql("SELECT actor, source, command, is_allowed FROM audit") == [
+        ("alice", "button", f"confirm {run.id}", True)
+    ]
+    assert world.sql("SELECT actor, plan_digest FROM confirmations") == [("alice", run.plan.digest)]
+    assert "correct horse" not in json.dumps(world.sql("SELECT * FROM runs"), default=str)
+
+    _, second = world.land(repo, {"app/main.tf": FIRST.replace('"one"', '"two"')}, "Second value")
+    changed = world.expect_check(repo, second, "deploy/app", "action_required")
+    assert changed.title == "~1 · waiting for confirmation", "the state of the first apply is the start of the second plan"
+    world.press(changed, "Confirm")
+    world.expect_check(repo, second, "deploy/app", "success")
+    assert [one.state for one in repo.deployments()] == ["success", "inactive"]
+    assert world.sql("SELECT DISTINCT is_quarantined FROM state_versions") == [(False,)]
+
+
+def test_a_comment_confirms_as_a_button_does(world: World) -> None:
+    """On the merged pull request it is answered by a reaction, on the commit by words."""
+    repo = world.repository()
+    number, sha = world.land(repo, {".trackside/stacks.yml": STACKS, "app/main.tf": FIRST}, "First stack")
+    world.expect_check(repo, sha, "deploy/app", "action_required")
+
+    world.comment(repo, number, "Looks good.\n\n/trackside confirm")
+    world.expect_check(repo, sha, "deploy/app", "success")
+    (comment,) = repo.comments(number)
+    assert [reaction.content for reaction in repo.reactions(comment)][-1] == "+1"
+
+    second = world.push(repo, {"app/main.tf": FIRST.replace('"one"', '"two"')}, "Straight to main")
+    world.expect_check(repo, second, "deploy/app", "action_required")
+    world.comment_on_commit(repo, second, "/trackside confirm app")
+    world.expect_check(repo, second, "deploy/app", "success")
+    said = repo.commit_comments(second)[-1]
+    assert "Confirmed: plan 1 of `app`" in said.body
+    assert world.sql("SELECT source, is_allowed FROM audit ORDER BY id") == [("comment", True), ("comment", True)]
