@@ -1,4 +1,4 @@
-"""The three kinds of exception that cross a room's wall. Expected ends are values, not exceptions; these mean a broken world.
+"""The kinds of exception that cross a room's wall. Expected ends are values; these mean a broken world.
 
 Adapters translate library exceptions into these at the wall, with `from`; flows and doors know nothing else.
 """
@@ -13,7 +13,7 @@ class UserError(TracksideError):
 
 
 class RetryableError(TracksideError):
-    """The outside world did not answer as it should; the same call may succeed later. `retry_after_s` when it said when."""
+    """The outside world did not answer as it should; the same call may succeed later, after `retry_after_s` if told."""
 
     def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
         super().__init__(message)
@@ -25,7 +25,7 @@ class BrokenError(TracksideError):
 
 
 class LeaseLost(TracksideError):
-    """The assignment is over: ended, expired, or a newer one holds the run. The worker stops its engine and writes no more."""
+    """The assignment is over: ended, expired, or a newer one holds the run. The worker stops and writes no more."""
 
 
 class NotAuthorised(TracksideError):

@@ -1,4 +1,4 @@
-"""What a plan says: its changes, numbered, and their counts. Values only; `app.core.planjson` reads Terraform's JSON into them.
+"""What a plan says: its changes, numbered, and their counts. `app.core.planjson` reads Terraform's JSON into them.
 
 Everything here is safe to store and to show once escaped: sensitive values were masked when the JSON was read.
 """
@@ -80,14 +80,7 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def total(self) -> int:
         """All of them."""
         return (
-            self.create
-            + self.update
-            + self.replace
-            + self.delete
-            + self.read
-            + self.import_
-            + self.forget
-            + self.move
+            self.create + self.update + self.replace + self.delete + self.read + self.import_ + self.forget + self.move
         )
 
 

@@ -1,1 +1,1 @@
-"""Engine: alone starts git and terraform. Argument vectors only, no shell; the child's environment is built from nothing."""
+"""Engine: alone starts git and terraform. Argument vectors only; the child's environment is built from nothing."""

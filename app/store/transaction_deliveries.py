@@ -123,7 +123,8 @@ class DeliveryWrites(Wire):
         self._execute(statement.on_conflict_do_update(index_elements=["id"], set_=values))
 
     def add_config_version(self, version: ConfigVersion) -> None:
-        """Keep a reading of the stacks file. The same (repository, sha) again changes nothing."""
+        """Keep a reading of the stacks file. The same (repository, sha) again makes it the newest: a branch that was
+        forced back is decided with the file that it has now."""
         values = {
             "id": version.id,
             "repository_id": version.repository_id,
@@ -132,7 +133,10 @@ class DeliveryWrites(Wire):
             "is_valid": version.is_valid,
             "problems": [asdict(problem) for problem in version.problems],
         }
-        self._execute(insert(config_versions).values(values).on_conflict_do_nothing())
+        again = insert(config_versions).values(values)
+        self._execute(
+            again.on_conflict_do_update(index_elements=["repository_id", "sha"], set_={"seq": text("DEFAULT")})
+        )
 
     def find_config_version(self, repository_id: RepositoryId, sha: Sha) -> ConfigVersion | None:
         """The reading of that commit, or None."""
