@@ -21,7 +21,9 @@ from app.core.names import DeliveryId, ReportId
 log = structlog.get_logger("jobs")
 
 HEARTBEAT_S = 5.0
-POLL_S = 1.0
+POLL_S = 0.1
+"""procrastinate is told of new jobs, but not that a job which held a lock has ended: the next delivery of a repository,
+or the next look at a report, waits for a poll."""
 RESTART_S = 1.0
 MAX_TRIES = 200
 """Of a job that the outside world keeps from ending: GitHub gone for hours must not lose an event."""
