@@ -12,6 +12,9 @@ from app.github.shapes import Login, Number, ShaText, Word
 Identifier = Annotated[str, msgspec.Meta(min_length=1, max_length=20)]
 """GitHub's longest. Source: https://docs.github.com/rest/checks/runs"""
 
+MAX_EXTERNAL_ID = 100
+"""Characters; ours are shorter: `RUN/PLAN/apply`."""
+
 
 class _App(msgspec.Struct, frozen=True):
     id: Number | None = None
@@ -29,6 +32,7 @@ class _Envelope(msgspec.Struct, frozen=True):
 class _CheckRun(msgspec.Struct, frozen=True):
     id: Number
     head_sha: ShaText
+    external_id: str | None = None
 
 
 class _RequestedAction(msgspec.Struct, frozen=True):
@@ -66,4 +70,5 @@ def read_check_run(body: bytes, *, app_id: int) -> Click | Ignored:
         identifier=event.requested_action.identifier,
         head_sha=Sha(event.check_run.head_sha),
         sender=event.sender.login,
+        external_id=(event.check_run.external_id or "")[:MAX_EXTERNAL_ID],
     )

@@ -1,5 +1,6 @@
 """The wall where payloads stop: what becomes an event, what is ignored and why, what is malformed and what it lacks."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -116,6 +117,7 @@ CLICK = Click(
     identifier="c0123456789abcdef",
     head_sha=Sha(SHA_B),
     sender="alice",
+    external_id="RUN/1",
 )
 COMMENTS: dict[str, tuple[str, bytes, object]] = {
     "a click on our button": ("check_run", changed(CHECK_RUN), CLICK),
@@ -128,7 +130,13 @@ COMMENTS: dict[str, tuple[str, bytes, object]] = {
             identifier="c0123456789abcdef",
             head_sha=Sha(SHA_B),
             sender="ci[bot]",
+            external_id="RUN/1",
         ),
+    ),
+    "a click on a check run that names no run": (
+        "check_run",
+        changed(CHECK_RUN, check_run__external_id=None),
+        replace(CLICK, external_id=""),
     ),
     "a comment on a pull request": ("issue_comment", changed(ISSUE_COMMENT), comment()),
     "a comment by a bot account": (
