@@ -4,7 +4,10 @@ Tests speak in people's verbs: push, comment, press, settle, expect_check. Teard
 knew, a run left with a worker, or a delivery that was never carried out.
 """
 
+import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -22,8 +25,8 @@ from app.sandbox.records import CheckRun
 from app.settings import load_settings, load_worker_settings
 from app.wiring import ControlPlane, open_control, open_worker
 
-SETTLE_S = 90.0
-POOL_TOKEN = "a-token-of-the-default-pool"  # noqa: S105
+SETTLE_S = 60.0
+POOL_TOKEN = "a-token-of-the-default-pool"
 OWNER = "acme"
 
 
@@ -81,8 +84,20 @@ class World:
         branch = how.pop("branch", None)
         return repo.push(branch, files=files, message=message, author="alice", **how)  # type: ignore[arg-type]
 
+    def land(self, repo: Repo, files: Mapping[str, str | None], message: str) -> tuple[int, str]:
+        """Alice opens a pull request with a change and merges it; its number, and the default branch's new commit."""
+        branch = f"change-{repo.record.next_number}"
+        self.push(repo, files, message, branch=branch)
+        number = repo.open_pull(branch, title=message, author="alice")
+        return number, repo.merge_pull(number, by="alice", method="squash")
+
+    def comment_on_commit(self, repo: Repo, sha: str, body: str, *, by: str = "alice") -> int:
+        """Somebody comments on a commit, a few seconds after whatever is there was published; the comment's id."""
+        self.github.clock.advance(2)
+        return repo.comment_on_commit(sha, body, by=by).id
+
     def comment(self, repo: Repo, number: int, body: str, *, by: str = "alice") -> int:
-        """Somebody comments on a pull request, a few seconds after whatever is there was published; the comment's id."""
+        """Somebody comments on a pull request, seconds after whatever is there was published; the comment's id."""
         self.github.clock.advance(2)
         return repo.comment_on_pull(number, body, by=by).id
 
@@ -95,17 +110,35 @@ class World:
         """The one repository of most journeys."""
         return self.github.repo(f"{OWNER}/infra")
 
+    def replies(self, repo: Repo, number: int) -> list[str]:
+        """What the App said in a pull request, oldest first."""
+        return [comment.body for comment in repo.comments(number) if comment.by_app]
+
+    def remarks(self, repo: Repo, sha: str) -> list[str]:
+        """What the App said on a commit, oldest first."""
+        app = self.github.app.bot
+        return [comment.body for comment in repo.commit_comments(sha) if comment.user is app]
+
+    def operate(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Somebody types `trackside ...` on the server."""
+        argv = [sys.executable, "-m", "app.cli", *words]
+        env = {"PATH": os.environ["PATH"], "HOME": str(self.root), **self.environ}
+        return subprocess.run(argv, env=env, capture_output=True, text=True, timeout=60, check=False)
+
     # waiting
     def settle(self) -> None:
         """Wait until nothing moves by itself any more: no delivery, no job, no run that a worker could take."""
         self.github.wait_deliveries()
         wait_until(lambda: not self.unsettled(), f"everything settles; still moving: {self.unsettled()}")
 
+    def wait_carried_out(self) -> None:
+        """Wait until every delivery has been carried out, whatever follows from it."""
+        self.github.wait_deliveries()
+        wait_until(lambda: not self.sql(UNHEARD), "every delivery was carried out")
+
     def unsettled(self) -> list[str]:
         """What still moves, in words."""
-        with self.plane.store.begin() as tx:
-            rows = tx._connection.execute(text(UNSETTLED)).all()  # noqa: SLF001 - a test looks at the tables
-        return [str(row[0]) for row in rows]
+        return [str(row[0]) for row in self.sql(UNSETTLED)]
 
     def runs(self, stack: str = "") -> list[Run]:
         """The runs, oldest first."""
@@ -128,8 +161,12 @@ class World:
         """The newest check run of that name on the commit, with that conclusion (None: not completed)."""
         self.settle()
         check = repo.check_run(sha, name)
-        assert check is not None, f"no check {name} on {sha[:7]}; there are {[one.name for one in repo.check_runs(sha)]}"
-        assert check.conclusion == conclusion, f"{name}: {check.status} {check.conclusion} {check.title}\n{check.summary}"
+        assert check is not None, (
+            f"no check {name} on {sha[:7]}; there are {[one.name for one in repo.check_runs(sha)]}"
+        )
+        assert check.conclusion == conclusion, (
+            f"{name}: {check.status} {check.conclusion} {check.title}\n{check.summary}"
+        )
         return check
 
     def log(self, run: Run) -> str:
@@ -139,16 +176,29 @@ class World:
     def delivery(self, event: str) -> tuple[str, str]:
         """Outcome and reason of the newest delivery of an event."""
         with self.plane.store.begin() as tx:
-            row = tx._connection.execute(  # noqa: SLF001
+            row = tx._connection.execute(
                 text("SELECT outcome, reason FROM deliveries WHERE event = :event ORDER BY received_at DESC LIMIT 1"),
                 {"event": event},
             ).one()
         return row[0], row[1]
 
+    def decision(self, sha: str, stack: str = "app", ref: str = "") -> tuple[str, str, str]:
+        """Verdict, reason and note of the newest decision about a commit (of that ref, when it is named)."""
+        self.settle()
+        with self.plane.store.begin() as tx:
+            row = tx._connection.execute(
+                text(
+                    "SELECT verdict, reason, note FROM decisions WHERE head_sha = :sha AND stack_name = :stack"
+                    " AND ref LIKE '%' || :ref ORDER BY created_at DESC LIMIT 1"
+                ),
+                {"sha": sha, "stack": stack, "ref": ref},
+            ).one()
+        return row[0], row[1], row[2]
+
     def sql(self, statement: str) -> list[tuple[object, ...]]:
         """Rows of a question to the database."""
         with self.plane.store.begin() as tx:
-            return [tuple(row) for row in tx._connection.execute(text(statement)).all()]  # noqa: SLF001
+            return [tuple(row) for row in tx._connection.execute(text(statement)).all()]
 
     def start_worker(self, name: str = "first") -> Callable[[], None]:
         """A worker in a thread; what stops it."""
@@ -177,11 +227,13 @@ class World:
             stop()
 
 
+UNHEARD = "SELECT 'delivery ' || event FROM deliveries WHERE outcome = 'pending'"
 UNSETTLED = """
 SELECT 'delivery ' || event FROM deliveries WHERE outcome = 'pending'
 UNION ALL SELECT 'report ' || kind || ' ' || subject FROM reports WHERE published < wanted
 UNION ALL SELECT 'run ' || stack_name || ' ' || state FROM runs
-  WHERE state NOT IN ('queued', 'unconfirmed', 'pending_review', 'finished', 'failed', 'stopped', 'canceled', 'discarded', 'skipped')
+  WHERE state NOT IN ('queued', 'unconfirmed', 'pending_review',
+    'finished', 'failed', 'stopped', 'canceled', 'discarded', 'skipped')
 """
 
 
@@ -189,6 +241,7 @@ UNION ALL SELECT 'run ' || stack_name || ' ' || state FROM runs
 def open_world(root: Path, database_url: str, **variables: str) -> Iterator[World]:
     """A world under a folder, on a fresh database; ends with the block."""
     github = SandboxGitHub(root / "github")
+    github.buttons_on_commits = True  # GitHub documents buttons in pull requests; commit pages may show them too
     with serve_in_thread(github) as served:
         sock = socket.socket()
         sock.bind(("127.0.0.1", 0))
