@@ -3,12 +3,8 @@
 Two models, so that a worker never needs what the control plane knows. Problems come as one UserError that lists all.
 """
 
-import base64
-import binascii
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -19,9 +15,22 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from app.core.errors import UserError
 from app.core.names import Secret
+from app.settings.values import (
+    POOL_NAME,
+    as_accounts,
+    as_artifacts,
+    as_control,
+    as_database,
+    as_key,
+    as_long_secret,
+    as_origin,
+    as_pem,
+    as_tokens,
+    as_url,
+    is_loopback,
+)
 
 MAX_KEY_FILE_BYTES: Final = 64 * 1024
-MIN_SECRET_CHARS: Final = 16
 NOT_IN_THIS_VERSION: Final = {
     "KMS_KEY_ID": "this version seals with ENCRYPTION_KEY, or with the key file in DATA_DIR",
     "S3_ENDPOINT_URL": "this version keeps artifacts on disk (ARTIFACT_URL=file:///...)",
@@ -30,146 +39,7 @@ NOT_IN_THIS_VERSION: Final = {
 """Variables of later versions: refused, because an operator who sets one relies on it."""
 
 
-def is_loopback(host: str) -> bool:
-    """True for localhost and every loopback address, IPv4 or IPv6, without brackets."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _secret(value: object) -> object:
-    return Secret(value.strip()) if isinstance(value, str) else value
-
-
-def _long_secret(value: object) -> object:
-    if isinstance(value, str) and 0 < len(value.strip()) < MIN_SECRET_CHARS:
-        raise ValueError(f"is shorter than {MIN_SECRET_CHARS} characters; make one with `openssl rand -hex 32`")
-    return _secret(value)
-
-
-def _pem(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    text = value.replace("\\n", "\n").strip() + "\n"
-    if "PRIVATE KEY-----" not in text:
-        raise ValueError("is not a PEM private key; download one from the App's settings page on GitHub")
-    return Secret(text)
-
-
-def _key(value: object) -> object:
-    for part in value.split(",") if isinstance(value, str) and value else ():
-        try:
-            size = len(base64.b64decode(part.strip(), validate=True))
-        except binascii.Error:
-            size = 0
-        if size != 32:
-            raise ValueError("is not base64 of 32 bytes; make one with `openssl rand -base64 32`")
-    return _secret(value)
-
-
-def _database(value: object) -> object:
-    if isinstance(value, str) and value and not value.startswith(("postgresql://", "postgres://")):
-        raise ValueError(
-            "is not a PostgreSQL address; give postgresql://user:password@host:5432/name, or leave it empty"
-        )
-    return _secret(value)
-
-
-def _split_url(value: str) -> tuple[str, str]:
-    """Scheme and host of an http(s) URL. Raises: ValueError with the way out."""
-    try:
-        parts = urlsplit(value)
-        host, _ = parts.hostname or "", parts.port
-    except ValueError as error:
-        raise ValueError(f"is not a URL ({error}); give one like https://host") from error
-    if parts.scheme not in ("http", "https") or not host:
-        raise ValueError("is not an http(s) URL; give one like https://host")
-    if parts.username is not None or parts.query or parts.fragment:
-        raise ValueError("must have no user name, query or fragment; give one like https://host")
-    return parts.scheme, host
-
-
-def _url(value: object) -> object:
-    if isinstance(value, str) and value:
-        _split_url(value)
-        return value.rstrip("/")
-    return value
-
-
-def _origin(value: object) -> object:
-    if isinstance(value, str) and value:
-        _split_url(value)
-        if urlsplit(value).path not in ("", "/"):
-            raise ValueError("must have no path: Trackside answers at the root of its host; give one like https://host")
-        return value.rstrip("/")
-    return value
-
-
-def _control(value: object) -> object:
-    value = _origin(value)
-    if isinstance(value, str) and value:
-        scheme, host = _split_url(value)
-        if scheme == "http" and not is_loopback(host):
-            raise ValueError("sends tokens in clear to another machine; give an https:// address")
-    return value
-
-
-def _artifacts(value: object) -> object:
-    if not isinstance(value, str) or not value:
-        return value
-    parts = urlsplit(value)
-    if parts.scheme == "s3":
-        raise ValueError(
-            "names an S3 bucket, which this version cannot use; give file:///absolute/path, or leave it empty"
-        )
-    if parts.scheme != "file" or parts.netloc not in ("", "localhost") or not unquote(parts.path).startswith("/"):
-        raise ValueError("is not a folder's address; give file:///absolute/path, or leave it empty")
-    return value
-
-
-_LOGIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,99})")
-
-
-def _accounts(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    names = [name.strip().lower() for name in value.split(",") if name.strip()]
-    bad = [name for name in names if not _LOGIN.fullmatch(name)]
-    if bad:
-        raise ValueError(f"names `{bad[0][:50]}`, which is no account name; give logins with commas between")
-    return tuple(dict.fromkeys(names))
-
-
-_POOL = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
-
-
-def _tokens(value: object) -> object:
-    """Pool to its live tokens. A text of a message never holds a token."""
-    if not isinstance(value, str):
-        return value
-    pools: dict[str, tuple[Secret, ...]] = {}
-    for place, entry in enumerate([part.strip() for part in value.split(",") if part.strip()], start=1):
-        pool, equals, token = entry.partition("=")
-        if not equals or not _POOL.fullmatch(pool):
-            raise ValueError(f"entry {place} is not pool=token with a pool of lower-case letters, digits, `-` and `_`")
-        if len(token) < MIN_SECRET_CHARS:
-            raise ValueError(
-                f"entry {place} has a token under {MIN_SECRET_CHARS} characters; use `openssl rand -hex 32`"
-            )
-        pools[pool] = (*pools.get(pool, ()), Secret(token))
-        if len(pools[pool]) > 2:
-            raise ValueError(f"has more than two tokens for pool {pool}; keep the new one and the one before it")
-    tokens = [token.reveal() for group in pools.values() for token in group]
-    if len(set(tokens)) < len(tokens):
-        raise ValueError("has one token twice: a token must name one pool; make another with `openssl rand -hex 32`")
-    return pools
-
-
-Hidden = Annotated[Secret, BeforeValidator(_secret)]
-Url = Annotated[str, BeforeValidator(_url)]
+Url = Annotated[str, BeforeValidator(as_url)]
 Level = Literal["debug", "info", "warning", "error"]
 _NONE: Final = Secret("")
 
@@ -216,7 +86,7 @@ class Settings(_Environment):
     """What the control plane reads (`web`, `jobs`, `serve`, `migrate`)."""
 
     github_app_id: int = variable("The App's number, on its settings page.", example="123456", gt=0, le=2**53)
-    github_private_key: Annotated[Secret, BeforeValidator(_pem)] = variable(
+    github_private_key: Annotated[Secret, BeforeValidator(as_pem)] = variable(
         "The App's private key, as PEM; line breaks may be written as \\n.",
         example="-----BEGIN RSA PRIVATE KEY-----\\n...",
     )
@@ -225,10 +95,10 @@ class Settings(_Environment):
         example="/run/secrets/app.pem",
         default=None,
     )
-    github_webhook_secret: Annotated[Secret, BeforeValidator(_long_secret)] = variable(
+    github_webhook_secret: Annotated[Secret, BeforeValidator(as_long_secret)] = variable(
         "The App's webhook secret, at least 16 characters.", example="(openssl rand -hex 32)"
     )
-    github_webhook_secret_previous: Annotated[Secret, BeforeValidator(_long_secret)] = variable(
+    github_webhook_secret_previous: Annotated[Secret, BeforeValidator(as_long_secret)] = variable(
         "The webhook secret before, while it is being replaced: both are accepted.",
         example="(openssl rand -hex 32)",
         default=_NONE,
@@ -245,20 +115,26 @@ class Settings(_Environment):
         default="2022-11-28",
         pattern=r"^\d{4}-\d\d-\d\d$",
     )
-    allowed_accounts: Annotated[tuple[str, ...], BeforeValidator(_accounts)] = variable(
+    allowed_accounts: Annotated[tuple[str, ...], BeforeValidator(as_accounts)] = variable(
         "Logins of the organisations and users that are served, with commas between.",
         example="acme,acme-labs",
         default=(),
         default_is="the App's owner",
     )
-    public_url: Annotated[str, BeforeValidator(_origin)] = variable(
+    public_url: Annotated[str, BeforeValidator(as_origin)] = variable(
         "Where people, GitHub and workers reach this installation.",
         example="https://trackside.example.org",
         default="",
         default_is="http://localhost:PORT",
     )
+    host: str = variable(
+        "Address that the web process listens on; 0.0.0.0 for every interface.",
+        example="0.0.0.0",
+        default="127.0.0.1",
+        pattern=r"^[0-9A-Za-z:.-]{1,253}$",
+    )
     port: int = variable("TCP port of the web process.", example="8080", default=8000, ge=1, le=65535)
-    database_url: Annotated[Secret, BeforeValidator(_database)] = variable(
+    database_url: Annotated[Secret, BeforeValidator(as_database)] = variable(
         "PostgreSQL 15 or newer, direct or session-pooled.",
         example="postgresql://trackside:password@db:5432/trackside",
         default=_NONE,
@@ -267,19 +143,19 @@ class Settings(_Environment):
     database_pool_size: int = variable(
         "Connections that one process keeps.", unit="connections", example="20", default=10, ge=2, le=200
     )
-    artifact_url: Annotated[str, BeforeValidator(_artifacts)] = variable(
+    artifact_url: Annotated[str, BeforeValidator(as_artifacts)] = variable(
         "Where workspaces, logs and states are kept: a folder, as file://.",
         example="file:///var/lib/trackside/artifacts",
         default="",
         default_is="DATA_DIR/artifacts",
     )
-    encryption_key: Annotated[Secret, BeforeValidator(_key)] = variable(
+    encryption_key: Annotated[Secret, BeforeValidator(as_key)] = variable(
         "Base64 of 32 bytes; several with commas between: the first seals, all open.",
         example="(openssl rand -base64 32)",
         default=_NONE,
         default_is="a key file in DATA_DIR",
     )
-    worker_tokens: Annotated[dict[str, tuple[Secret, ...]], BeforeValidator(_tokens)] = variable(
+    worker_tokens: Annotated[dict[str, tuple[Secret, ...]], BeforeValidator(as_tokens)] = variable(
         "pool=token with commas between; at most two live tokens for a pool, so that one can be replaced.",
         example="default=(openssl rand -hex 32)",
         default={},
@@ -313,7 +189,7 @@ class Settings(_Environment):
         example="open",
         default="loopback",
     )
-    metrics_token: Annotated[Secret, BeforeValidator(_long_secret)] = variable(
+    metrics_token: Annotated[Secret, BeforeValidator(as_long_secret)] = variable(
         "Bearer token for /metrics, at least 16 characters.",
         example="(openssl rand -hex 32)",
         default=_NONE,
@@ -341,12 +217,12 @@ class Settings(_Environment):
 class WorkerSettings(_Environment):
     """What a worker reads. It knows neither the database nor the App."""
 
-    control_url: Annotated[str, BeforeValidator(_control)] = variable(
+    control_url: Annotated[str, BeforeValidator(as_control)] = variable(
         "The control plane's address: https, or http on this machine.",
         example="https://trackside.example.org",
         min_length=1,
     )
-    worker_token: Annotated[Secret, BeforeValidator(_long_secret)] = variable(
+    worker_token: Annotated[Secret, BeforeValidator(as_long_secret)] = variable(
         "The pool's token, as in the control plane's WORKER_TOKENS.", example="(openssl rand -hex 32)"
     )
     terraform_bin: Path | None = variable(
@@ -356,7 +232,10 @@ class WorkerSettings(_Environment):
         "The tofu binary of a worker.", example="/usr/local/bin/tofu", default=None, default_is="from PATH"
     )
     worker_pool: str = variable(
-        "The pool whose runs a worker takes.", example="production", default="default", pattern=rf"^{_POOL.pattern}$"
+        "The pool whose runs a worker takes.",
+        example="production",
+        default="default",
+        pattern=rf"^{POOL_NAME.pattern}$",
     )
     worker_concurrency: int = variable(
         "How many runs one worker process carries out at once.", unit="runs", example="2", default=1, ge=1, le=64
@@ -479,7 +358,7 @@ def settings_page() -> str:
     cells = [(f"`{v.name}`", v.needed_by, v.meaning, v.unit, v.default, f"`{v.example}`") for v in describe()]
     head = [
         "# Settings\n",
-        "Environment variables, generated from `app/settings.py`. An empty variable counts as not set. All problems",
+        "Environment variables, generated from `app/settings`. An empty variable counts as not set. All problems",
         "are reported at once, each with its remedy.\n",
         "| variable | read by | meaning | unit | default | example |",
         "| --- | --- | --- | --- | --- | --- |",

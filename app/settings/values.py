@@ -1,0 +1,164 @@
+"""The forms of values: each turns a variable's text into what the settings hold, or says what is wrong and the way out.
+
+Raises ValueError alone; no message ever holds the value, since it may be a secret.
+"""
+
+import base64
+import binascii
+import re
+from ipaddress import ip_address
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+from app.core.names import Secret
+
+MIN_SECRET_CHARS: Final = 16
+
+
+def is_loopback(host: str) -> bool:
+    """True for localhost and every loopback address, IPv4 or IPv6, without brackets."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return False
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
+
+
+def as_secret(value: object) -> object:
+    """A secret, without blanks around it."""
+    return Secret(value.strip()) if isinstance(value, str) else value
+
+
+def as_long_secret(value: object) -> object:
+    """A secret of at least MIN_SECRET_CHARS."""
+    if isinstance(value, str) and 0 < len(value.strip()) < MIN_SECRET_CHARS:
+        raise ValueError(f"is shorter than {MIN_SECRET_CHARS} characters; make one with `openssl rand -hex 32`")
+    return as_secret(value)
+
+
+def as_pem(value: object) -> object:
+    r"""A PEM private key; `\n` may stand for a line break."""
+    if not isinstance(value, str):
+        return value
+    text = value.replace("\\n", "\n").strip() + "\n"
+    if "PRIVATE KEY-----" not in text:
+        raise ValueError("is not a PEM private key; download one from the App's settings page on GitHub")
+    return Secret(text)
+
+
+def as_key(value: object) -> object:
+    """Base64 of 32 bytes each, with commas between."""
+    for part in value.split(",") if isinstance(value, str) and value else ():
+        try:
+            size = len(base64.b64decode(part.strip(), validate=True))
+        except binascii.Error:
+            size = 0
+        if size != 32:
+            raise ValueError("is not base64 of 32 bytes; make one with `openssl rand -base64 32`")
+    return as_secret(value)
+
+
+def as_database(value: object) -> object:
+    """A PostgreSQL address, which may hold a password."""
+    if isinstance(value, str) and value and not value.startswith(("postgresql://", "postgres://")):
+        raise ValueError(
+            "is not a PostgreSQL address; give postgresql://user:password@host:5432/name, or leave it empty"
+        )
+    return as_secret(value)
+
+
+def _split_url(value: str) -> tuple[str, str]:
+    """Scheme and host of an http(s) URL. Raises: ValueError with the way out."""
+    try:
+        parts = urlsplit(value)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError as error:
+        raise ValueError(f"is not a URL ({error}); give one like https://host") from error
+    if parts.scheme not in ("http", "https") or not host:
+        raise ValueError("is not an http(s) URL; give one like https://host")
+    if parts.username is not None or parts.query or parts.fragment:
+        raise ValueError("must have no user name, query or fragment; give one like https://host")
+    return parts.scheme, host
+
+
+def as_url(value: object) -> object:
+    """An http(s) URL without a slash at its end."""
+    if isinstance(value, str) and value:
+        _split_url(value)
+        return value.rstrip("/")
+    return value
+
+
+def as_origin(value: object) -> object:
+    """An http(s) URL without a path."""
+    if isinstance(value, str) and value:
+        _split_url(value)
+        if urlsplit(value).path not in ("", "/"):
+            raise ValueError("must have no path: Trackside answers at the root of its host; give one like https://host")
+        return value.rstrip("/")
+    return value
+
+
+def as_control(value: object) -> object:
+    """The address of the control plane: https, or http on this machine."""
+    value = as_origin(value)
+    if isinstance(value, str) and value:
+        scheme, host = _split_url(value)
+        if scheme == "http" and not is_loopback(host):
+            raise ValueError("sends tokens in clear to another machine; give an https:// address")
+    return value
+
+
+def as_artifacts(value: object) -> object:
+    """A file:// URL of a folder."""
+    if not isinstance(value, str) or not value:
+        return value
+    parts = urlsplit(value)
+    if parts.scheme == "s3":
+        raise ValueError(
+            "names an S3 bucket, which this version cannot use; give file:///absolute/path, or leave it empty"
+        )
+    if parts.scheme != "file" or parts.netloc not in ("", "localhost") or not unquote(parts.path).startswith("/"):
+        raise ValueError("is not a folder's address; give file:///absolute/path, or leave it empty")
+    return value
+
+
+_LOGIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,99})")
+
+
+def as_accounts(value: object) -> object:
+    """Logins in lower case, each once."""
+    if not isinstance(value, str):
+        return value
+    names = [name.strip().lower() for name in value.split(",") if name.strip()]
+    bad = [name for name in names if not _LOGIN.fullmatch(name)]
+    if bad:
+        raise ValueError(f"names `{bad[0][:50]}`, which is no account name; give logins with commas between")
+    return tuple(dict.fromkeys(names))
+
+
+POOL_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+
+
+def as_tokens(value: object) -> object:
+    """Pool to its live tokens. A text of a message never holds a token."""
+    if not isinstance(value, str):
+        return value
+    pools: dict[str, tuple[Secret, ...]] = {}
+    for place, entry in enumerate([part.strip() for part in value.split(",") if part.strip()], start=1):
+        pool, equals, token = entry.partition("=")
+        if not equals or not POOL_NAME.fullmatch(pool):
+            raise ValueError(f"entry {place} is not pool=token with a pool of lower-case letters, digits, `-` and `_`")
+        if len(token) < MIN_SECRET_CHARS:
+            raise ValueError(
+                f"entry {place} has a token under {MIN_SECRET_CHARS} characters; use `openssl rand -hex 32`"
+            )
+        pools[pool] = (*pools.get(pool, ()), Secret(token))
+        if len(pools[pool]) > 2:
+            raise ValueError(f"has more than two tokens for pool {pool}; keep the new one and the one before it")
+    tokens = [token.reveal() for group in pools.values() for token in group]
+    if len(set(tokens)) < len(tokens):
+        raise ValueError("has one token twice: a token must name one pool; make another with `openssl rand -hex 32`")
+    return pools
