@@ -204,6 +204,8 @@ class ResultReport(msgspec.Struct, frozen=True, kw_only=True):
     """For people, redacted, at most 4,000 characters: `terraform plan exited 1: …`."""
     outputs: tuple[Output, ...] = ()
     log_bytes_left_out: int = 0
+    is_shutdown: bool = False
+    """With RETURNED: the worker ends, and the run is not to blame: it is no lost attempt."""
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):

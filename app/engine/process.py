@@ -1,9 +1,11 @@
-"""One way to start a child process and wait for it: argument vector, environment from nothing, bounded output and time.
+"""One way to start a child process and wait for it: argument vector, environment from nothing, bounded time.
 
 Knows nothing of git or terraform. Callers that stream or cancel use `start` (workers); short questions use `run`.
 """
 
+import contextlib
 import os
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -38,14 +40,32 @@ def run(
     Raises: BrokenError when it cannot be started; RetryableError when it takes longer than timeout_s (it is killed).
     """
     try:
-        done = subprocess.run(  # noqa: S603 - an argument vector, never a shell
-            list(argv), env=dict(env), cwd=cwd, input=stdin, capture_output=True, timeout=timeout_s, check=False
+        child = subprocess.Popen(  # noqa: S603 - an argument vector, never a shell
+            list(argv),
+            env=dict(env),
+            cwd=cwd,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
         )
-    except subprocess.TimeoutExpired as error:
-        raise RetryableError(f"running {argv[0]}: no end after {timeout_s:g} s") from error
     except OSError as error:
         raise BrokenError(f"starting {argv[0]}: {error.strerror or error}") from error
-    return Completed(done.returncode, done.stdout, done.stderr)
+    with child:
+        try:
+            stdout, stderr = child.communicate(stdin, timeout=timeout_s)
+        except subprocess.TimeoutExpired as error:
+            raise RetryableError(f"running {argv[0]}: no end after {timeout_s:g} s") from error
+        finally:
+            _end_group(child)
+    return Completed(child.returncode, stdout, stderr)
+
+
+def _end_group(child: "subprocess.Popen[bytes]") -> None:
+    """Kill whatever is left of the child's process group: helpers of git outlive it otherwise."""
+    if child.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
 
 
 def base_env(home: Path) -> dict[str, str]:

@@ -166,7 +166,7 @@ class Conclude:
                 case Outcome.STOPPED:
                     self._end(tx, held, Step.STOP, cause=reason)
                 case Outcome.RETURNED:
-                    self._lose(tx, held, reason or "the worker gave it back")
+                    self._lose(tx, held, reason or "the worker gave it back", is_attempt=not result.is_shutdown)
         self._revoke(held)
 
     def put_archive(self, assignment_id: AssignmentId, token: str, fencing: int, chunks: Iterator[bytes]) -> None:
@@ -312,11 +312,11 @@ class Conclude:
         if lock is not None and lock.assignment_id == held.record.id:
             tx.set_state_lock(held.stack.id, None)
 
-    def _lose(self, tx: Transaction, held: Guarded, cause: str) -> None:
+    def _lose(self, tx: Transaction, held: Guarded, cause: str, *, is_attempt: bool = True) -> None:
         """The hold is over without a result: planned again, back to confirmed, or outcome unknown."""
         at = tx.now()
         run = held.run
-        tries = run.attempts + 1
+        tries = run.attempts + (1 if is_attempt else 0)
         if run.state is RunState.APPLYING:
             self._lose_apply(tx, held)
             return

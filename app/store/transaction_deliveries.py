@@ -27,7 +27,8 @@ WITH kept AS (
     RETURNING guid
 ), job AS (
     SELECT procrastinate_defer_jobs_v1(ARRAY[
-        ROW('deliver', 'deliver', 0, NULLIF(%(lane)s, ''), NULL, jsonb_build_object('guid', guid), NULL)::procrastinate_job_to_defer_v1
+        ROW('deliver', 'deliver', 0, NULLIF(%(lane)s, ''), NULL, jsonb_build_object('guid', guid), NULL)
+        ::procrastinate_job_to_defer_v1
     ]) AS ids
     FROM kept WHERE %(outcome)s = 'pending'
 )

@@ -43,6 +43,7 @@ def execute(job: Job, steps: Iterable[Step]) -> End | None:
                 reason=_cut(job.log.redact(end.reason)),
                 outputs=end.outputs,
                 log_bytes_left_out=left_out,
+                is_shutdown=end.outcome is Outcome.RETURNED and job.ending.wanted is Outcome.RETURNED,
             )
             job.hold.result(report)
     except LeaseLost:

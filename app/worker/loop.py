@@ -139,7 +139,7 @@ def _claim(plane: ControlPlane, name: str, wait_s: float, stop: Event) -> Assign
                 answers.put(answer)
                 return
         if isinstance(answer, Assignment):
-            _give_back(plane, answer, "the worker shuts down")
+            _give_back(plane, answer, "the worker shuts down", is_shutdown=True)
 
     Thread(target=ask, name=f"claim {name}", daemon=True).start()
     while True:
@@ -156,9 +156,9 @@ def _claim(plane: ControlPlane, name: str, wait_s: float, stop: Event) -> Assign
         return answer
 
 
-def _give_back(plane: ControlPlane, assignment: Assignment, reason: str) -> None:
+def _give_back(plane: ControlPlane, assignment: Assignment, reason: str, *, is_shutdown: bool = False) -> None:
     hold = Hold(plane, assignment)
-    report = ResultReport(fencing=hold.fencing, outcome=Outcome.RETURNED, reason=reason)
+    report = ResultReport(fencing=hold.fencing, outcome=Outcome.RETURNED, reason=reason, is_shutdown=is_shutdown)
     try:
         hold.result(report)
     except TracksideError as error:

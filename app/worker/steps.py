@@ -212,6 +212,8 @@ def store(job: Job) -> End:
         info = pack(job.workspace, file, cipher=_cipher(job), max_bytes=MAX_ARCHIVE_BYTES)
     job.hold.put_archive(job.archive_file)
     job.log.line(f"stored the workspace: {info.size_bytes} bytes")
+    for left_out in info.left_out:
+        job.log.line(f"left out: {left_out}")
     return End(Outcome.PLANNED)
 
 
