@@ -129,7 +129,7 @@ class Settings(_Environment):
     )
     host: str = variable(
         "Address that the web process listens on; 0.0.0.0 for every interface.",
-        example="0.0.0.0",
+        example="10.0.0.5",
         default="127.0.0.1",
         pattern=r"^[0-9A-Za-z:.-]{1,253}$",
     )

@@ -49,7 +49,7 @@ from app.core.protocol import (
 )
 from app.core.record import DeliveryOutcome, LogChunk
 from app.web.app import make_app
-from app.web.doors import Doors, Gauge, Overview, RunDetail, StackDetail
+from app.web.doors import Doors, Gauge, Overview, Reading, RunDetail, StackDetail
 
 SECRET = "a webhook secret of some length"
 PREVIOUS = "the webhook secret before that one"
@@ -302,6 +302,8 @@ class World:
     work: Work = field(default_factory=Work)
     states: States = field(default_factory=States)
     shelf: Shelf = field(default_factory=Shelf)
+    reading: Reading | None = None
+    """Read instead of the shelf."""
     signal: Signal = field(default_factory=Signal)
     wrong: dict[str, str] = field(default_factory=lambda: {"database": "", "migrations": "", "artifacts": ""})
     settings: dict[str, Any] = field(default_factory=dict)
@@ -321,7 +323,7 @@ class World:
             work=self.work,
             work_signal=self.signal,
             state=self.states,
-            reading=self.shelf,
+            reading=self.reading or self.shelf,
             readiness=lambda: self.wrong,
             gauges=self.gauges,
             stacks_schema={"title": "stacks.yml"},

@@ -1,0 +1,45 @@
+"""What the pages read, on the real store: a run that was brought to its decision, and what is not there."""
+
+from app.core.names import RunId, StackId
+from app.core.plan import Action, Change, Kind, PlanSummary
+from app.core.run import RunState
+from app.store.postgres import PostgresStore
+from app.web.look import Look
+from tests.store.world import REPOSITORY, bring_to_unconfirmed, make_ready_run, make_stack, plan_of, stack_id_of
+from tests.web.memory import World
+
+
+def test_a_run_is_read_with_all_that_its_page_shows(store: PostgresStore, world: World) -> None:
+    ready = make_ready_run(store)
+    change = Change(number=1, kind=Kind.RESOURCE, action=Action.CREATE, address="terraform_data.only_here")
+    with store.begin() as tx:
+        bring_to_unconfirmed(tx, ready.id)
+        tx.save_plan(ready.id, plan_of(), PlanSummary(changes=(change,)))
+    world.reading = Look(store, store)
+    client = world.client()
+    page = client.get(f"/runs/{ready.id}")
+    assert page.status_code == 200
+    assert "terraform_data.only_here" in page.text
+    assert "/trackside confirm" in page.text
+    assert client.get(f"/stacks/{stack_id_of(ready)}").status_code == 200
+    overview = client.get("/").text
+    assert f'href="/runs/{ready.id}"' in overview
+    assert REPOSITORY.full_name in overview
+
+
+def test_the_first_page_names_the_newest_run_of_each_stack(store: PostgresStore) -> None:
+    ready = make_ready_run(store, "network")
+    make_stack(store, "alone")
+    seen = Look(store, store).overview()
+    assert [(one.stack.name, [run.id for run in one.runs]) for one in seen.stacks] == [
+        ("alone", []),
+        ("network", [ready.id]),
+    ]
+    assert [run.state for run in seen.runs] == [RunState.READY]
+
+
+def test_what_is_not_there_is_none(store: PostgresStore) -> None:
+    look = Look(store, store)
+    assert look.find_run(RunId("01JD00000000000000000000ZZ")) is None
+    assert look.find_stack(StackId("01JD00000000000000000000ZZ")) is None
+    assert list(look.read_log(RunId("01JD00000000000000000000ZZ"))) == []
