@@ -135,7 +135,6 @@ def _wire(settings: Settings, database_url: str, made: _Adapters) -> ControlPlan
         github=github,
         artifacts=artifacts,
         sealer=sealer,
-        state_url=settings.public_url,
         lease_s=settings.lease_s,
     )
     assign = Assign(
@@ -143,7 +142,6 @@ def _wire(settings: Settings, database_url: str, made: _Adapters) -> ControlPlan
         github=github,
         sealer=sealer,
         conclude=conclude,
-        state_url=settings.public_url,
         lease_s=settings.lease_s,
     )
     control = Control(store=store, github=github, prefix=settings.command_prefix)

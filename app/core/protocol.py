@@ -50,7 +50,7 @@ class StateAccess(msgspec.Struct, frozen=True, kw_only=True):
     """Managed state: where it is, and credentials that die with the assignment."""
 
     address: str
-    """URL of /state/<stack id>."""
+    """Path on the control plane, `/state/<stack id>`: a worker puts it behind the address that it knows."""
     username: str
     password: str
     is_read_only: bool = False

@@ -42,8 +42,6 @@ class Assign:
     github: GitHub
     sealer: Sealer
     conclude: Conclude
-    state_url: str
-    """Where workers reach /state: the control plane's address as workers know it."""
     lease_s: float
 
     def claim(self, pool: str, request: ClaimRequest) -> Assignment | None:
@@ -142,7 +140,7 @@ class Assign:
             backend_config=settings.backend_config,
             environment=phase_environment(settings.environment, record.phase),
             state_mode=mode.value if mode else "",
-            state=state_access(self.state_url, held.stack, record, tokens.state) if mode is StateMode.MANAGED else None,
+            state=state_access(held.stack, record, tokens.state) if mode is StateMode.MANAGED else None,
             data_key=held.data_key.reveal(),
             archive_context=archive_context(run),
             plan_digest=held.confirmation.plan_digest if held.confirmation else "",

@@ -69,7 +69,6 @@ class Conclude:
     github: GitHub
     artifacts: Artifacts
     sealer: Sealer
-    state_url: str
     lease_s: float
 
     def authorise(self, assignment_id: AssignmentId, token: str) -> None:
@@ -242,7 +241,7 @@ class Conclude:
         password = self.sealer.new_token()
         record = replace(held.record, state_token_hash=self.sealer.hash_token(password.reveal()))
         tx.save_assignment(record)
-        return "", state_access(self.state_url, held.stack, record, password)
+        return "", state_access(held.stack, record, password)
 
     def _after_plan(self, tx: Transaction, held: Guarded, plan: Plan) -> Next:
         if not plan.has_changes or held.run.type is RunType.PROPOSED or held.run.type is RunType.DRIFT:
@@ -381,10 +380,10 @@ def clone_token_context(assignment_id: AssignmentId) -> dict[str, str]:
     return {"table": "assignments", "assignment": assignment_id, "column": "clone_token"}
 
 
-def state_access(state_url: str, stack: Stack, record: AssignmentRecord, password: Secret) -> StateAccess:
+def state_access(stack: Stack, record: AssignmentRecord, password: Secret) -> StateAccess:
     """Credentials for the stack's managed state that die with the assignment."""
     return StateAccess(
-        address=f"{state_url}/state/{stack.id}",
+        address=f"/state/{stack.id}",
         username=record.id,
         password=password.reveal(),
         is_read_only=record.is_state_read_only,

@@ -77,7 +77,7 @@ class Job:
             var_files=assignment.var_files,
             backend_config=assignment.backend_config,
             environment=assignment.environment,
-            state=_managed(self.state),
+            state=_managed(self.state, self.config.control_url.rstrip("/")),
         )
         return Terraform(self.found_engine, folders, stack, control=self.ending.control, log=self.log.line)
 
@@ -331,13 +331,12 @@ def _cipher(job: Job) -> StreamCipher:
     return job.make_cipher(Secret(job.assignment.data_key), job.assignment.archive_context)
 
 
-def _managed(state: StateAccess | None) -> ManagedState | None:
+def _managed(state: StateAccess | None, control_url: str) -> ManagedState | None:
     if state is None:
         return None
     password = Secret(state.password)
-    return ManagedState(
-        address=state.address, username=state.username, password=password, is_read_only=state.is_read_only
-    )
+    address = f"{control_url}{state.address}" if state.address.startswith("/") else state.address
+    return ManagedState(address=address, username=state.username, password=password, is_read_only=state.is_read_only)
 
 
 def open_private(path: Path) -> BinaryIO:
