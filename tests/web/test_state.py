@@ -7,7 +7,7 @@ import json
 import httpx
 import pytest
 
-from app.web import state
+from app.web.state import MAX_STATE_BYTES
 from tests.web.memory import ASSIGNMENT, STACK, World, basic, served
 
 AT = f"/state/{STACK}"
@@ -106,10 +106,10 @@ def test_a_forced_unlock_has_no_body(world: World) -> None:
     assert world.states.lock_id == ""
 
 
-def test_bodies_are_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(state, "MAX_STATE_BYTES", 1000)
+def test_bodies_are_bounded(world: World) -> None:
     client = world.client()
-    assert client.post(AT, content=b" " * 1001, auth=basic()).status_code == 413
+    said = {"content-length": str(MAX_STATE_BYTES + 1)}
+    assert client.post(AT, content=b" ", auth=basic(), headers=said).status_code == 413
     assert client.send("LOCK", AT, content=b" " * 20_000, auth=basic()).status_code == 413
     assert client.get(f"{AT}?ID={'x' * 129}", auth=basic()).status_code == 400
 

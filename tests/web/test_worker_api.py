@@ -1,15 +1,18 @@
 """/worker/v1: who is let in, what is taken, how a claim waits, and how archives pass through."""
 
+import asyncio
 import hashlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import httpx
 import pytest
+from anyio import to_thread
 
 from app.core.errors import LeaseLost, RetryableError, UserError
-from app.core.protocol import MAX_LOG_CHUNK_BYTES, ResultReport
+from app.core.protocol import MAX_ARCHIVE_BYTES, MAX_LOG_CHUNK_BYTES, ResultReport
+from app.web.transfer import Upload, UploadBrokenError
 from tests.web.memory import ASSIGNMENT, OTHER_TOKEN, POOL_TOKEN, TOKEN, World, as_json, served
 
 AT = f"/worker/v1/assignments/{ASSIGNMENT}"
@@ -255,18 +258,31 @@ def test_an_archive_goes_up_in_pieces(world: World) -> None:
     assert max(world.work.pieces) < 2 * 1024 * 1024
 
 
-def test_an_archive_over_the_limit_is_not_kept(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.core.protocol.MAX_ARCHIVE_BYTES", 3 * 1024 * 1024)
-    client = world.client()
-    whole = client.put(f"{AT}/archive?fencing=1", content=b"x" * (3 * 1024 * 1024 + 1), headers=OURS)
+def test_an_archive_that_says_it_is_too_large_is_refused_at_once(world: World) -> None:
+    headers = OURS | {"content-length": str(MAX_ARCHIVE_BYTES + 1)}
+    answer = world.client().put(f"{AT}/archive?fencing=1", content=b"x", headers=headers)
+    assert answer.status_code == 413
+    assert world.work.archive is None
 
-    async def pieces() -> object:
+
+def test_an_upload_ends_with_an_error_once_it_is_over_its_limit() -> None:
+    async def pieces() -> AsyncIterator[bytes]:
         for _ in range(5):
             yield b"x" * (1024 * 1024)
 
-    streamed = client.put(f"{AT}/archive?fencing=1", content=pieces(), headers=OURS)
-    assert (whole.status_code, streamed.status_code) == (413, 413)
-    assert world.work.archive is None
+    async def scene() -> list[int]:
+        taken: list[int] = []
+
+        def take() -> None:
+            for piece in Upload(pieces(), max_bytes=3 * 1024 * 1024):
+                taken.append(len(piece))
+
+        with pytest.raises(UploadBrokenError) as caught:
+            await to_thread.run_sync(take)
+        assert caught.value.status == 413
+        return taken
+
+    assert sum(asyncio.run(scene())) == 3 * 1024 * 1024
 
 
 def test_an_upload_that_breaks_off_is_not_kept(world: World) -> None:
