@@ -4,7 +4,7 @@ Computed twice it says the same. The parts: `report_check` (check runs), `report
 without a run), `changelist` (the diff); all of them are reached from here.
 """
 
-from app.core.report_check import check_report, segment
+from app.core.report_check import check_name, check_report, segment
 from app.core.report_config import ConfigView, config_report, failed_decision_report
 from app.core.report_deployment import deployment_report
 from app.core.runview import RunView
@@ -12,6 +12,7 @@ from app.core.runview import RunView
 __all__ = [
     "ConfigView",
     "RunView",
+    "check_name",
     "check_report",
     "config_report",
     "deployment_report",

@@ -13,7 +13,7 @@ from app.core.record import ConfigVersion
 from app.core.run import RunState, Step, allowed
 from app.core.stack import Configuration, Problem, Stack, StackSpec
 from app.flows.ports import Transaction
-from app.flows.schedule import schedule, step
+from app.flows.schedule import retell, schedule, step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +87,8 @@ def _accept(tx: Transaction, repository: Repository, configuration: Configuratio
         tx.save_stack(
             replace(stack, settings=spec.settings, policies=policies, config_version_id=version, is_detached=False)
         )
+        if stack.settings.digest() != spec.settings.digest():
+            retell(tx, stack)
     for stack in known.values():
         if stack.id not in kept and not stack.is_detached:
             _detach(tx, stack)

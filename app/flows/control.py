@@ -20,7 +20,7 @@ from app.core.run import Run, RunState, Step, StepRefused, Transition, advance, 
 from app.core.stack import Permission, Stack
 from app.flows.ports import GitHub, Store, Transaction
 from app.flows.publish import Reply
-from app.flows.schedule import schedule
+from app.flows.schedule import retell, schedule
 
 TOO_LATE = timedelta(minutes=10)
 """A comment that reaches us later than this is answered, never obeyed: things may have changed."""
@@ -149,6 +149,7 @@ class Control:
                 )
             )
             schedule(tx, tx.lock_stack(stack.id))
+            retell(tx, stack)
             return f"stack {stack.name} is free again; it was on hold: {stack.hold_reason}"
 
     def _person(self, repository: Repository, login: str, source: str) -> Person:

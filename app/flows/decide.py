@@ -23,7 +23,7 @@ from app.core.run import Run, RunState, RunType, Trigger
 from app.core.stack import CONFIG_PATH, MAX_CONFIG_BYTES, Stack
 from app.flows.configure import GONE, Found, read_file, take_in
 from app.flows.ports import GitHub, Mirror, Store, Transaction
-from app.flows.schedule import schedule
+from app.flows.schedule import retell, schedule
 
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 """git's empty tree: the base of a root commit."""
@@ -101,8 +101,10 @@ class Decide:
 
     def _look(self, push: Push, source: Any) -> Facts:
         """Ask git everything that the decision needs, before any transaction."""
-        self.mirror.fetch(source, wants=[push.after])
-        commit = self.mirror.commit(source, push.after)
+        after = push.after
+        self.mirror.fetch(source, wants=[after])
+        # An annotated tag's push names the tag's own object, not the commit that it stands for.
+        commit = self.mirror.commit(source, self.mirror.resolve_tag(source, after) if push.tag else after)
         head = Sha(commit.sha)
         found: Found | None = None
         files: tuple[str, ...] = ()
@@ -135,7 +137,6 @@ class Decide:
         if push.branch == default:
             return Base(sha=EMPTY_TREE, note="first push of the branch")
         ref = f"refs/heads/{default}"
-        self.mirror.fetch(source, wants=[ref])
         merge_base = self.mirror.merge_base(source, ref, head)
         if merge_base is None:
             return Base(
@@ -205,7 +206,7 @@ class Decide:
             before=push.before,
             config_version_id=stack.config_version_id,
             policy=policy,
-            input=_recorded(asked, push),
+            input=_recorded(asked, push, facts.head),
             answer=answer,
             note=note,
         )
@@ -216,7 +217,9 @@ class Decide:
             case Verdict.TRACK:
                 self._track(tx, push, facts, Decided(stack_id=stack.id, decision_id=decision_id))
             case Verdict.FAIL:
-                want_check(tx, push.repository, failed_decision_report(stack.name, facts.head, answer.reason))
+                url = self._file_url(push.repository, facts.head)
+                report = failed_decision_report(stack.name, facts.head, answer.reason, details_url=url)
+                want_check(tx, push.repository, report)
             case Verdict.PROPOSE | Verdict.IGNORE:
                 pass
         return answer.verdict
@@ -249,6 +252,7 @@ class Decide:
         )
         tx.add_run(run, event_key=f"{stack.id}/{facts.head}/{run.type.value}/{push.ref}")
         schedule(tx, stack)
+        retell(tx, stack)
 
 
 def _tag_base(stack: Stack) -> Base:
@@ -276,14 +280,14 @@ def _answer(stack: Stack, asked: PushInput) -> tuple[str, Answer]:
     return attached[0], Answer(verdict=Verdict.FAIL, reason=reason, rules={})
 
 
-def _recorded(asked: PushInput, push: Push) -> dict[str, object]:
+def _recorded(asked: PushInput, push: Push, head: Sha) -> dict[str, object]:
     """The policy's input as its record keeps it, with the file list cut and counted."""
     files = asked.affected_files
     return {
         "push": {
             "branch": asked.branch,
             "tag": asked.tag,
-            "hash": push.after,
+            "hash": head,
             "author": push.sender,
             "affected_files": list(files[:MAX_RECORDED_FILES]) if files is not None else None,
             "affected_files_count": len(files) if files is not None else None,

@@ -3,12 +3,17 @@
 Asks only the transaction. The caller holds the stack's row lock; a partial unique index is the last line.
 """
 
+from app.core.record import ReportKind
+from app.core.report import check_name
 from app.core.run import Run, RunState, Step, Transition, advance
 from app.core.stack import Stack
 from app.flows.ports import Transaction
 
 SYSTEM = "trackside"
 """Who did it, in histories, when no person and no worker did."""
+
+MAX_RETOLD = 20
+"""How many waiting runs of a stack are told that the stack changed; the rest learn it when one before them moves."""
 
 
 def schedule(tx: Transaction, stack: Stack) -> Run | None:
@@ -36,3 +41,11 @@ def step(tx: Transaction, run: Run, what: Step, *, by: str = SYSTEM, cause: str 
         return advance(found, what, by=by, at=at, cause=cause)
 
     return tx.change_run(run.id, change)
+
+
+def retell(tx: Transaction, stack: Stack) -> None:
+    """Want the reports of the stack's waiting runs again: its head, settings and hold are part of what they say."""
+    waiting = (RunState.UNCONFIRMED, RunState.PENDING_REVIEW, RunState.QUEUED)
+    for run in [run for run in tx.list_live_runs(stack.id) if run.state in waiting][:MAX_RETOLD]:
+        subject = f"{run.head_sha}/{check_name(run)}"
+        tx.want_report(ReportKind.RUN_CHECK, run.repository_id, subject, run_id=run.id, document=b"")
