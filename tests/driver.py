@@ -47,13 +47,15 @@ class HttpThread:
         self._thread.join(15)
 
 
-def wait_until(is_true: Callable[[], bool], what: str, timeout_s: float = SETTLE_S) -> None:
-    """Wait for something that the world itself brings about. Raises: AssertionError that names it."""
+def wait_until(
+    is_true: Callable[[], bool], what: str, timeout_s: float = SETTLE_S, found: Callable[[], object] = lambda: ""
+) -> None:
+    """Wait for something that the world itself brings about. Raises: AssertionError that names it, and what there is."""
     pause = threading.Event()
     end = time.monotonic() + timeout_s
     while not is_true():
         if time.monotonic() > end:
-            raise AssertionError(f"waited {timeout_s:g} s in vain until {what}")
+            raise AssertionError(f"waited {timeout_s:g} s in vain until {what}: {found()}")
         pause.wait(0.02)
 
 
@@ -129,7 +131,7 @@ class World:
     def settle(self) -> None:
         """Wait until nothing moves by itself any more: no delivery, no job, no run that a worker could take."""
         self.github.wait_deliveries()
-        wait_until(lambda: not self.unsettled(), f"everything settles; still moving: {self.unsettled()}")
+        wait_until(lambda: not self.unsettled(), "everything settles; still moving", found=self.unsettled)
 
     def wait_carried_out(self) -> None:
         """Wait until every delivery has been carried out, whatever follows from it."""
