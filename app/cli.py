@@ -60,7 +60,8 @@ def web() -> None:
     with open_control(settings, _database_url()) as plane:
         config = uvicorn.Config(
             plane.make_web(),
-            host=os.environ.get("HOST", "127.0.0.1"),
+            host=settings.host,
+            proxy_headers=False,
             port=settings.port,
             log_config=None,
             access_log=False,
