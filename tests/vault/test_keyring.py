@@ -1,7 +1,6 @@
 """Keys from files and from text, and the values that they seal."""
 
 import base64
-import os
 import pickle
 import stat
 from concurrent.futures import ThreadPoolExecutor
@@ -47,7 +46,7 @@ def test_a_key_file_that_others_can_read_is_refused(tmp_path: Path) -> None:
         Keyring.from_file(path)
 
 
-@pytest.mark.parametrize("content", [b"", b"\n", b"short\n", b"\xff\xfe", os.urandom(32)])
+@pytest.mark.parametrize("content", [b"", b"\n", b"short\n", b"\xff\xfe", bytes(range(200, 232))])
 def test_a_key_file_with_something_else_in_it_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "key"
     path.write_bytes(content)
