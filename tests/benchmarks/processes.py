@@ -24,6 +24,15 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def answers(port: int) -> bool:
+    """True when somebody listens on a port of loopback."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
 def child_env(more: Mapping[str, str]) -> dict[str, str]:
     """Where programs are found, and what is given. Nothing else of this process's environment."""
     return {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ} | dict(more)
@@ -48,12 +57,9 @@ class Server:
         """Return once it answers. Raises: AssertionError with the end of its log."""
         end, pause = time.monotonic() + START_S, threading.Event()
         while time.monotonic() < end and self._process.poll() is None:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-            except OSError:
-                pause.wait(0.05)
-            else:
+            if answers(self.port):
                 return
+            pause.wait(0.05)
         raise AssertionError(f"starting {self._process.args}: {self._log_file.read_text('utf-8', 'replace')[-2000:]}")
 
     def kill(self) -> None:

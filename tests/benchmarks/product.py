@@ -21,7 +21,7 @@ from app.serve import Tree
 from app.settings import load_settings
 from app.store.url import conninfo
 from app.wiring import set_up_logging
-from tests.benchmarks.processes import child_env, free_port
+from tests.benchmarks.processes import answers, child_env, free_port
 from tests.database import made_database
 
 OWNER, PERSON, STACK = "acme", "alice", "app"
@@ -130,17 +130,12 @@ def open_product(server_url: str) -> Iterator[Product]:
             thread.start()
             product = Product(github, database, log_file, root)
             try:
-                product.wait(lambda: _is_up(product), "the product is up", pause_s=0.05)
+                product.wait(lambda: answers(port), "the web process answers", pause_s=0.05)
                 yield product
             finally:
                 stop.set()
                 thread.join(60)
     assert not github.unknown_requests, f"requests that no route knew: {github.unknown_requests}"
-
-
-def _is_up(product: Product) -> bool:
-    """The worker has said that it started: by then migrations are done, and web answers it or will."""
-    return product.log_file.exists() and "worker started" in product.log_file.read_text("utf-8", "replace")
 
 
 def _environ(github: SandboxGitHub, github_url: str, database_url: str, port: int) -> dict[str, str]:
