@@ -58,7 +58,7 @@ def _state(view: RunView) -> DeploymentState | None:
     run = view.run
     if run.plan_number == 1 and not view.has_changes:
         return None
-    if run.state is RunState.FINISHED and not view.has_changes:
+    if run.state is RunState.FINISHED and not _is_applied(view):
         return DeploymentState.INACTIVE
     return _STATES[run.state]
 
@@ -75,13 +75,20 @@ def _describe(view: RunView) -> str:
         case RunState.APPLYING:
             return f"applying {view.counts}"
         case RunState.FINISHED:
-            return f"applied: {view.counts}" if view.has_changes else "no changes any more"
+            if _is_applied(view):
+                return f"applied: {view.counts}"
+            return "planned only: nothing was applied" if view.has_changes else "no changes any more"
         case RunState.FAILED:
             return "outcome unknown: the worker was lost while applying" if run.is_outcome_unknown else _why(view)
         case RunState.DISCARDED:
             return f"discarded{by}"
         case _:
             return run.state.value.replace("_", " ")
+
+
+def _is_applied(view: RunView) -> bool:
+    """False for a run that ended well without an apply: nothing to do any more, or planned only."""
+    return view.has_changes and view.run.confirmed_digest is not None
 
 
 def _why(view: RunView) -> str:

@@ -469,6 +469,7 @@ def deployed(run: Run) -> tuple[str, str] | None:
             replace(WAITING, state=RunState.FINISHED, plan=NO_CHANGES, plan_number=2),
             ("inactive", "no changes any more"),
         ),
+        (replace(WAITING, state=RunState.FINISHED), ("inactive", "planned only: nothing was applied")),
     ],
 )
 def test_deployment_states(run: Run, expected: tuple[str, str] | None) -> None:
