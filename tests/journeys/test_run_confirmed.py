@@ -57,7 +57,9 @@ def test_a_confirmed_push_is_applied_as_it_was_planned_and_the_next_one_starts_f
 
     _, second = world.land(repo, {"app/main.tf": FIRST.replace('"one"', '"two"')}, "Second value")
     changed = world.expect_check(repo, second, "deploy/app", "action_required")
-    assert changed.title == "~1 · waiting for confirmation", "the state of the first apply is the start of the second plan"
+    assert changed.title == "~1 · waiting for confirmation", (
+        "the state of the first apply is the start of the second plan"
+    )
     world.press(changed, "Confirm")
     world.expect_check(repo, second, "deploy/app", "success")
     assert [one.state for one in repo.deployments()] == ["success", "inactive"]
