@@ -227,6 +227,7 @@ class Decide:
     def _track(self, tx: Transaction, push: Push, facts: Facts, decided: Decided) -> None:
         """Move the stack's head and make the tracked run."""
         stack = tx.lock_stack(decided.stack_id)
+        is_moved = stack.head_sha != facts.head
         stack = replace(stack, head_sha=facts.head, head_seq=stack.head_seq + 1)
         tx.save_stack(stack)
         now = tx.now()
@@ -250,7 +251,10 @@ class Decide:
             created_at=now,
             updated_at=now,
         )
-        tx.add_run(run, event_key=f"{stack.id}/{facts.head}/{run.type.value}/{push.ref}")
+        key = f"{stack.id}/{facts.head}/{run.type.value}/{push.ref}"
+        if not tx.add_run(run, event_key=key) and is_moved:
+            # The head came back to an older commit, by a forced push: its run was of another time.
+            tx.add_run(run, event_key=f"{key}/{stack.head_seq}")
         schedule(tx, stack)
         retell(tx, stack)
 
