@@ -115,3 +115,18 @@ def test_a_forced_push_whose_old_commit_is_gone_counts_as_everything_changed(wor
         assert note == f"{lost[:7]}, the commit before, could not be had: everything counts as changed"
         world.expect_check(repo, forced, f"deploy/{stack}", "success")
     assert world.expect_state(RunState.FINISHED).head_sha == forced
+
+
+def test_a_branch_that_is_forced_back_to_an_older_commit_gets_a_run_of_it(world: World) -> None:
+    """A rollback is a push like any other: what the branch holds now is planned, and on the same commit as before."""
+    repo = world.repository(FILES)
+    world.settle()
+    old = repo.sha()
+    world.push(repo, {"infra/app/main.tf": "# one\n"}, "Taken back")
+    world.settle()
+    repo.set_branch("main", old, by="alice")
+    assert world.decision(old, "app") == ("track", "infra/app/main.tf changed", "forced push")
+    assert [run.head_sha == old for run in world.runs("app")] == [True, False, True]
+    newest = world.expect_state(RunState.FINISHED, "app")
+    check = world.expect_check(repo, old, "deploy/app", "success")
+    assert check.external_id == f"{newest.id}/1"

@@ -2,6 +2,7 @@
 
 import json
 
+from app.core.plan import MASK
 from app.core.run import RunState
 from tests.driver import World
 
@@ -43,6 +44,7 @@ def test_a_confirmed_push_is_applied_as_it_was_planned_and_the_next_one_starts_f
     assert applied.title == "applied: +1 · outputs +2"
     assert "Confirmed by `alice`" in (applied.summary or "")
     assert 'address = "app.example.org"' in (applied.text or "")
+    assert f"password = {MASK}" in (applied.text or "")
     assert "correct horse" not in f"{applied.text}{world.log(run)}"
     (deployment,) = repo.deployments(sha)
     assert deployment.payload == {"run": run.id, "stack": "app", "tag": ""}
