@@ -92,8 +92,6 @@ def run_identity(run: Run) -> dict[str, object]:
         "source_sha": run.source_sha,
         "ref": safe_text(run.ref),
         "head_seq": run.head_seq,
-        "stack_digest": run.stack_digest,
-        "config_version_id": run.config_version_id,
         "decision_id": run.decision_id,
         "trigger": run.trigger.value,
         "triggered_by": safe_text(run.triggered_by),
@@ -103,9 +101,11 @@ def run_identity(run: Run) -> dict[str, object]:
 
 
 def run_changes(run: Run) -> dict[str, object]:
-    """The columns that a step may change."""
+    """The columns that a step may change. Settings are bound when a worker takes the run: a guard allows it then alone."""
     return {
         "state": run.state.value,
+        "stack_digest": run.stack_digest,
+        "config_version_id": run.config_version_id,
         "updated_at": run.updated_at,
         "fencing": run.fencing,
         "attempts": run.attempts,
