@@ -101,7 +101,7 @@ def run_identity(run: Run) -> dict[str, object]:
 
 
 def run_changes(run: Run) -> dict[str, object]:
-    """The columns that a step may change. Settings are bound when a worker takes the run: a guard allows it then alone."""
+    """The columns that a step may change; the settings only when a worker takes the run, as a guard demands."""
     return {
         "state": run.state.value,
         "stack_digest": run.stack_digest,
