@@ -1,6 +1,7 @@
 """The push policy's question and answer: what an event means for one stack, and the record that explains it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from app.core.names import ConfigVersionId, Sha, StackId
@@ -45,6 +46,33 @@ class Answer:
     """Shape: rule name (track, propose, ignore) to its value."""
 
 
+class EventKind(StrEnum):
+    """What was decided about."""
+
+    PUSH = "push"
+    TAG = "tag"
+    PULL_REQUEST = "pull_request"
+    REVIEW = "pull_request_review"
+    COMMENT = "comment"
+    MERGE_GROUP = "merge_group"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyOutcome:
+    """What one policy said to one question, as the record keeps it."""
+
+    name: str
+    """`default` for the built-in push policy."""
+    rules: Mapping[str, object] = field(default_factory=dict)
+    """Shape: rule name to its JSON value."""
+    fired: tuple[tuple[str, int], ...] = ()
+    """Rules that came out true or with members, with the line that made them so (0: not known)."""
+    prints: tuple[str, ...] = ()
+    failure: str = ""
+    """Why it gave no answer; empty when it did."""
+    elapsed_s: float = 0.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """One record per push and stack, also when the answer is no. Never changed once written."""
@@ -60,5 +88,11 @@ class Decision:
     input: dict[str, object]
     """What was asked, as JSON; file lists are cut at 300 with a count."""
     answer: Answer
+    event: EventKind = EventKind.PUSH
+    action: str = ""
+    """Of a pull request, review, comment or merge group: `synchronize`, `approved`, `commented`, …"""
+    pull_number: int | None = None
+    policies: tuple[PolicyOutcome, ...] = ()
+    elapsed_s: float = 0.0
     note: str = ""
     """What a reader must also know: `the base could not be had: everything counts as changed`; `duplicate of run …`."""
