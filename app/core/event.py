@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Final
 
 from app.core.names import InstallationId, RepositoryId, Sha
+from app.core.pull import MergeGroupAction, PullAction, PullFacts, ReviewAction, ReviewState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +84,60 @@ class Comment:
     sender: str
     is_bot: bool
     """Written by a bot account or through a GitHub App: never obeyed."""
+    is_pull_open: bool | None = None
+    """On a pull request: whether it was open when the comment came; None on a commit, and when GitHub did not say."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullChanged:
+    """A pull request was opened, moved, edited, labeled, closed, merged…"""
+
+    repository: Repository
+    """The one that it goes into."""
+    action: PullAction
+    number: int
+    pull: PullFacts
+    """As it was when GitHub sent this."""
+    sender: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullReviewed:
+    """A review of a pull request was submitted, edited or dismissed."""
+
+    repository: Repository
+    pull: PullFacts
+    action: ReviewAction
+    review_state: ReviewState
+    """What the review says now: `dismissed` after a dismissal."""
+    reviewer: str
+    """Login of its author, who may be another than the sender; empty for an account that is gone."""
+    sender: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MergeGroup:
+    """A merge queue made a commit to be checked, or is done with it."""
+
+    repository: Repository
+    action: MergeGroupAction
+    head_sha: Sha
+    """The commit to check: becomes the base branch's head when the group lands."""
+    head_ref: str
+    """The full ref of the group: `refs/heads/gh-readonly-queue/main/pr-1-…`."""
+    base_sha: Sha
+    """Its parent: the base branch's head, or the group before it in the queue."""
+    base_ref: str
+    """The full ref of the branch that it goes into: `refs/heads/main`."""
+    sender: str
+    """Login; empty when GitHub named nobody."""
+    reason: str = ""
+    """Of a destroyed one, GitHub's word: merged, invalidated, dequeued."""
+
+    @property
+    def base_branch(self) -> str:
+        """The name of the branch that it goes into."""
+        return self.base_ref.removeprefix("refs/heads/")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +156,7 @@ class InstallationChanged:
     is_active: bool
 
 
-Event = Push | Click | Comment | RepositoryMoved | InstallationChanged
+Event = Push | Click | Comment | PullChanged | PullReviewed | MergeGroup | RepositoryMoved | InstallationChanged
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.core.errors import UserError
-from app.core.event import Click, Comment, Ignored, InstallationChanged, Malformed, Push, RepositoryMoved
+from app.core.event import (
+    Click,
+    Comment,
+    Ignored,
+    InstallationChanged,
+    Malformed,
+    MergeGroup,
+    PullChanged,
+    PullReviewed,
+    Push,
+    RepositoryMoved,
+)
 from app.core.names import DeliveryId, Digest
 from app.core.record import DeliveryOutcome
 from app.flows.control import Control
@@ -47,6 +58,8 @@ class Deliver:
                 self._close(guid, DeliveryOutcome.IGNORED, reason)
             case Malformed(reason):
                 self._close(guid, DeliveryOutcome.MALFORMED, reason)
+            case PullChanged() | PullReviewed() | MergeGroup():
+                self._close(guid, DeliveryOutcome.IGNORED, f"{delivery.event} events are not decided yet")
             case InstallationChanged():
                 self._follow_installation(event, guid)
             case Push() | Click() | Comment() | RepositoryMoved() if not self.is_served(event.repository.owner):

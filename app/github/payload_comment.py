@@ -1,5 +1,6 @@
 """New comments on pull requests and on commits. Edited and deleted ones, and those on plain issues, are not for us."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated
 
@@ -21,6 +22,12 @@ class _Sender(msgspec.Struct, frozen=True):
 class _Issue(msgspec.Struct, frozen=True):
     number: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
     pull_request: dict[str, msgspec.Raw] | None = None
+    state: Word | None = None
+
+    @property
+    def is_open(self) -> bool | None:
+        """None when the payload does not say."""
+        return None if self.state is None else self.state == "open"
 
 
 class _IssueEnvelope(msgspec.Struct, frozen=True):
@@ -71,7 +78,8 @@ def read_issue_comment(body: bytes) -> Comment | Ignored:
         return Ignored(f"comment {envelope.action}: only new comments are read")
     if envelope.issue.pull_request is None:
         return Ignored("comment on an issue that is not a pull request")
-    return _comment(_ISSUE_COMMENT.decode(body), pull_number=envelope.issue.number, sha=None)
+    found = _comment(_ISSUE_COMMENT.decode(body), pull_number=envelope.issue.number, sha=None)
+    return replace(found, is_pull_open=envelope.issue.is_open)
 
 
 def read_commit_comment(body: bytes) -> Comment | Ignored:

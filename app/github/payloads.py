@@ -13,13 +13,14 @@ import msgspec
 from app.core.event import Event, Ignored, Malformed
 from app.github.payload_check import read_check_run
 from app.github.payload_comment import read_commit_comment, read_issue_comment
+from app.github.payload_pull import read_merge_group, read_pull_request, read_review
 from app.github.payload_push import read_push
 from app.github.payload_repository import read_installation, read_repository
 from app.github.shapes import MAX_LINE_CHARS, first_line
 
 Reader = Callable[[bytes], Event | Ignored]
 
-UNDECIDED: Final = frozenset({"pull_request", "pull_request_review", "merge_group", "check_suite"})
+UNDECIDED: Final = frozenset({"check_suite"})
 """Events that app.yml asks for and that no flow of this version decides."""
 UNKEPT: Final = frozenset({"installation_repositories", "installation_target"})
 """Events that tell nothing that is kept: repositories and owners are learnt from each event of their own."""
@@ -35,6 +36,9 @@ def make_reader(app_id: int) -> Callable[[str, bytes], Event | Ignored | Malform
         "check_run": partial(read_check_run, app_id=app_id),
         "issue_comment": read_issue_comment,
         "commit_comment": read_commit_comment,
+        "pull_request": read_pull_request,
+        "pull_request_review": read_review,
+        "merge_group": read_merge_group,
         "repository": read_repository,
         "installation": read_installation,
     }

@@ -10,6 +10,7 @@ from typing import Any, Final
 MISSING: Final = object()
 SHA_A: Final = "a" * 40
 SHA_B: Final = "b" * 40
+SHA_C: Final = "c" * 40
 ZERO: Final = "0" * 40
 APP_ID: Final = 4711
 
@@ -85,6 +86,62 @@ COMMIT_COMMENT: Final[dict[str, Any]] = COMMON | {
         "commit_id": SHA_B,
         "created_at": "2026-05-15T15:20:39+02:00",
         "body": "/trackside why",
+    },
+}
+PULL_REQUEST: Final[dict[str, Any]] = COMMON | {
+    "action": "opened",
+    "number": 7,
+    "pull_request": {
+        "id": 279147437,
+        "number": 7,
+        "state": "open",
+        "title": "Widen the net",
+        "body": None,
+        "user": {"login": "bob", "id": 2, "type": "User"},
+        "draft": False,
+        "merged": False,
+        "merged_at": None,
+        "merge_commit_sha": SHA_C,
+        "mergeable": None,
+        "mergeable_state": "unknown",
+        "labels": [{"id": 1, "name": "prod", "color": "ededed", "default": False, "description": None}],
+        "head": {
+            "label": "acme:topic",
+            "ref": "topic",
+            "sha": SHA_B,
+            "user": {"login": "acme", "id": 21031067},
+            "repo": REPOSITORY,
+        },
+        "base": {
+            "label": "acme:main",
+            "ref": "main",
+            "sha": SHA_A,
+            "user": {"login": "acme", "id": 21031067},
+            "repo": REPOSITORY,
+        },
+        "author_association": "MEMBER",
+    },
+}
+REVIEW: Final[dict[str, Any]] = PULL_REQUEST | {
+    "action": "submitted",
+    "review": {
+        "id": 237895671,
+        "user": {"login": "carol", "id": 3, "type": "User"},
+        "body": "Fine.",
+        "commit_id": SHA_B,
+        "submitted_at": "2026-05-15T15:20:38Z",
+        "state": "approved",
+        "author_association": "MEMBER",
+    },
+}
+MERGE_GROUP: Final[dict[str, Any]] = COMMON | {
+    "action": "checks_requested",
+    "merge_group": {
+        "head_sha": SHA_B,
+        "head_ref": f"refs/heads/gh-readonly-queue/main/pr-7-{SHA_A}",
+        "base_sha": SHA_A,
+        "base_ref": "refs/heads/main",
+        "head_commit": {"id": SHA_B, "message": "Merge pull request #7 from acme/topic"},
     },
 }
 RENAMED: Final[dict[str, Any]] = COMMON | {

@@ -27,9 +27,12 @@ from tests.github.payload_samples import (
     COMMIT_COMMENT,
     INSTALLATION,
     ISSUE_COMMENT,
+    MERGE_GROUP,
     MISSING,
+    PULL_REQUEST,
     PUSH,
     RENAMED,
+    REVIEW,
     SHA_A,
     SHA_B,
     ZERO,
@@ -73,6 +76,7 @@ def comment(**fields: Any) -> Comment:
         "created_at": datetime(2026, 5, 15, 15, 20, 21, tzinfo=UTC),
         "sender": "alice",
         "is_bot": False,
+        "is_pull_open": False,
     }
     return Comment(**base | fields)
 
@@ -139,6 +143,16 @@ COMMENTS: dict[str, tuple[str, bytes, object]] = {
         replace(CLICK, external_id=""),
     ),
     "a comment on a pull request": ("issue_comment", changed(ISSUE_COMMENT), comment()),
+    "a comment on one that is open": (
+        "issue_comment",
+        changed(ISSUE_COMMENT, issue__state="open"),
+        comment(is_pull_open=True),
+    ),
+    "a comment on one whose state nobody told": (
+        "issue_comment",
+        changed(ISSUE_COMMENT, issue__state=MISSING),
+        comment(is_pull_open=None),
+    ),
     "a comment by a bot account": (
         "issue_comment",
         changed(ISSUE_COMMENT, sender={"login": "dependabot[bot]", "type": "Bot"}),
@@ -171,6 +185,7 @@ COMMENTS: dict[str, tuple[str, bytes, object]] = {
             comment_id=33548674,
             pull_number=None,
             sha=Sha(SHA_B),
+            is_pull_open=None,
             body="/trackside why",
             created_at=datetime(2026, 5, 15, 13, 20, 39, tzinfo=UTC),
         ),
@@ -295,9 +310,6 @@ IGNORED: dict[str, tuple[str, bytes, str]] = {
         b"{}",
         "installation_repositories events change nothing that is kept",
     ),
-    "a pull request": ("pull_request", b"{}", "pull_request events are not decided by this version"),
-    "a review": ("pull_request_review", b"{}", "pull_request_review events are not decided by this version"),
-    "a merge group": ("merge_group", b"{}", "merge_group events are not decided by this version"),
     "a check suite": ("check_suite", b"{}", "check_suite events are not decided by this version"),
     "a ping": ("ping", b'{"zen": "Design for failure."}', "ping"),
     "something else": ("star", b"{}", "star events are not handled"),
@@ -416,6 +428,7 @@ def test_the_sandbox_sends_what_the_reader_reads(sandbox: SandboxGitHub, repo: R
     events = [one for one in found if not isinstance(one, Ignored | Malformed)]
     assert [type(one).__name__ for one in events] == [
         *["Push"] * 5,
+        "PullChanged",
         *["Comment"] * 2,
         "RepositoryMoved",
         "InstallationChanged",
@@ -431,6 +444,9 @@ def test_the_samples_are_whole() -> None:
         ("check_run", CHECK_RUN),
         ("issue_comment", ISSUE_COMMENT),
         ("commit_comment", COMMIT_COMMENT),
+        ("pull_request", PULL_REQUEST),
+        ("pull_request_review", REVIEW),
+        ("merge_group", MERGE_GROUP),
         ("repository", RENAMED),
         ("installation", samples.INSTALLATION),
     ):
