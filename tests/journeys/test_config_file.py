@@ -30,7 +30,7 @@ def test_every_mistake_of_a_stacks_file_is_named_with_line_and_remedy_and_the_la
     world.expect_check(repo, first, "deploy/app", "success")
     assert repo.check_run(first, "config") is None
 
-    second = world.push(repo, {FILE: BAD, "app/main.tf": CODE.replace("one", "two")}, "Five mistakes and a change")
+    second = world.push(repo, {FILE: BAD, "app/main.tf": CODE.replace("one", "two")}, "Six mistakes and a change")
 
     told = world.expect_check(repo, second, "config", "failure")
     assert told.title == "6 problems in .trackside/stacks.yml"
@@ -76,7 +76,7 @@ def test_a_repository_with_terraform_and_no_stacks_file_is_told_what_to_write(wo
 
     check = world.expect_check(repo, sha, "config", "neutral")
     assert check.title == "no .trackside/stacks.yml yet"
-    assert f"/acme/infra/new/main?filename=.trackside%2Fstacks.yml&value=" in (check.summary or "")
+    assert "/acme/infra/new/main?filename=.trackside%2Fstacks.yml&value=" in (check.summary or "")
     suggested = (check.text or "").partition("```yaml\n")[2].partition("```")[0]
     assert "project_root: app" in suggested
     assert "modules/**" in suggested

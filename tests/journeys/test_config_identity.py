@@ -17,7 +17,7 @@ APP = "name: app, project_root: app"
 
 def test_a_file_that_moved_from_one_root_to_another_concerns_both_stacks(world: World) -> None:
     """The old path counts as changed, so what the move takes away is planned as well as what it brings."""
-    repo = world.repository(name="infra")
+    repo = world.repository()
     before = {
         FILE: stacks(APP, "name: net, project_root: net"),
         "app/main.tf": "",
@@ -37,7 +37,7 @@ def test_a_file_that_moved_from_one_root_to_another_concerns_both_stacks(world: 
 
 
 def test_a_renamed_stack_keeps_its_id_and_its_state(world: World) -> None:
-    """With `renamed_from` the stack goes on under its new name: what exists is still known, so there is nothing to do."""
+    """With `renamed_from` the stack goes on under its new name: what exists is known, so there is nothing to do."""
     repo = world.repository()
     first = world.push(repo, {FILE: stacks(APP), "app/main.tf": CODE}, "First stack")
     world.press(world.expect_check(repo, first, "deploy/app", "action_required"), "Confirm")
