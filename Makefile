@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 
-.PHONY: demo sandbox test check format chaos bench lock clean
+.PHONY: help demo sandbox test check format bench clean
 .DEFAULT_GOAL := help
 
 help:

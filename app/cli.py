@@ -160,7 +160,10 @@ def unlock(stack: Annotated[str, typer.Argument(help="The stack's id, as in its 
 def runs(limit: Annotated[int, typer.Option(min=1, max=1000, help="How many, newest first.")] = 30) -> None:
     """List the newest runs."""
     with _control() as plane:
-        for run in plane.store.list_recent_runs(limit=limit):
+        found = plane.store.list_recent_runs(limit=limit)
+        if not found:
+            typer.echo("no runs yet: push a change to a stack's project root", err=True)
+        for run in found:
             said = f"  {run.reason.splitlines()[0][:80]}" if run.reason else ""
             typer.echo(f"{run.id}  {run.stack_name:24}  {run.head_sha[:7]}  {run.state.value}{said}")
 
@@ -169,7 +172,10 @@ def runs(limit: Annotated[int, typer.Option(min=1, max=1000, help="How many, new
 def stacks() -> None:
     """List the stacks, with what holds them."""
     with _control() as plane:
-        for stack in plane.store.list_all_stacks():
+        found = plane.store.list_all_stacks()
+        if not found:
+            typer.echo("no stacks yet: push .trackside/stacks.yml to a default branch", err=True)
+        for stack in found:
             said = "  detached" if stack.is_detached else f"  on hold: {stack.hold_reason}" if stack.hold_reason else ""
             head = stack.head_sha[:7] if stack.head_sha else "-------"
             typer.echo(f"{stack.id}  {stack.name:24}  {head}  {stack.settings.project_root or '.'}{said}")

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
@@ -24,6 +24,7 @@ from rich.table import Table
 from rich.text import Text
 
 from app.core.errors import UserError
+from app.engine.process import run
 from app.engine.tools import find_engine
 from app.sandbox import Repo, SandboxGitHub, serve_in_thread
 from app.sandbox.records import CheckRun
@@ -48,6 +49,7 @@ class Stage:
     console: Console
     log_file: Path
     tree: threading.Thread
+    environ: Mapping[str, str]
 
     def say(self, text: str) -> None:
         """One sentence of the story."""
@@ -84,6 +86,11 @@ class Stage:
         self.console.print(
             Panel(Markdown(body or "", hyperlinks=False), title=title, title_align="left", subtitle=buttons)
         )
+
+    def why(self, sha: str) -> str:
+        """What `trackside why` says on the server."""
+        argv = [sys.executable, "-m", "app.cli", "why", f"{OWNER}/{NAME}", sha]
+        return run(argv, env=self.environ).stdout.decode("utf-8", "replace").rstrip()
 
     def overview(self, sha: str) -> None:
         """All check runs of a commit in one table."""
@@ -176,7 +183,9 @@ def _tell(stage: Stage) -> None:
     stage.say("a tag is pushed: no policy tracks tags, so nothing runs, and the record says why")
     stage.repo.tag("v1.1.0", second, by=PERSON)
     stage.github.wait_deliveries()
-    stage.console.print("  tag v1.1.0: no check run, no run; `trackside why` names the rule for every stack")
+    stage.console.print(f"  [dim]$ trackside why {OWNER}/{NAME} {second[:7]}…[/]")
+    stage.wait("the record names the tag", lambda: "v1.1.0" in stage.why(second))
+    stage.console.print(stage.why(second), markup=False)
 
 
 def _close(stage: Stage, took_s: float) -> None:
@@ -264,7 +273,7 @@ def _open_stage(console: Console, *, port: int) -> Iterator[Stage]:
             tree.start()
             try:
                 repo = _repository(github)
-                stage = Stage(github, repo, app_url, console, log_file, tree)
+                stage = Stage(github, repo, app_url, console, log_file, tree, environ)
                 with console.status("[dim]starting the database, the web, the jobs and a worker…[/]"):
                     _await_answer(app_port, tree, failed, log_file)
                 console.print(f"[dim]GitHub's stand-in at {served.url}, Trackside at {app_url}, {engine.label}[/]")

@@ -5,6 +5,7 @@ The store defers them, in the transaction that causes them; procrastinate keeps 
 
 import asyncio
 import contextlib
+import os
 import signal
 import threading
 from collections.abc import Awaitable, Callable
@@ -136,10 +137,13 @@ async def _sweep(app: procrastinate.App, tasks: Tasks) -> None:
 
 
 def stop_on_signals() -> threading.Event:
-    """An event that SIGTERM and SIGINT set."""
+    """An event that SIGTERM and SIGINT set; a second signal ends the process at once."""
     stop = threading.Event()
 
-    def on_signal(_number: int, _frame: object) -> None:
+    def on_signal(number: int, _frame: object) -> None:
+        if stop.is_set():  # the second time, whoever sends it does not want to wait
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
         stop.set()
 
     signal.signal(signal.SIGTERM, on_signal)

@@ -18,7 +18,7 @@ import structlog
 
 from app.core.errors import UserError
 from app.engine.guard import GUARD
-from app.settings import Settings
+from app.settings import Settings, is_loopback
 from app.store.embedded import EmbeddedPostgres
 from app.store.migrations import migrate
 
@@ -26,7 +26,7 @@ log = structlog.get_logger("serve")
 
 GRACE_S = 30.0
 WORKER_GRACE_S = 600.0
-"""An apply under way is let end; the second signal ends the wait."""
+"""An apply under way is let end; a second signal ends this process, and all of its parts die with it."""
 BACKOFF_S = 1.0
 WORKER_VARIABLES = (
     "PATH",
@@ -93,6 +93,7 @@ class Tree:
 
     def run(self, stop: threading.Event) -> None:
         """Start everything, keep it alive until `stop`, end it in order. Raises: UserError when it cannot start."""
+        check_host(self.settings.host)
         postgres = None if self.settings.database_url else EmbeddedPostgres(self.settings.data_dir)
         url = postgres.start() if postgres else self.settings.database_url.reveal()
         try:
@@ -147,3 +148,12 @@ def check_folder(folder: Path) -> None:
     except OSError as error:
         way_out = "set DATA_DIR to one that this user may write"
         raise UserError(f"making the data folder {folder}: {error}; {way_out}") from error
+
+
+def check_host(host: str) -> None:
+    """Raises: UserError when the tree's own worker could not reach the web process over loopback."""
+    if host not in ("0.0.0.0", "::") and not is_loopback(host):  # noqa: S104 - compared, not bound
+        raise UserError(
+            f"starting with HOST={host}: `serve` runs a worker that reaches the web process over loopback; "
+            "set HOST to 127.0.0.1 or 0.0.0.0, or start `web`, `jobs` and `worker` apart"
+        )

@@ -176,8 +176,12 @@ WITH_WORKER: Final = frozenset(
 )
 PERSONS_STEPS: Final = (T.CONFIRM, T.DISCARD, T.REPLAN, T.STOP, T.CANCEL)
 """The steps that a person may ask for, in the order in which a report offers them."""
-MAX_PLANNING_ATTEMPTS: Final = 3
-"""How often a run that was lost while planning is planned again before it fails; an apply never is."""
+PATIENCE: Final = 30
+"""What a run's attempts may cost before it fails; an apply is never tried again."""
+LOST_COSTS: Final = 10
+"""A worker that is gone: three of them end the run."""
+GIVEN_BACK_COSTS: Final = 1
+"""A worker that could not begin, mostly because GitHub did not answer: it waits longer each time, up to 15 s."""
 
 
 class Trigger(StrEnum):
@@ -239,7 +243,7 @@ class Run:
     fencing: int = 0
     """Number of the newest assignment; a write with another number is refused."""
     attempts: int = 0
-    """Planning attempts that were lost."""
+    """What attempts that came to nothing have cost so far; PATIENCE ends the run."""
     plan_number: int = 1
     """Number of the plan that is being made, or was made last; a replan adds one."""
     plan: Plan | None = None

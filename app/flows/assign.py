@@ -9,7 +9,7 @@ from app.core.errors import RetryableError, UserError
 from app.core.names import AssignmentId, Secret
 from app.core.protocol import Assignment, ClaimRequest, Phase
 from app.core.record import AssignmentRecord, NewAssignment
-from app.core.run import Confirmation, Run, RunState, Step, Transition, advance
+from app.core.run import GIVEN_BACK_COSTS, LOST_COSTS, Confirmation, Run, RunState, Step, Transition, advance
 from app.core.stack import Stack, StateMode
 from app.flows.conclude import Conclude, archive_context, clone_token_context, state_access
 from app.flows.ports import GitHub, Sealer, Store, Transaction
@@ -57,7 +57,8 @@ class Assign:
             try:
                 clone_token = self.github.mint_clone_token(repository)
             except (RetryableError, UserError) as error:
-                self.conclude.give_back(held.record.id, f"asking GitHub for a clone token: {error}")
+                costs = GIVEN_BACK_COSTS if isinstance(error, RetryableError) else LOST_COSTS
+                self.conclude.give_back(held.record.id, f"asking GitHub for a clone token: {error}", costs=costs)
                 raise
             self._keep_clone_token(held.record.id, clone_token)
         return self._assignment(held, tokens, clone_token, self.github.clone_url(repository))

@@ -30,7 +30,19 @@ from app.core.protocol import (
     StateAccess,
 )
 from app.core.record import AssignmentRecord, AuditLine
-from app.core.run import MAX_PLANNING_ATTEMPTS, Plan, Run, RunState, RunType, Step, Transition, advance, confirm
+from app.core.run import (
+    GIVEN_BACK_COSTS,
+    LOST_COSTS,
+    PATIENCE,
+    Plan,
+    Run,
+    RunState,
+    RunType,
+    Step,
+    Transition,
+    advance,
+    confirm,
+)
 from app.core.stack import Stack, StateMode
 from app.flows.ports import Artifacts, GitHub, Sealer, Store, Transaction
 from app.flows.schedule import SYSTEM, schedule
@@ -165,8 +177,17 @@ class Conclude:
                 case Outcome.STOPPED:
                     self._end(tx, held, Step.STOP, cause=reason)
                 case Outcome.RETURNED:
-                    self._lose(tx, held, reason or "the worker gave it back", is_attempt=not result.is_shutdown)
+                    costs = 0 if result.is_shutdown else GIVEN_BACK_COSTS
+                    self._lose(tx, held, reason or "the worker gave it back", costs=costs)
         self._revoke(held)
+        self._forget_archive(held)
+
+    def _forget_archive(self, held: Guarded) -> None:
+        """Delete the workspace of a run that has ended; its key is gone already. Kept when the outcome is unknown."""
+        with self.store.begin() as tx:
+            run = tx.get_run(held.run.id)
+        if run.plan is not None and run.state.is_terminal and not run.is_outcome_unknown:
+            self.artifacts.delete(archive_key(run.id, run.plan))
 
     def put_archive(self, assignment_id: AssignmentId, token: str, fencing: int, chunks: Iterator[bytes]) -> None:
         """Store the workspace of the plan that was reported. Sent again, it replaces what came before."""
@@ -185,7 +206,7 @@ class Conclude:
             raise LeaseLost(f"run {held.run.id} has no confirmed plan")
         return self.artifacts.open(archive_key(held.run.id, held.run.plan))
 
-    def give_back(self, assignment_id: AssignmentId, cause: str) -> None:
+    def give_back(self, assignment_id: AssignmentId, cause: str, *, costs: int = LOST_COSTS) -> None:
         """End an assignment that its worker never got or no longer holds; the run goes back, or fails, by the table."""
         with self.store.begin() as tx:
             found = tx.find_assignment(assignment_id)
@@ -196,7 +217,7 @@ class Conclude:
             if record is None or record.ended_at is not None:
                 return
             held = Guarded(stack=stack, run=tx.get_run(found.run_id), record=record)
-            self._lose(tx, held, cause)
+            self._lose(tx, held, cause, costs=costs)
         self._revoke(held)
 
     def refuse_apply(self, tx: Transaction, record: AssignmentRecord) -> None:
@@ -311,20 +332,20 @@ class Conclude:
         if lock is not None and lock.assignment_id == held.record.id:
             tx.set_state_lock(held.stack.id, None)
 
-    def _lose(self, tx: Transaction, held: Guarded, cause: str, *, is_attempt: bool = True) -> None:
+    def _lose(self, tx: Transaction, held: Guarded, cause: str, *, costs: int = LOST_COSTS) -> None:
         """The hold is over without a result: planned again, back to confirmed, or outcome unknown."""
         at = tx.now()
         run = held.run
-        tries = run.attempts + (1 if is_attempt else 0)
+        spent = run.attempts + costs
         if run.state is RunState.APPLYING:
             self._lose_apply(tx, held)
             return
-        is_over = tries >= MAX_PLANNING_ATTEMPTS
+        is_over = spent >= PATIENCE
         what = Step.FAIL if is_over else Step.LOSE
-        said = f"lost {tries} times before it got anywhere, the last time: {cause}" if is_over else cause
+        said = f"tried again and again before it got anywhere, the last time: {cause}" if is_over else cause
 
         def change(found: Run) -> tuple[Run, Transition]:
-            return advance(replace(found, attempts=tries), what, by=SYSTEM, at=at, cause=said)
+            return advance(replace(found, attempts=spent), what, by=SYSTEM, at=at, cause=said)
 
         tx.change_run(run.id, change)
         tx.end_assignment(held.record.id)

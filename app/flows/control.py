@@ -4,6 +4,7 @@ written to one audit log, in the transaction that changes the run.
 Refusals are answers, not errors: each says why, and the way on.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -18,7 +19,8 @@ from app.core.permit import Refused, may
 from app.core.record import AuditLine, DeliveryOutcome, ReportKind
 from app.core.run import Run, RunState, Step, StepRefused, Transition, advance, allowed, confirm
 from app.core.stack import Permission, Stack
-from app.flows.ports import GitHub, Store, Transaction
+from app.flows.conclude import archive_key
+from app.flows.ports import Artifacts, GitHub, Store, Transaction
 from app.flows.publish import Reply
 from app.flows.schedule import retell, schedule
 
@@ -57,6 +59,8 @@ class Done:
     """Carried out; what to say when words are called for."""
 
     text: str
+    spent: str = ""
+    """Key of the archive that nobody needs any more; deleted once the transaction is committed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,7 @@ class Control:
 
     store: Store
     github: GitHub
+    artifacts: Artifacts
     prefix: str
 
     def click(self, click: Click, guid: DeliveryId) -> None:
@@ -95,6 +100,7 @@ class Control:
                 reply = Reply(body=f"`{click.sender}` pressed {verb.value}. {result.text}", sha=click.head_sha)
                 self._say(tx, click.repository, subject, reply)
             tx.close_delivery(guid, DeliveryOutcome.EVENT, _summary(verb, result))
+        self._forget([result])
 
     def comment(self, comment: Comment, guid: DeliveryId) -> None:
         """Carry out the commands of a comment, in their order, all in one transaction; answer once."""
@@ -113,6 +119,7 @@ class Control:
             self._answer(tx, comment, guid, results)
             said = "; ".join(_head(result) for result in results)
             tx.close_delivery(guid, DeliveryOutcome.EVENT, said[:1000])
+        self._forget(results)
 
     def run(self, run_id: RunId, command: Command, actor: str) -> Done | Not:
         """Carry out a command that was given on the server: whoever can start it there has the keys already."""
@@ -121,7 +128,9 @@ class Control:
             repository = tx.find_repository(run.repository_id)
             name = repository.full_name if repository else str(run.repository_id)
             person = Person(actor=actor, source="cli", permission=Permission.ADMIN, repository=name)
-            return self._carry_out(tx, Order(command=command, run_id=run_id, person=person))
+            result = self._carry_out(tx, Order(command=command, run_id=run_id, person=person))
+        self._forget([result])
+        return result
 
     def unlock(self, stack_id: str, actor: str) -> str:
         """Take a stack's hold away, with the state lock that the lost apply left; what there was to say.
@@ -263,7 +272,7 @@ class Control:
                         run.id, lambda found: advance(_by(found, actor), Step.DISCARD, by=actor, at=at, cause=note)
                     )
                     schedule(tx, tx.lock_stack(stack.id))
-                    return Done(words.discarded(run))
+                    return Done(words.discarded(run), _archive(run))
                 case Verb.REPLAN:
 
                     def again(found: Run) -> tuple[Run, Transition]:
@@ -271,7 +280,7 @@ class Control:
                         return advance(fresh, Step.REPLAN, by=actor, at=at)
 
                     tx.change_run(run.id, again)
-                    return Done(words.replan_requested(run))
+                    return Done(words.replan_requested(run), _archive(run))
                 case Verb.HELP:
                     return Done(help_text(self.prefix))
         except StepRefused:
@@ -312,6 +321,12 @@ class Control:
     def _say(self, tx: Transaction, repository: Repository, subject: str, reply: Reply) -> None:
         tx.want_report(ReportKind.REPLY, repository.id, subject, run_id=None, document=msgspec.json.encode(reply))
 
+    def _forget(self, results: Sequence[Done | Not]) -> None:
+        """Delete the archives of plans that were turned down or replaced; without their key they open no more."""
+        for result in results:
+            if isinstance(result, Done) and result.spent:
+                self.artifacts.delete(result.spent)
+
     def _close(self, guid: DeliveryId, outcome: DeliveryOutcome, reason: str) -> None:
         with self.store.begin() as tx:
             tx.close_delivery(guid, outcome, reason)
@@ -334,6 +349,11 @@ def _has_seen(run: Run, written_at: datetime) -> bool:
     if run.plan is None:
         return run.state is RunState.REPLAN_REQUESTED  # nothing to have seen: a discard stops what is about to begin
     return run.plan.published_at is not None and run.plan.published_at.replace(microsecond=0) < written_at
+
+
+def _archive(run: Run) -> str:
+    """Where the plan's workspace was kept; empty when there was none."""
+    return archive_key(run.id, run.plan) if run.plan is not None else ""
 
 
 def _by(run: Run, actor: str) -> Run:

@@ -121,7 +121,7 @@ class RunWrites(ReportWrites):
         if after.id != run.id or line.before is not run.state or line.after is not after.state:
             raise BrokenError(f"changing run {run.id}: the change does not start at {run.state.value}")
         same = (runs.c.id == run.id) & (runs.c.state == run.state.value)
-        done = self._execute(update(runs).where(same).values(run_changes(after)))
+        done = self._execute(update(runs).where(same).values(run_changes(after) | _forgotten(after)))
         if done.rowcount != 1:
             raise BrokenError(f"changing run {run.id}: it is not {run.state.value} any more")
         self._execute(insert(run_steps).values(_step_values(run.id, line)))
@@ -183,6 +183,11 @@ class RunWrites(ReportWrites):
 
     def _open_or_empty(self, sealed: bytes | None, column: str, row_id: str) -> bytes:
         return self._sealer.open(bytes(sealed), sealed_as(column, row_id)) if sealed is not None else b""
+
+
+def _forgotten(run: Run) -> dict[str, object]:
+    """The data key dies with the run: what is left of its archives opens no more. Kept when the outcome is unknown."""
+    return {"sealed_data_key": None} if run.state.is_terminal and not run.is_outcome_unknown else {}
 
 
 def _step_values(run_id: RunId, line: Transition) -> dict[str, object]:

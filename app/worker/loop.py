@@ -13,7 +13,7 @@ from typing import Final
 
 import structlog
 
-from app.core.errors import TracksideError, UserError
+from app.core.errors import RetryableError, TracksideError, UserError
 from app.core.protocol import MAX_WAIT_S, Assignment, Outcome, ResultReport
 from app.engine.git import Mirror
 from app.engine.workspace import Workspace, WorkspaceRoot
@@ -74,17 +74,18 @@ class Worker:
         while not stop.is_set():
             try:
                 assignment = _claim(plane, name, self._config.poll_s, stop)
-                failures = 0
-                if assignment is not None:
-                    self.execute(plane, assignment)
+                if assignment is None or self.execute(plane, assignment) is not Outcome.RETURNED:
+                    failures = 0
+                    continue
+                raise RetryableError(f"run {assignment.run_id} could not begin and was given back")
             except Exception as error:  # a slot outlives whatever one assignment brings
                 pause_s = _PAUSES_S[min(failures, len(_PAUSES_S) - 1)]
                 failures += 1
                 _log.warning("slot pauses", slot=name, pause_s=pause_s, error=f"{type(error).__name__}: {error}")
                 stop.wait(pause_s)
 
-    def execute(self, plane: ControlPlane, assignment: Assignment) -> None:
-        """Run one assignment to its end. Its workspace is gone afterwards."""
+    def execute(self, plane: ControlPlane, assignment: Assignment) -> Outcome | None:
+        """Run one assignment to its end; how it ended, as far as it was said. Its workspace is gone afterwards."""
         hold, ending = Hold(plane, assignment), Ending(self._config.patience)
         with self._lock:
             self._endings.add(ending)
@@ -106,7 +107,8 @@ class Worker:
                     state=assignment.state,
                 )
                 try:
-                    execute(job, steps_of(assignment.phase))
+                    end = execute(job, steps_of(assignment.phase))
+                    return end.outcome if end else None
                 finally:
                     log.close()
                     job.leave()

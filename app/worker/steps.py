@@ -289,6 +289,10 @@ def _implied_mode(job: Job) -> str:
     """What the configuration implies; empty when that cannot be read and is known already."""
     assignment = job.assignment
     root = inside(job.workspace.source, assignment.project_root, what="project root", stack=assignment.stack_name)
+    if not root.is_dir():
+        raise UserError(
+            f"preparing stack {assignment.stack_name}: project root {assignment.project_root!r}: no such folder"
+        )
     try:
         return implied_state_mode(root)
     except UserError:
