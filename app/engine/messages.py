@@ -15,6 +15,9 @@ MAX_ERRORS: Final = 50
 MAX_TEXT_CHARS: Final = 8_000
 """How much of one summary or detail is kept."""
 
+MAX_BRIEF_LINES: Final = 12
+"""How many lines of one error's detail a reason has."""
+
 
 class _Position(msgspec.Struct, frozen=True):
     line: int = 0
@@ -54,11 +57,12 @@ class Diagnostic(msgspec.Struct, frozen=True, kw_only=True):
         """True when the command fails because of it."""
         return self.severity == "error"
 
-    def headline(self) -> str:
-        """One line: what, where, and the first line of the detail."""
+    def brief(self) -> str:
+        """What, where, and the first paragraph of the detail: who holds a lock stands in its later lines."""
         where = ", ".join(part for part in (self.place, self.address) if part)
-        detail = self.detail.split("\n", 1)[0].strip()
-        return self.summary + (f" ({where})" if where else "") + (f": {detail}" if detail else "")
+        first, *others = [line.rstrip() for line in self.detail.split("\n\n", 1)[0].split("\n")][:MAX_BRIEF_LINES]
+        head = self.summary + (f" ({where})" if where else "") + (f": {first.strip()}" if first.strip() else "")
+        return "\n".join([head, *_indented("\n".join(others))])
 
     def lines(self) -> str:
         """All of it, as a log shows it; what follows the first line is indented."""

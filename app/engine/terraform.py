@@ -237,7 +237,7 @@ class Terraform:
     def _failure(self, command: str, code: int, messages: Messages, tail: "_Tail") -> Failure:
         end = f"was ended by signal {-code}" if code < 0 else f"exited {code}"
         located = sorted(messages.errors, key=lambda error: not error.place)
-        errors = [error.headline() for error in located] or tail.text()
+        errors = [error.brief() for error in located] or tail.text()
         text = f"{self.engine.name} {command} {end}" + (": " + "\n".join(errors) if errors else "")
         return Failure(text if len(text) <= MAX_REASON_CHARS else text[:MAX_REASON_CHARS] + "…")
 

@@ -92,15 +92,15 @@ def test_a_message_gives_its_text_and_a_diagnostic_its_place() -> None:
         "diagnostic": {
             "severity": "error",
             "summary": "Bad\x1b[31m thing",
-            "detail": "First.\nSecond.",
+            "detail": "First.\nSecond.\n\nAdvice.",
             "address": "a.b",
             "range": {"filename": "main.tf", "start": {"line": 4}},
         },
     }
     text = messages.read(json.dumps(line))
     messages.read(json.dumps(line))
-    assert text == "Error: Bad thing\n  on main.tf:4, a.b\n  First.\n  Second."
-    assert [error.headline() for error in messages.errors] == ["Bad thing (main.tf:4, a.b): First."]
+    assert text == "Error: Bad thing\n  on main.tf:4, a.b\n  First.\n  Second.\n\n  Advice."
+    assert [error.brief() for error in messages.errors] == ["Bad thing (main.tf:4, a.b): First.\n  Second."]
 
 
 @pytest.mark.parametrize("line", ["plain", "{broken", '{"@message": 5}', '{"other": "json"}', "[" * 10_000, ""])
