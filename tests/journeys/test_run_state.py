@@ -1,11 +1,13 @@
 """Who keeps a stack's state is settled by its first run, and no commit changes that by accident."""
 
+import fcntl
 import json
 
 from app.core.run import RunState
-from tests.driver import World
+from tests.driver import World, wait_until
 
 STACKS = "version: 1\nstacks:\n  - {name: app, project_root: app}\n"
+HOLDER = {"ID": "6f0d1e2c-0000-4000-8000-000000000001", "Operation": "OperationTypeApply", "Who": "carol@laptop"}
 ONE = 'resource "terraform_data" "web" { input = "one" }\n'
 
 
@@ -52,3 +54,26 @@ def test_managed_state_cannot_be_lost_by_a_commit_that_brings_a_backend(world: W
     third = world.push(repo, {"app/backend.tf": None}, "Taken back")
     world.expect_check(repo, third, "deploy/app", "success")
     assert world.expect_state(RunState.FINISHED).plan is not None
+
+
+def test_a_state_that_somebody_else_holds_is_waited_for(world: World) -> None:
+    """The plan goes on when the lock is given back; a lock that tells no id cannot be waited for: it says whose it is."""
+    repo = world.repository()
+    kept = world.root / "app.tfstate"
+    note = world.root / ".app.tfstate.lock.info"
+    note.write_text(json.dumps(HOLDER))
+    backend = f'terraform {{\n  backend "local" {{ path = "{kept}" }}\n}}\n'
+    with kept.open("w") as held:
+        fcntl.lockf(held, fcntl.LOCK_EX)
+        first = world.push(repo, {".trackside/stacks.yml": STACKS, "app/main.tf": f"{ONE}{backend}"}, "Locked")
+        wait_until(lambda: any("state lock" in world.log(run) for run in world.runs()), "the plan waits for the lock")
+        assert world.the_run().state is RunState.PLANNING
+    world.press(world.expect_check(repo, first, "deploy/app", "action_required"), "Discard")
+
+    note.write_text(json.dumps(HOLDER | {"ID": ""}))
+    with kept.open("w") as held:
+        fcntl.lockf(held, fcntl.LOCK_EX)
+        second = world.push(repo, {"app/main.tf": f"{ONE}{backend}# again\n"}, "Locked again")
+        check = world.expect_check(repo, second, "deploy/app", "failure")
+    assert "Error acquiring the state lock" in (check.summary or "")
+    assert "carol@laptop" in (check.summary or "")
