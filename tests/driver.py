@@ -138,6 +138,11 @@ class World:
         self.github.wait_deliveries()
         wait_until(lambda: not self.sql(UNHEARD), "every delivery was carried out")
 
+    def wait_for(self, state: RunState, stack: str = "") -> Run:
+        """Wait until the newest run is in that state, whatever still has to be told of it."""
+        wait_until(lambda: [run.state for run in self.runs(stack)][-1:] == [state], f"the run is {state.value}")
+        return self.runs(stack)[-1]
+
     def unsettled(self) -> list[str]:
         """What still moves, in words."""
         return [str(row[0]) for row in self.sql(UNSETTLED)]

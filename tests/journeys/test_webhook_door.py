@@ -1,4 +1,4 @@
-"""The webhook's door on the real thing: what is not GitHub's is refused, what is broken is kept, nothing comes twice."""
+"""The webhook's door on the real thing: what is not GitHub's is refused, what is broken kept, nothing comes twice."""
 
 import hashlib
 import hmac
