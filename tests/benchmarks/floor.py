@@ -1,7 +1,7 @@
 """The floor under the webhook's door: a bare Starlette app that checks the same signature and commits the same body.
 
-Three kinds: `async` (psycopg's asynchronous pool), `threads` (its pool behind Starlette's thread pool), and `job`, which
-is `threads` over the product's own store: the row together with the job that will process it. Each is a process.
+Three kinds: `async` (psycopg's asynchronous pool), `threads` (its pool behind Starlette's thread pool), and `job`:
+`threads` over the product's own store, the row together with its job. Each is a process of its own.
 """
 
 import hmac

@@ -1,7 +1,7 @@
 """A client that loads a webhook door over keep-alive connections; runs as a process of its own.
 
-Reads an order as JSON from stdin and answers with what it measured. As plain as can be: it shares the cores with what it
-measures. `rate` paces: requests are due at fixed times, and a late answer counts from when it was due.
+Reads an order as JSON from stdin and answers with what it measured. As plain as can be: it shares the cores with what
+it measures. `rate` paces: requests are due at fixed times, and a late answer counts from when it was due.
 """
 
 import asyncio
@@ -74,9 +74,7 @@ class Load:
             if guids:
                 guids.close()
         took_s = perf_counter() - start
-        return Measured(
-            took_s=took_s, latencies_s=self.latencies_s, statuses=dict(self.statuses), broken=self.broken
-        )
+        return Measured(took_s=took_s, latencies_s=self.latencies_s, statuses=dict(self.statuses), broken=self.broken)
 
     async def _connection(self, head: bytes, body: bytes, start: float, guids: TextIO | None) -> None:
         try:

@@ -42,7 +42,7 @@ class Server:
     """A child that listens on a port."""
 
     def __init__(self, module: Sequence[str], env: Mapping[str, str], *, port: int, log_file: Path) -> None:
-        self.port, self._log_file = port, log_file
+        self.port, self._log_file, self._name = port, log_file, " ".join(module)
         with log_file.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", *module],
@@ -60,7 +60,7 @@ class Server:
             if answers(self.port):
                 return
             pause.wait(0.05)
-        raise AssertionError(f"starting {self._process.args}: {self._log_file.read_text('utf-8', 'replace')[-2000:]}")
+        raise AssertionError(f"starting {self._name}: {self._log_file.read_text('utf-8', 'replace')[-2000:]}")
 
     def kill(self) -> None:
         """kill -9, whatever it is doing."""

@@ -100,8 +100,8 @@ class Product:
     def moments(self, sha: str) -> dict[str, datetime]:
         """When what happened to the one run of a commit, by the database's clock: `stored`, steps, `planned`."""
         found = self.rows(
-            "SELECT step, at FROM run_steps WHERE run_id = (SELECT id FROM runs WHERE head_sha = %s)"
-            " UNION ALL SELECT 'planned', created_at FROM plans WHERE run_id = (SELECT id FROM runs WHERE head_sha = %s)"
+            "SELECT step, run_steps.at FROM run_steps JOIN runs ON runs.id = run_id WHERE head_sha = %s"
+            " UNION ALL SELECT 'planned', plans.created_at FROM plans JOIN runs ON runs.id = run_id WHERE head_sha = %s"
             " UNION ALL SELECT 'stored', received_at FROM deliveries"
             " WHERE event = 'push' AND convert_from(body, 'UTF8')::json->>'after' = %s ORDER BY 2",
             sha,

@@ -84,7 +84,10 @@ def _losses(kind: str, pairs: Pairs) -> str:
         ours_ms, raw_ms = pairs.segment_ms(begin, end), pairs.raw_ms(phases)
         rows.append([what, f"{ours_ms:.0f}", f"{raw_ms:.0f}" if phases else "", f"{ours_ms - raw_ms:+.0f}"])
     by_hand = ", ".join(f"{phase} {pairs.raw_ms([phase]):.0f}" for phase in PHASES)
-    return table(f"Where the time goes, {kind}", ["part", "ms", "by hand ms", "more"], rows) + f"\nBy hand: {by_hand} ms.\n"
+    return (
+        table(f"Where the time goes, {kind}", ["part", "ms", "by hand ms", "more"], rows)
+        + f"\nBy hand: {by_hand} ms.\n"
+    )
 
 
 @dataclass(frozen=True, slots=True)

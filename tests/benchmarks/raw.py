@@ -36,7 +36,7 @@ class EmptyState(BaseHTTPRequestHandler):
 
     do_GET = do_POST = do_LOCK = do_UNLOCK = _answer  # noqa: N815 - the names that the library looks for
 
-    def log_message(self, format: str, *_arguments: object) -> None:  # noqa: A002 - the library's own name
+    def log_message(self, format: str, *_arguments: object) -> None:
         """Say nothing."""
 
 

@@ -1,4 +1,4 @@
-"""GitHub API requests of one tracked run, from push to applied, in the order in which the stand-in GitHub answered them.
+"""GitHub API requests of one tracked run, from push to applied, in the order in which GitHub answered.
 
 The first run of a fresh installation pays for the installation's token; the next ones find it cached.
 """
