@@ -57,7 +57,7 @@ def test_managed_state_cannot_be_lost_by_a_commit_that_brings_a_backend(world: W
 
 
 def test_a_state_that_somebody_else_holds_is_waited_for(world: World) -> None:
-    """The plan goes on when the lock is given back; a lock that tells no id cannot be waited for: it says whose it is."""
+    """The plan goes on when the lock is given back; a lock without an id cannot be waited for: it says whose it is."""
     repo = world.repository()
     kept = world.root / "app.tfstate"
     note = world.root / ".app.tfstate.lock.info"
