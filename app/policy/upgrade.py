@@ -1,0 +1,200 @@
+"""A v0 policy as v1, in place: every line stays where it is, so that errors and rules keep their numbers.
+
+Only for text that is not v1 already: `p[x]` means something else there. Knows no engine; OPA judges the result.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from app.policy.grammar import Body, Span, Statement, StatementKind, statements_of
+from app.policy.lexer import Edit, Token, TokenKind, closing_of, edited, tokens_of
+
+_KEYWORDS: Final = frozenset({"if", "in", "every", "contains"})
+_AFTER_OPERAND: Final = frozenset((":=", "==", "!=", "<=", ">=", *"=<>.,)]};+-*/"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """What replaces a call of a function that v1 no longer has: text before and after its arguments."""
+
+    before: str
+    after: str
+
+
+_WRAPPED: Final = {
+    "re_match": _Call("regex.match(", ")"),
+    "any": _Call("(true in (", "))"),
+    "all": _Call("(count([0 | some v0_each in (", "); v0_each != true]) == 0)"),
+    "cast_string": _Call('concat("", [', "])"),
+    "cast_boolean": _Call("{true: true, false: false}[", "]"),
+    "cast_null": _Call("{null: null}[", "]"),
+    "cast_array": _Call("[v0_each | some v0_each in (", ")]"),
+    "cast_set": _Call("{v0_each | some v0_each in (", ")}"),
+    "cast_object": _Call("object.union(", ", {})"),
+}
+DEPRECATED: Final = frozenset(_WRAPPED) | {"set_diff", "net.cidr_overlap"}
+"""Built-in functions of v0 that v1 does not have."""
+
+
+def upgrade(text: str) -> str:
+    """The same policy in v1. Text that needs nothing comes back as it is.
+
+    Source: OPA's v0 compatibility and upgrade guides, and its parser's treatment of rule heads.
+    """
+    tokens = tokens_of(text)
+    statements = statements_of(tokens)
+    own = {each.name for each in statements if each.kind is StatementKind.RULE}
+    edits = [*_deprecated(tokens, own), *_imports(text, tokens, statements)]
+    edits += _renamed(tokens, _KEYWORDS & own, has_keywords=_has_keywords(tokens, statements))
+    for statement in statements:
+        if statement.kind is StatementKind.RULE:
+            edits += _rule(text, tokens, statement)
+    return edited(text, edits)
+
+
+def is_v1_by_its_words(text: str) -> bool:
+    """True when the text says itself that it is v1: `import rego.v1`, or `if` without importing it."""
+    tokens = tokens_of(text)
+    statements = statements_of(tokens)
+    imports = [_joined(tokens, each.span) for each in statements if each.kind is StatementKind.IMPORT]
+    if "importrego.v1" in imports:
+        return True
+    if any(each.startswith("importfuture.keywords") for each in imports):
+        return False
+    return any(body.has_if for each in statements for body in each.bodies)
+
+
+def _rule(text: str, tokens: Sequence[Token], rule: Statement) -> list[Edit]:
+    """The edits of one rule: `contains`, `if`, and bodies that were chained."""
+    edits = [] if not _is_partial_set(rule) else _contains(tokens, rule.keys[0])
+    head = edited(
+        text[tokens[rule.head.first].start : tokens[rule.head.last - 1].end],
+        [_shifted(edit, tokens[rule.head.first].start) for edit in edits],
+    )
+    for number, body in enumerate(rule.bodies):
+        if not body.has_if:
+            opening = tokens[body.span.first]
+            lead = f"{' '.join(head.split())} if " if number else "if "
+            edits.append(Edit(opening.start, opening.start, _spaced(text, opening.start, lead)))
+    for branch in rule.branches:
+        if branch.body is not None and not branch.body.has_if:
+            edits.append(_if_before(text, tokens, branch.body))
+    return edits
+
+
+def _if_before(text: str, tokens: Sequence[Token], body: Body) -> Edit:
+    start = tokens[body.span.first].start
+    return Edit(start, start, _spaced(text, start, "if "))
+
+
+def _is_partial_set(rule: Statement) -> bool:
+    """True for `p[x]` without a value: in v0 a set, in v1 a map. A longer reference is a map in both."""
+    return (
+        len(rule.keys) == 1
+        and not rule.has_value
+        and not rule.has_arguments
+        and not rule.has_contains
+        and not any(body.has_if for body in rule.bodies)
+    )
+
+
+def _contains(tokens: Sequence[Token], key: Span) -> list[Edit]:
+    first, last = tokens[key.first], tokens[key.last - 1]
+    if first.text == ".":
+        return [Edit(first.start, last.end, f' contains "{last.text}"')]
+    return [Edit(first.start, first.end, " contains "), Edit(last.start, last.end, "")]
+
+
+def _imports(text: str, tokens: Sequence[Token], statements: Sequence[Statement]) -> list[Edit]:
+    """Imports that stand there twice are blanked: v1 refuses them."""
+    seen: set[str] = set()
+    edits = []
+    for statement in statements:
+        if statement.kind is not StatementKind.IMPORT:
+            continue
+        words = _joined(tokens, statement.span)
+        start, end = tokens[statement.span.first].start, tokens[statement.span.last - 1].end
+        if words in seen and "\n" not in text[start:end]:
+            edits.append(Edit(start, end, ""))
+        seen.add(words)
+    return edits
+
+
+def _has_keywords(tokens: Sequence[Token], statements: Sequence[Statement]) -> bool:
+    return any(
+        _joined(tokens, each.span).startswith(("importfuture.keywords", "importrego.v1"))
+        for each in statements
+        if each.kind is StatementKind.IMPORT
+    )
+
+
+def _renamed(tokens: Sequence[Token], own: frozenset[str], *, has_keywords: bool) -> list[Edit]:
+    """Rules and variables that are called like a keyword of v1 get an underscore."""
+    edits = []
+    for at, token in enumerate(tokens[:-1]):
+        if token.kind is not TokenKind.NAME or token.text not in _KEYWORDS or (at and tokens[at - 1].text == "."):
+            continue
+        after = tokens[at + 1]
+        is_variable = not has_keywords and after.kind is TokenKind.SIGN and after.text in _AFTER_OPERAND
+        if token.text in own or is_variable:
+            edits.append(Edit(token.end, token.end, "_"))
+    return edits
+
+
+def _deprecated(tokens: Sequence[Token], own: set[str]) -> list[Edit]:
+    """Calls of functions that v1 does not have, but for those that the policy defines itself."""
+    edits: list[Edit] = []
+    for at, token in enumerate(tokens):
+        if token.kind is not TokenKind.NAME or (at and tokens[at - 1].text == "."):
+            continue
+        if token.text == "net" and [each.text for each in tokens[at + 1 : at + 3]] == [".", "cidr_overlap"]:
+            edits.append(Edit(tokens[at + 2].start, tokens[at + 2].end, "cidr_contains"))
+        if token.text in own or at + 1 >= len(tokens) or tokens[at + 1].text != "(":
+            continue
+        closing = closing_of(tokens, at + 1)
+        if closing >= len(tokens):
+            continue
+        edits += _call_edits(tokens, at, closing)
+    return edits
+
+
+def _call_edits(tokens: Sequence[Token], at: int, closing: int) -> list[Edit]:
+    name, opening, last = tokens[at], tokens[at + 1], tokens[closing]
+    if name.text == "set_diff":
+        comma = _comma(tokens, at + 2, closing)
+        if comma is None:
+            return []
+        return [
+            Edit(name.start, opening.end, "(("),
+            Edit(tokens[comma].start, tokens[comma].end, ") - ("),
+            Edit(last.start, last.end, "))"),
+        ]
+    call = _WRAPPED.get(name.text)
+    if call is None:
+        return []
+    return [Edit(name.start, opening.end, call.before), Edit(last.start, last.end, call.after)]
+
+
+def _comma(tokens: Sequence[Token], first: int, last: int) -> int | None:
+    """The comma between two arguments."""
+    at = first
+    while at < last:
+        if tokens[at].kind is TokenKind.SIGN and tokens[at].text in "([{":
+            at = closing_of(tokens, at)
+        elif tokens[at].kind is TokenKind.SIGN and tokens[at].text == ",":
+            return at
+        at += 1
+    return None
+
+
+def _spaced(text: str, at: int, lead: str) -> str:
+    return lead if at == 0 or text[at - 1].isspace() else f" {lead}"
+
+
+def _shifted(edit: Edit, by: int) -> Edit:
+    return Edit(edit.start - by, edit.end - by, edit.text)
+
+
+def _joined(tokens: Sequence[Token], span: Span) -> str:
+    return "".join(token.text for token in tokens[span.first : span.last])
