@@ -5,6 +5,7 @@ knew, a run left with a worker, or a delivery that was never carried out.
 """
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx
 import uvicorn
 from sqlalchemy import text
 
@@ -22,6 +24,7 @@ from app.core.run import Run, RunState
 from app.jobs import run_jobs
 from app.sandbox import Repo, SandboxGitHub, Served, serve_in_thread
 from app.sandbox.records import CheckRun
+from app.serve import Tree
 from app.settings import load_settings, load_worker_settings
 from app.wiring import ControlPlane, open_control, open_worker
 
@@ -50,7 +53,7 @@ class HttpThread:
 def wait_until(
     is_true: Callable[[], bool], what: str, timeout_s: float = SETTLE_S, found: Callable[[], object] = lambda: ""
 ) -> None:
-    """Wait for something that the world itself brings about. Raises: AssertionError that names it, and what there is."""
+    """Wait for what the world itself brings about. Raises: AssertionError that names it, and what there is."""
     pause = threading.Event()
     end = time.monotonic() + timeout_s
     while not is_true():
@@ -246,13 +249,69 @@ UNION ALL SELECT 'run ' || stack_name || ' ' || state FROM runs
 
 @contextmanager
 def open_world(root: Path, database_url: str, **variables: str) -> Iterator[World]:
-    """A world under a folder, on a fresh database; ends with the block."""
+    """A world under a folder, on a fresh database, its parts in threads; ends with the block."""
+    sock = socket.socket()
+    sock.bind(("127.0.0.1", 0))
+    with _open_quiet_world(root, database_url, sock.getsockname()[1], variables) as world:
+        plane = world.plane
+        http = HttpThread(plane.make_web(), sock)
+        stop = threading.Event()
+        jobs = threading.Thread(target=run_jobs, args=(plane.make_job_app, plane.tasks, stop), daemon=True)
+        jobs.start()
+        world.start_worker()
+        try:
+            yield world
+        finally:
+            world.close()
+            stop.set()
+            jobs.join(30)
+            http.stop()
+            sock.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Processes:
+    """The parts of a world, each a process of its own, as `trackside serve` starts them and starts them again."""
+
+    tree: Tree
+
+    def pid(self, name: str) -> int:
+        """The process of a part now: web, jobs or worker."""
+        (part,) = (part for part in self.tree.parts if part.name == name)
+        assert part.process is not None
+        return part.process.pid
+
+    def kill(self, name: str) -> None:
+        """What an out-of-memory killer does to one of them."""
+        os.kill(self.pid(name), signal.SIGKILL)
+
+
+@contextmanager
+def open_processes(root: Path, database_url: str, **variables: str) -> Iterator[tuple[World, Processes]]:
+    """A world whose parts are processes under `serve`; ends with the block."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port = sock.getsockname()[1]
+    with _open_quiet_world(root, database_url, port, variables) as world:
+        environ = {"PATH": os.environ["PATH"], "HOME": str(root), **world.environ}
+        tree, stop = Tree(load_settings(environ), environ, root / "log"), threading.Event()
+        thread = threading.Thread(target=tree.run, args=(stop,), daemon=True)
+        thread.start()
+        try:
+            wait_until(lambda: _answers(f"{world.url}/readyz"), "the web process answers")
+            yield world, Processes(tree)
+        finally:
+            stop.set()
+            thread.join(60)
+
+
+@contextmanager
+def _open_quiet_world(root: Path, database_url: str, port: int, variables: Mapping[str, str]) -> Iterator[World]:
+    """GitHub, the settings, and a control plane to look at; nothing of Trackside runs yet."""
     github = SandboxGitHub(root / "github")
     github.buttons_on_commits = True  # GitHub documents buttons in pull requests; commit pages may show them too
+    url = f"http://127.0.0.1:{port}"
     with serve_in_thread(github) as served:
-        sock = socket.socket()
-        sock.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{sock.getsockname()[1]}"
         github.webhook_url = f"{url}/webhooks/github"
         environ = {
             "GITHUB_APP_ID": str(github.app.id),
@@ -261,6 +320,7 @@ def open_world(root: Path, database_url: str, **variables: str) -> Iterator[Worl
             "GITHUB_API_URL": served.api_url,
             "GITHUB_SERVER_URL": served.url,
             "ALLOWED_ACCOUNTS": OWNER,
+            "PORT": str(port),
             "PUBLIC_URL": url,
             "DATA_DIR": str(root / "data"),
             "DATABASE_URL": database_url,
@@ -268,18 +328,12 @@ def open_world(root: Path, database_url: str, **variables: str) -> Iterator[Worl
             "SWEEP_EVERY_S": "1",
         } | variables
         with open_control(load_settings(environ), database_url) as plane:
-            world = World(github, served, plane, environ, root, url)
-            http = HttpThread(plane.make_web(), sock)
-            stop = threading.Event()
-            jobs = threading.Thread(target=run_jobs, args=(plane.make_job_app, plane.tasks, stop), daemon=True)
-            jobs.start()
-            world.start_worker()
-            try:
-                yield world
-            finally:
-                world.close()
-                stop.set()
-                jobs.join(30)
-                http.stop()
-                sock.close()
+            yield World(github, served, plane, environ, root, url)
     assert not github.unknown_requests, f"requests that no route knew: {github.unknown_requests}"
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, trust_env=False).is_success
+    except httpx.HTTPError:
+        return False
