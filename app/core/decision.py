@@ -33,6 +33,8 @@ class PushInput:
     project_root: str
     additional_project_globs: tuple[str, ...]
     stack_branch: str
+    pull_files: tuple[str, ...] | None = ()
+    """What the pull request of the event changes, all in all; empty for a push; None: not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,5 +96,7 @@ class Decision:
     pull_number: int | None = None
     policies: tuple[PolicyOutcome, ...] = ()
     elapsed_s: float = 0.0
+    is_sampled: bool = False
+    """A policy asked for it to be looked at (`sample`)."""
     note: str = ""
     """What a reader must also know: `the base could not be had: everything counts as changed`; `duplicate of run …`."""

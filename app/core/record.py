@@ -215,6 +215,8 @@ class RunFacts:
     outputs: bytes = b""
     """JSON array of app.core.protocol.Output; empty before an apply ended."""
     is_stack_detached: bool = False
+    waits_for: str = ""
+    """What keeps a queued run back besides another run, in words: a lock, something outside."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,8 @@ Pure: `advance` takes a run and a step and gives the next run; the store alone s
 commands accept is read from the same table by `allowed`, so they cannot disagree.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
@@ -189,7 +190,27 @@ class Trigger(StrEnum):
 
     PUSH = "push"
     TAG = "tag"
+    PULL_REQUEST = "pull_request"
+    """Also by a review of one."""
+    COMMENT = "comment"
+    """A comment that a push policy answered with a run."""
+    MERGE_GROUP = "merge_group"
     COMMAND = "command"
+
+
+class ExternalState(StrEnum):
+    """What is known of something outside that a run waits for."""
+
+    PENDING = "pending"
+    FINISHED = "finished"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+    """The run fails with it."""
+
+    @property
+    def is_done(self) -> bool:
+        """True when nobody has to wait for it any more."""
+        return self in (ExternalState.FINISHED, ExternalState.SKIPPED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,6 +277,23 @@ class Run:
     """Lost while applying: what happened to the infrastructure is not known."""
     decided_by: str = ""
     """Login of who confirmed, discarded or replanned last."""
+    pull_number: int | None = None
+    """The pull request that it belongs to, once that is known."""
+    is_prioritized: bool = False
+    """Goes before the runs of other stacks; never before its own stack's order."""
+    lock_key: str = ""
+    """The key that its event locked the stack with: it may run while the stack is locked with it."""
+    flags: tuple[str, ...] = ()
+    """What policies noted on it, sorted."""
+    externals: Mapping[str, ExternalState] = field(default_factory=dict)
+    """What it waits for in the queue. Shape: name to what is known of it."""
+    note: str = ""
+    """What a reader must also know: which commit was planned instead of the head."""
+
+    @property
+    def waits_for(self) -> tuple[str, ...]:
+        """The names of what it still waits for, sorted."""
+        return tuple(sorted(name for name, state in self.externals.items() if not state.is_done))
 
     @property
     def is_live(self) -> bool:

@@ -118,6 +118,8 @@ class PolicySpec:
     attach_all: bool = False
     dialect: str = "auto"
     line: int = 0
+    digest: str = ""
+    """SHA-256 of its text at the commit of the configuration; empty: not known, so it can give no answer."""
 
     def is_attached_to(self, settings: StackSettings) -> bool:
         """True when the policy speaks about that stack."""
@@ -165,6 +167,17 @@ class Stack:
     """Counts the moves of the head."""
     hold_reason: str = ""
     """Not empty: nothing of it becomes ready until a person resolves it."""
+    policy_id: str = ""
+    """What policies see as `stack.id`; empty: owner/repo/name."""
+    lock_key: str = ""
+    """Not empty: a push policy locked it, and only state-changing runs with that key become ready."""
+    locked_by: str = ""
+    """Which policy, and for whom, in words."""
+
+    @property
+    def push_policies(self) -> tuple[PolicySpec, ...]:
+        """The policies that decide what an event means for it."""
+        return tuple(policy for policy in self.policies if policy.type == "push")
 
     @property
     def name(self) -> str:

@@ -15,10 +15,11 @@ from app.core.protocol import Phase
 from app.core.record import LogChunk
 from app.core.run import Run, RunState, Step, Transition
 from app.core.stack import MAX_STACKS, Stack
+from app.store.decisions import read_decision, select_decisions
 from app.store.migrations import pending_migrations
 from app.store.rows import read_run, select_runs
 from app.store.schema import CREATED, IS_LIVE, assignments, decisions, log_chunks, repositories, run_steps, runs, stacks
-from app.store.transaction_stacks import read_decision, read_stack
+from app.store.transaction_stacks import read_stack
 from app.store.wall import wall
 from app.store.wire import Sealer, safe_text, sealed_as
 
@@ -85,9 +86,8 @@ class ReadingSide:
 
     def list_decisions(self, repository_id: RepositoryId, sha: Sha) -> list[Decision]:
         """Decisions about that commit, by stack name, oldest first."""
-        joined = decisions.join(stacks, stacks.c.id == decisions.c.stack_id)
-        wanted = select(decisions).select_from(joined).where(decisions.c.head_sha == safe_text(sha))
-        wanted = wanted.where(stacks.c.repository_id == repository_id)
+        mine = select(stacks.c.id).where(stacks.c.repository_id == repository_id)
+        wanted = select_decisions().where(decisions.c.head_sha == safe_text(sha), decisions.c.stack_id.in_(mine))
         ordered = wanted.order_by(decisions.c.stack_name, decisions.c.created_at, decisions.c.id)
         return [read_decision(row) for row in self._ask(ordered.limit(MAX_DECISIONS))]
 

@@ -21,7 +21,7 @@ from app.core.names import (
 from app.core.plan import Delta
 from app.core.protocol import Phase
 from app.core.record import AssignmentRecord
-from app.core.run import Confirmation, Plan, Run, RunState, RunType, Trigger
+from app.core.run import Confirmation, ExternalState, Plan, Run, RunState, RunType, Trigger
 from app.store.schema import assignments, plans, runs
 from app.store.wire import safe_text
 
@@ -77,6 +77,12 @@ def read_run(row: Row[Any]) -> Run:
         reason=row.reason,
         is_outcome_unknown=row.is_outcome_unknown,
         decided_by=row.decided_by,
+        pull_number=row.pull_number,
+        is_prioritized=row.is_prioritized,
+        lock_key=row.lock_key,
+        flags=tuple(row.flags),
+        externals={name: ExternalState(state) for name, state in row.externals.items()},
+        note=row.note,
     )
 
 
@@ -97,6 +103,9 @@ def run_identity(run: Run) -> dict[str, object]:
         "triggered_by": safe_text(run.triggered_by),
         "message": safe_text(run.message),
         "created_at": run.created_at,
+        "is_prioritized": run.is_prioritized,
+        "lock_key": safe_text(run.lock_key),
+        "note": safe_text(run.note),
     }
 
 
@@ -115,6 +124,9 @@ def run_changes(run: Run) -> dict[str, object]:
         "reason": safe_text(run.reason),
         "is_outcome_unknown": run.is_outcome_unknown,
         "decided_by": safe_text(run.decided_by),
+        "pull_number": run.pull_number,
+        "flags": [safe_text(flag) for flag in run.flags],
+        "externals": {safe_text(name): state.value for name, state in run.externals.items()},
     }
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     DateTime,
+    Double,
     ForeignKey,
     ForeignKeyConstraint,
     Identity,
@@ -28,7 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSON, ExcludeConstraint
 from sqlalchemy.types import TypeEngine
 
-from app.core.decision import Verdict
+from app.core.decision import EventKind, Verdict
 from app.core.protocol import Phase
 from app.core.record import DeliveryOutcome, ReportKind
 from app.core.run import CLAIMABLE, TERMINAL, RunState, RunType, Step, Trigger
@@ -65,6 +66,7 @@ IS_CLAIMABLE = one_of("state", tuple(sorted(CLAIMABLE)))
 IS_STATE_CHANGING = one_of("type", STATE_CHANGING)
 CLAIM_ORDER = (
     "CASE state WHEN 'confirmed' THEN 0 WHEN 'replan_requested' THEN 1 ELSE 2 END",
+    "CASE WHEN is_prioritized THEN 0 ELSE 1 END",
     "CASE type WHEN 'proposed' THEN 1 WHEN 'drift' THEN 2 ELSE 0 END",
 )
 """What is claimed first; `created_at` and `id` follow."""
@@ -142,6 +144,15 @@ config_versions = Table(
     Index("ix_config_versions_valid", "repository_id", text("seq DESC"), postgresql_where=text("is_valid")),
 )
 
+policy_texts = Table(
+    "policy_texts",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    _col("text"),
+    _time("created_at"),
+    _hex("digest", 64),
+)
+
 stacks = Table(
     "stacks",
     metadata,
@@ -159,6 +170,8 @@ stacks = Table(
     _col("head_seq", BigInteger, default="0"),
     _col("hold_reason", default="''"),
     _time("created_at"),
+    _col("lock_key", default="''"),
+    _col("locked_by", default="''"),
     ExcludeConstraint(
         ("repository_id", "="),
         ("name", "="),
@@ -188,10 +201,39 @@ decisions = Table(
     _col("rules", JSON),
     _col("note", default="''"),
     _time("created_at"),
-    UniqueConstraint("stack_id", "ref", "before", "head_sha"),
+    Column("guid", Text),
+    Column(
+        "event",
+        Text,
+        CheckConstraint(one_of("event", words_of(EventKind)), name="event"),
+        nullable=False,
+        server_default=text("'push'"),
+    ),
+    _col("action", default="''"),
+    Column("pull_number", BigInteger),
+    _col("policies", JSON, default="'[]'"),
+    _col("elapsed_s", Double, default="0"),
+    _col("is_sampled", Boolean, default="false"),
+    UniqueConstraint("stack_id", "guid"),
     _hex("head_sha", 40),
     _hex("before", 40),
     Index("ix_decisions_head", "head_sha"),
+    Index("ix_decisions_created", "created_at"),
+    Index(
+        "ix_decisions_pull",
+        "pull_number",
+        text("created_at DESC"),
+        postgresql_where=text("pull_number IS NOT NULL"),
+    ),
+)
+
+decision_inputs = Table(
+    "decision_inputs",
+    metadata,
+    Column("guid", Text, primary_key=True),
+    _col("document", JSON),
+    _time("created_at"),
+    Index("ix_decision_inputs_created", "created_at"),
 )
 
 runs = Table(
@@ -226,6 +268,12 @@ runs = Table(
     Column("event_key", Text),
     Column("sealed_outputs", LargeBinary),
     Column("sealed_data_key", LargeBinary),
+    Column("pull_number", BigInteger),
+    _col("is_prioritized", Boolean, default="false"),
+    _col("lock_key", default="''"),
+    _col("flags", JSON, default="'[]'"),
+    _col("externals", JSON, default="'{}'"),
+    _col("note", default="''"),
     UniqueConstraint("event_key"),
     _hex("head_sha", 40),
     _hex("source_sha", 40),
@@ -261,6 +309,8 @@ runs = Table(
     Index("ix_runs_at", "repository_id", "head_sha", text("created_at DESC")),
     Index("ix_runs_stack", "stack_id", text("created_at DESC")),
     Index("ix_runs_recent", text("created_at DESC")),
+    Index("ix_runs_decision", "decision_id", postgresql_where=text("decision_id IS NOT NULL")),
+    Index("ix_runs_live_ref", "repository_id", "ref", postgresql_where=text(IS_LIVE)),
 )
 
 run_steps = Table(

@@ -3,7 +3,7 @@
 Knows nothing of what a step means: the pure change that is handed in says that. Lock order: stack, run, assignment.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from sqlalchemy import Select, select, text, update
@@ -13,7 +13,7 @@ from app.core.errors import BrokenError, UserError
 from app.core.names import RepositoryId, RunId, Sha, StackId
 from app.core.record import ReportKind, RunFacts
 from app.core.report_check import check_name
-from app.core.run import Plan, Run, RunState, Transition
+from app.core.run import ExternalState, Plan, Run, RunState, RunType, Transition
 from app.core.stack import settings_from_json
 from app.store.rows import plan_values, read_run, run_changes, run_identity, select_runs
 from app.store.schema import CREATED, IS_LIVE, IS_STATE_CHANGING, plans, run_steps, runs, stacks
@@ -81,9 +81,46 @@ class RunWrites(ReportWrites):
         wanted = select_runs().where(runs.c.repository_id == repository_id, runs.c.head_sha == sha)
         return self._runs(wanted.order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(MAX_RUNS_AT))
 
+    def list_waiting_runs(self, repository_id: RepositoryId) -> list[Run]:
+        """Runs of the repository that nobody has taken or decided: queued, ready, unconfirmed; oldest first."""
+        states = [state.value for state in (RunState.QUEUED, RunState.READY, RunState.UNCONFIRMED)]
+        wanted = select_runs().where(runs.c.repository_id == repository_id, text(IS_LIVE), runs.c.state.in_(states))
+        return self._runs(wanted.order_by(runs.c.created_at, runs.c.id).limit(MAX_LIVE_RUNS))
+
+    def list_live_proposed(self, repository_id: RepositoryId, ref: str) -> list[Run]:
+        """Live proposed runs of a ref, oldest first."""
+        wanted = select_runs().where(runs.c.repository_id == repository_id, runs.c.ref == safe_text(ref), text(IS_LIVE))
+        wanted = wanted.where(runs.c.type == RunType.PROPOSED.value)
+        return self._runs(wanted.order_by(runs.c.created_at, runs.c.id).limit(MAX_LIVE_RUNS))
+
+    def find_event_run(self, event_key: str) -> Run | None:
+        """The run that an event of that key (stack, SHA, type, ref) made, or None."""
+        row = self._first(select_runs().where(runs.c.event_key == safe_text(event_key)))
+        return read_run(row) if row is not None else None
+
+    def note_pull(self, run_id: RunId, pull_number: int) -> None:
+        """Note the run's pull request, unless one is known; also of a run that has ended."""
+        unknown = (runs.c.id == run_id) & runs.c.pull_number.is_(None)
+        self._execute(update(runs).where(unknown).values(pull_number=pull_number))
+
+    def save_externals(self, run_id: RunId, externals: Mapping[str, ExternalState]) -> None:
+        """Save what a live run waits for outside; its report is wanted again. Call it with the run's stack locked."""
+        values = {safe_text(name): state.value for name, state in externals.items()}
+        done = self._execute(update(runs).where(runs.c.id == run_id, text(IS_LIVE)).values(externals=values))
+        if done.rowcount != 1:
+            raise BrokenError(f"saving what run {run_id} waits for: it has ended")
+        self._want_check(self.get_run(run_id))
+
     def get_run_facts(self, run: Run) -> RunFacts:
         """What a report or a page needs to know besides the run. Raises: BrokenError when its stack is not there."""
-        columns = (stacks.c.settings, stacks.c.head_seq, stacks.c.hold_reason, stacks.c.is_detached)
+        columns = (
+            stacks.c.settings,
+            stacks.c.head_seq,
+            stacks.c.hold_reason,
+            stacks.c.is_detached,
+            stacks.c.lock_key,
+            stacks.c.locked_by,
+        )
         found = runs.join(stacks, stacks.c.id == runs.c.stack_id)
         row = self._first(select(*columns, runs.c.sealed_outputs).select_from(found).where(runs.c.id == run.id))
         if row is None:
@@ -100,6 +137,7 @@ class RunWrites(ReportWrites):
             github_environment=settings.github_environment,
             outputs=self._open_or_empty(row.sealed_outputs, "runs.outputs", run.id),
             is_stack_detached=row.is_detached,
+            waits_for=_waits_for(run, row.lock_key, row.locked_by) if run.state is RunState.QUEUED else "",
         )
 
     def save_outputs(self, run_id: RunId, outputs: bytes) -> None:
@@ -188,6 +226,15 @@ class RunWrites(ReportWrites):
 def _forgotten(run: Run) -> dict[str, object]:
     """The data key dies with the run: what is left of its archives opens no more. Kept when the outcome is unknown."""
     return {"sealed_data_key": None} if run.state.is_terminal and not run.is_outcome_unknown else {}
+
+
+def _waits_for(run: Run, lock_key: str, locked_by: str) -> str:
+    """What keeps a queued run back besides another run, in words."""
+    if run.waits_for:
+        return f"external: {', '.join(run.waits_for)}"
+    if run.type.is_state_changing and lock_key not in ("", run.lock_key):
+        return f"lock {lock_key}: {locked_by}"
+    return ""
 
 
 def _step_values(run_id: RunId, line: Transition) -> dict[str, object]:

@@ -1,20 +1,22 @@
-"""Stacks and decisions inside a transaction.
+"""Stacks, their policies and what was decided for them, inside a transaction.
 
 Knows nothing of configuration files or policies: it keeps what the flows decided.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
-from sqlalchemy import Row, select, update
+from sqlalchemy import Row, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
-from app.core.decision import Answer, Decision, Verdict
+from app.core.decision import Decision
 from app.core.errors import BrokenError, UserError
-from app.core.names import ConfigVersionId, DecisionId, RepositoryId, Sha, StackId
+from app.core.names import ConfigVersionId, DecisionId, DeliveryId, Digest, RepositoryId, Sha, StackId
+from app.core.run import RunState
 from app.core.stack import PolicySpec, Stack, StackSpec, StateMode, settings_from_json
-from app.store.schema import decisions, stacks
+from app.store.decisions import decision_values
+from app.store.schema import decision_inputs, decisions, policy_texts, stacks
 from app.store.wire import Wire, safe_text
 
 _TUPLES: Final = ("attach_names", "attach_labels")
@@ -40,8 +42,9 @@ class StackWrites(Wire):
             state_mode=None,
             head_sha=None,
             head_seq=0,
+            policy_id=spec.policy_id,
         )
-        identity = {"id": stack.id, "repository_id": repository_id, "policy_id": safe_text(spec.policy_id)}
+        identity = {"id": stack.id, "repository_id": repository_id}
         self._execute(insert(stacks).values(identity | _values(stack)))
         return stack
 
@@ -66,32 +69,80 @@ class StackWrites(Wire):
         return read_stack(row)
 
     def save_stack(self, stack: Stack) -> None:
-        """Save settings, policies, config version, detachment, state mode, head and hold of a locked stack."""
+        """Save settings, policies, config version, detachment, state mode, head, hold and lock of a locked stack."""
         done = self._execute(update(stacks).where(stacks.c.id == stack.id).values(_values(stack)))
         if done.rowcount != 1:
             raise BrokenError(f"saving stack {stack.id}: there is none")
 
-    def add_decision(self, decision: Decision) -> DecisionId | None:
-        """Keep one decision; None when this (stack, ref, before, head) was decided already."""
-        values = {
-            "id": self.new_id(),
-            "stack_id": decision.stack_id,
-            "stack_name": decision.stack_name,
-            "ref": safe_text(decision.ref),
-            "head_sha": decision.head_sha,
-            "before": decision.before,
-            "config_version_id": decision.config_version_id,
-            "policy": safe_text(decision.policy),
-            "input": decision.input,
-            "verdict": decision.answer.verdict.value,
-            "reason": safe_text(decision.answer.reason),
-            "rules": decision.answer.rules,
-            "note": safe_text(decision.note),
-        }
-        key = ["stack_id", "ref", "before", "head_sha"]
-        statement = insert(decisions).values(values).on_conflict_do_nothing(index_elements=key)
-        found = self._scalar(statement.returning(decisions.c.id))
-        return DecisionId(found) if found is not None else None
+    def list_stack_states(self, stack_ids: Sequence[StackId]) -> dict[StackId, RunState]:
+        """The state of each stack's newest tracked run; a stack that never had one is left out."""
+        rows = self._all(_STATES, {"ids": list(stack_ids)})
+        return {StackId(row.stack_id): RunState(row.state) for row in rows}
+
+    def save_policy_texts(self, texts: Mapping[Digest, str]) -> None:
+        """Keep policy texts by the SHA-256 of their bytes; one that is here already is left alone."""
+        values = [{"digest": digest, "text": words} for digest, words in sorted(texts.items())]
+        if values:
+            self._execute(insert(policy_texts).on_conflict_do_nothing(), values)
+
+    def find_policy_texts(self, digests: Sequence[str]) -> dict[str, str]:
+        """The texts that are here, by digest."""
+        wanted = select(policy_texts.c.digest, policy_texts.c.text).where(policy_texts.c.digest.in_(list(digests)))
+        return {row.digest: row.text for row in self._all(wanted)} if digests else {}
+
+    def add_decisions(
+        self, guid: DeliveryId, shared: Mapping[str, object], made: Sequence[Decision]
+    ) -> list[DecisionId]:
+        """Keep the decisions about one event, in their order. `shared` is the part of the input that is the same for
+        all of them; what a decision's own input says goes before it.
+
+        Raises: BrokenError when the delivery was decided for one of the stacks already.
+        """
+        if not made:
+            return []
+        again = insert(decision_inputs).values(guid=guid, document=dict(shared))
+        self._execute(again.on_conflict_do_nothing(index_elements=["guid"]))
+        values = [decision_values(decision) | {"id": self.new_id(), "guid": guid} for decision in made]
+        self._execute(insert(decisions), values)
+        return [DecisionId(str(row["id"])) for row in values]
+
+    def sweep_decisions(self, *, kept_days: int, limit: int = 5_000) -> int:
+        """Let go of what is older: records that made no run, and what was asked of the others; how many rows.
+
+        `kept_days` is at least one: younger ones are guarded by the database.
+        """
+        values = {"days": max(1, kept_days), "limit": limit}
+        swept = [self._execute(text(statement), values).rowcount for statement in _SWEEP]
+        return sum(max(0, count) for count in swept)
+
+
+_STATES: Final = text("""
+SELECT asked.id AS stack_id, newest.state FROM unnest(CAST(:ids AS text[])) AS asked (id),
+LATERAL (
+    SELECT state FROM runs WHERE stack_id = asked.id AND type = 'tracked' ORDER BY created_at DESC LIMIT 1
+) AS newest
+""")
+_SWEEP: Final = (
+    """
+    DELETE FROM decisions WHERE id IN (
+        SELECT id FROM decisions WHERE created_at < clock_timestamp() - make_interval(days => :days)
+        AND NOT EXISTS (SELECT FROM runs WHERE runs.decision_id = decisions.id)
+        ORDER BY created_at LIMIT :limit
+    )
+    """,
+    """
+    UPDATE decisions SET input = '{}' WHERE id IN (
+        SELECT id FROM decisions WHERE created_at < clock_timestamp() - make_interval(days => :days)
+        AND input::text <> '{}' ORDER BY created_at LIMIT :limit
+    )
+    """,
+    """
+    DELETE FROM decision_inputs WHERE guid IN (
+        SELECT guid FROM decision_inputs WHERE created_at < clock_timestamp() - make_interval(days => :days)
+        ORDER BY created_at LIMIT :limit
+    )
+    """,
+)
 
 
 def read_stack(row: Row[Any]) -> Stack:
@@ -107,22 +158,9 @@ def read_stack(row: Row[Any]) -> Stack:
         head_sha=Sha(row.head_sha) if row.head_sha else None,
         head_seq=row.head_seq,
         hold_reason=row.hold_reason,
-    )
-
-
-def read_decision(row: Row[Any]) -> Decision:
-    """The decision of a row of `decisions`."""
-    return Decision(
-        stack_id=StackId(row.stack_id),
-        stack_name=row.stack_name,
-        ref=row.ref,
-        head_sha=Sha(row.head_sha),
-        before=Sha(row.before),
-        config_version_id=ConfigVersionId(row.config_version_id) if row.config_version_id else None,
-        policy=row.policy,
-        input=row.input,
-        answer=Answer(verdict=Verdict(row.verdict), reason=row.reason, rules=row.rules),
-        note=row.note,
+        policy_id=row.policy_id,
+        lock_key=row.lock_key,
+        locked_by=row.locked_by,
     )
 
 
@@ -138,6 +176,9 @@ def _values(stack: Stack) -> dict[str, object]:
         "head_sha": stack.head_sha,
         "head_seq": stack.head_seq,
         "hold_reason": safe_text(stack.hold_reason),
+        "policy_id": safe_text(stack.policy_id),
+        "lock_key": safe_text(stack.lock_key),
+        "locked_by": safe_text(stack.locked_by),
     }
 
 

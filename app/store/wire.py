@@ -28,6 +28,21 @@ def safe_text(words: str, limit: int = MAX_TEXT_CHARS) -> str:
     return words[:limit].replace("\x00", "\ufffd").encode("utf-8", "replace").decode("utf-8")
 
 
+def safe_json(value: Any) -> Any:
+    """The same JSON value with every text as PostgreSQL can keep it; what is no JSON becomes text."""
+    match value:
+        case str():
+            return safe_text(value)
+        case None | bool() | int() | float():
+            return value
+        case Mapping():
+            return {safe_text(str(key)): safe_json(each) for key, each in value.items()}
+        case Sequence() | set() | frozenset():
+            return [safe_json(each) for each in value]
+        case _:
+            return safe_text(str(value))
+
+
 def sealed_as(column: str, row_id: str) -> dict[str, str]:
     """The context of one sealed value: it opens in its own column and row alone."""
     return {"column": column, "id": row_id}

@@ -1,0 +1,113 @@
+"""Read-only questions about one commit: what was decided there, which runs report there.
+
+Each question is one short transaction of its own; a commit of 10,000 stacks is asked for whole, without inputs.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from sqlalchemy import Engine, Executable, Row, Select, and_, func, select
+
+from app.core.decision import Decision, EventKind, Verdict
+from app.core.explanation import ShortDecision
+from app.core.names import RepositoryId, Sha, StackId
+from app.core.run import TERMINAL, Run, RunState, RunType
+from app.store.rows import read_run, select_runs
+from app.store.schema import decisions, runs, stacks
+from app.store.transaction_stacks import read_decision
+from app.store.wall import wall
+from app.store.wire import safe_text
+
+MAX_SHORT: Final = 20_000
+MAX_RUNS: Final = 10_000
+MAX_RECORDED: Final = 2_000
+_PASSIVE: Final = tuple(
+    sorted({*TERMINAL, RunState.QUEUED, RunState.UNCONFIRMED, RunState.PENDING_REVIEW}, key=lambda state: state.value)
+)
+
+
+class CommitReading:
+    """The questions; the class that mixes this in has the engine."""
+
+    _engine: Engine
+
+    def list_short_decisions(self, repository_id: RepositoryId, sha: Sha) -> list[ShortDecision]:
+        """The newest decision of each stack, ref and event about that commit: those that are not ignored first, then
+        by stack name; at most MAX_SHORT."""
+        newest = _of_commit(repository_id, sha).distinct(decisions.c.stack_id, decisions.c.ref)
+        keyed = newest.order_by(
+            decisions.c.stack_id, decisions.c.ref, decisions.c.created_at.desc(), decisions.c.id.desc()
+        ).subquery()
+        is_ignored = keyed.c.verdict == Verdict.IGNORE.value
+        wanted = select(keyed).order_by(is_ignored, keyed.c.stack_name, keyed.c.ref).limit(MAX_SHORT)
+        return [
+            ShortDecision(
+                stack_id=StackId(row.stack_id),
+                stack_name=row.stack_name,
+                ref=row.ref,
+                event=EventKind(row.event),
+                verdict=Verdict(row.verdict),
+                reason=row.reason,
+                note=row.note,
+            )
+            for row in self._answer(wanted)
+        ]
+
+    def count_decided(self, repository_id: RepositoryId, sha: Sha) -> int:
+        """How many pairs of stack and ref were decided about that commit."""
+        pairs = _of_commit(repository_id, sha).distinct(decisions.c.stack_id, decisions.c.ref).subquery()
+        return int(self._answer(select(func.count().label("total")).select_from(pairs))[0].total)
+
+    def list_newest_runs_at(self, repository_id: RepositoryId, sha: Sha) -> list[Run]:
+        """The newest run of each stack, type and ref that reports on that commit, by id; at most MAX_RUNS."""
+        keys = (runs.c.stack_id, runs.c.type, runs.c.ref)
+        here = and_(runs.c.repository_id == repository_id, runs.c.head_sha == safe_text(sha))
+        newest = (
+            select(runs.c.id).where(here).distinct(*keys).order_by(*keys, runs.c.created_at.desc(), runs.c.id.desc())
+        )
+        wanted = select_runs().where(runs.c.id.in_(newest)).order_by(runs.c.id).limit(MAX_RUNS)
+        return [read_run(row) for row in self._answer(wanted)]
+
+    def count_stacks_run(self, repository_id: RepositoryId, sha: Sha, *, is_state_changing: bool) -> int:
+        """How many stacks have a run (of a type that changes state, or of one that does not) on that commit."""
+        stacks_run = func.count(runs.c.stack_id.distinct()).label("total")
+        wanted = select(stacks_run).where(_runs_of(repository_id, sha, is_state_changing=is_state_changing))
+        return int(self._answer(wanted)[0].total)
+
+    def count_under_way(self, repository_id: RepositoryId, sha: Sha, *, is_state_changing: bool) -> int:
+        """How many runs on that commit will go on without anybody's doing."""
+        here = _runs_of(repository_id, sha, is_state_changing=is_state_changing)
+        wanted = select(func.count().label("total")).where(here, runs.c.state.not_in([one.value for one in _PASSIVE]))
+        return int(self._answer(wanted)[0].total)
+
+    def list_latest_decisions(self, repository_id: RepositoryId, *, limit: int) -> list[Decision]:
+        """The newest decisions of the repository, newest first (at most MAX_RECORDED)."""
+        joined = decisions.join(stacks, stacks.c.id == decisions.c.stack_id)
+        wanted = select(decisions).select_from(joined).where(stacks.c.repository_id == repository_id)
+        ordered = wanted.order_by(decisions.c.created_at.desc(), decisions.c.id.desc())
+        return [read_decision(row) for row in self._answer(ordered.limit(max(0, min(limit, MAX_RECORDED))))]
+
+    def list_decisions_about(self, repository_id: RepositoryId, sha: Sha, stack: str) -> list[Decision]:
+        """Decisions of one stack, by its name, about that commit, newest first (at most 100)."""
+        joined = decisions.join(stacks, stacks.c.id == decisions.c.stack_id)
+        wanted = select(decisions).select_from(joined).where(decisions.c.head_sha == safe_text(sha))
+        wanted = wanted.where(stacks.c.repository_id == repository_id, decisions.c.stack_name == safe_text(stack))
+        ordered = wanted.order_by(decisions.c.created_at.desc(), decisions.c.id.desc())
+        return [read_decision(row) for row in self._answer(ordered.limit(100))]
+
+    def _answer(self, question: Executable) -> Sequence[Row[Any]]:
+        with wall(), self._engine.connect() as connection:
+            return connection.execute(question).all()
+
+
+def _of_commit(repository_id: RepositoryId, sha: Sha) -> Select[Any]:
+    """Decisions about a commit, without their inputs."""
+    columns = ("stack_id", "stack_name", "ref", "event", "verdict", "reason", "note")
+    joined = decisions.join(stacks, stacks.c.id == decisions.c.stack_id)
+    wanted = select(*(decisions.c[name] for name in columns)).select_from(joined)
+    return wanted.where(decisions.c.head_sha == safe_text(sha), stacks.c.repository_id == repository_id)
+
+
+def _runs_of(repository_id: RepositoryId, sha: Sha, *, is_state_changing: bool) -> Any:
+    types = [kind.value for kind in RunType if kind.is_state_changing is is_state_changing]
+    return and_(runs.c.repository_id == repository_id, runs.c.head_sha == safe_text(sha), runs.c.type.in_(types))
