@@ -1,0 +1,302 @@
+"""The summary checks of a commit: every stack with its verdict, the reason in words, and what came of it.
+
+`trackside` stands on heads of pull requests and merge groups and is the one to require; `trackside/deploy` on commits
+of tracked branches and on tags. Both are computed from the decisions and runs of the commit, whatever the event was.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from app.core.changelist import delta_line
+from app.core.decision import Verdict
+from app.core.markdown import MAX_BYTES, code, sentence, size_bytes
+from app.core.names import RunId, Sha
+from app.core.plan import Delta
+from app.core.reply import CheckReport, CheckStatus, Conclusion
+from app.core.run import RunState, RunType
+
+CROWD: Final = 20
+"""More affected stacks than this on one commit: the summary speaks for all of them, until somebody acts on one."""
+MAX_REASON: Final = 300
+"""Characters of one reason that are shown."""
+_ROOM: Final = MAX_BYTES - 200
+"""Bytes of a list, so that the line that counts the rest always fits."""
+
+
+class SummaryName(StrEnum):
+    """The two summary checks; their values are the names on GitHub."""
+
+    PROPOSED = "trackside"
+    """Of a head of a pull request or merge group: ends when the proposed runs have ended."""
+    DEPLOY = "trackside/deploy"
+    """Of a commit that was decided for a tracked branch or a tag: ends at once, and never blocks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunLine:
+    """A run in one line."""
+
+    id: RunId
+    type: RunType
+    state: RunState
+    delta: Delta | None
+    """None while there is no plan."""
+    has_changes: bool
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackLine:
+    """What one event meant for one stack, and the run that came of it."""
+
+    stack_name: str
+    verdict: Verdict
+    reason: str
+    """In words; hostile text."""
+    tag: str = ""
+    """The tag that it was about; empty for a branch or a pull request."""
+    run: RunLine | None = None
+
+    @property
+    def is_affected(self) -> bool:
+        """False when nothing was to follow."""
+        return self.verdict is not Verdict.IGNORE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SummaryView:
+    """A commit as its summary sees it."""
+
+    name: SummaryName
+    head_sha: Sha
+    lines: tuple[StackLine, ...]
+    """Shape: one per stack and ref, in any order."""
+    left_out: int = 0
+    """Decisions beyond those in `lines`: too many to be read."""
+    details_url: str = ""
+
+    @property
+    def affected(self) -> tuple[StackLine, ...]:
+        """The lines that something follows from, by stack name."""
+        return tuple(sorted((line for line in self.lines if line.is_affected), key=_by_name))
+
+    @property
+    def is_crowded(self) -> bool:
+        """True when the stacks have no check runs of their own: this check has to say how each stands."""
+        return len({line.stack_name for line in self.affected}) > CROWD
+
+    @property
+    def under_way(self) -> int:
+        """How many runs will go on without anybody's doing."""
+        return sum(line.run is not None and _is_under_way(line.run) for line in self.lines)
+
+
+def says_something(view: SummaryView) -> bool:
+    """False when a stack's own check says all that there is: a request for a summary is saved then.
+
+    `trackside` is always said, since branches may require it.
+    """
+    if view.name is SummaryName.PROPOSED:
+        return True
+    is_single_run = len(view.lines) == 1 and view.lines[0].verdict is Verdict.TRACK and view.lines[0].run is not None
+    return bool(view.lines) and not is_single_run
+
+
+def summary_report(view: SummaryView) -> CheckReport:
+    """What the summary check should say now."""
+    status, conclusion = _status(view)
+    ignored = sorted((line for line in view.lines if not line.is_affected), key=_by_name)
+    runs = [line.run.id for line in view.lines if line.run is not None]
+    return CheckReport(
+        name=view.name.value,
+        head_sha=view.head_sha,
+        # A completed check run is never reopened: runs that come later make another one of the same name.
+        external_id=f"summary/{max(runs, default='-')}" if view.name is SummaryName.PROPOSED else "summary",
+        status=status,
+        conclusion=conclusion,
+        title=_title(view),
+        summary=_table(view),
+        text=_not_affected(ignored, view.left_out),
+        details_url=view.details_url,
+    )
+
+
+def _status(view: SummaryView) -> tuple[CheckStatus, Conclusion | None]:
+    """In progress until all proposed runs ended; closed by default: what was not planned does not pass."""
+    if any(line.verdict is Verdict.FAIL for line in view.lines):
+        is_failed = True
+    else:
+        is_failed = any(_is_bad(line) for line in _proposed(view))
+    if view.name is SummaryName.DEPLOY:
+        return CheckStatus.COMPLETED, Conclusion.NEUTRAL if is_failed else Conclusion.SUCCESS
+    if any(line.run is not None and not line.run.state.is_terminal for line in _proposed(view)):
+        return CheckStatus.IN_PROGRESS, None
+    return CheckStatus.COMPLETED, Conclusion.FAILURE if is_failed else Conclusion.SUCCESS
+
+
+def _proposed(view: SummaryView) -> list[StackLine]:
+    return [line for line in view.lines if line.run is not None and line.run.type is RunType.PROPOSED]
+
+
+def _is_bad(line: StackLine) -> bool:
+    """True for a proposed run that ended without a plan."""
+    run = line.run
+    return run is not None and run.state.is_terminal and run.state is not RunState.FINISHED
+
+
+def _title(view: SummaryView) -> str:
+    """How many stacks are affected, and how they stand."""
+    affected, stacks = view.affected, {line.stack_name for line in view.lines}
+    if not view.lines:
+        return "no stack is configured"
+    names = {line.stack_name for line in affected}
+    total = f"{len(stacks) + view.left_out:,}"
+    if not names:
+        return "the one stack is not affected" if total == "1" else f"none of {total} stacks is affected"
+    head = f"{len(names):,} of {total} {'stack' if total == '1' else 'stacks'} affected"
+    return f"{head}: {_counted(view)}"
+
+
+def _counted(view: SummaryView) -> str:
+    """`2 planned, 1 failed`."""
+    shows_state = _shows_states(view)
+    counts = Counter(_word(line, shows_state=shows_state) for line in view.affected)
+    ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+    return ", ".join(f"{count:,} {word}" for word, count in ordered)
+
+
+def _shows_states(view: SummaryView) -> bool:
+    """False where each stack's own check follows its run, and this one would only repeat it with a request each."""
+    return view.name is SummaryName.PROPOSED or view.is_crowded
+
+
+def _word(line: StackLine, *, shows_state: bool) -> str:
+    """What became of a stack, in a word or two."""
+    run = line.run
+    if line.verdict is Verdict.FAIL:
+        return "not decided"
+    if run is None:
+        return "without a run"
+    if not shows_state:
+        return "tracked" if run.type.is_state_changing else "proposed"
+    return _state_word(run)
+
+
+def _state_word(run: RunLine) -> str:
+    match run.state:
+        case RunState.FINISHED if run.type is RunType.PROPOSED:
+            return "planned"
+        case RunState.FINISHED:
+            return "applied" if run.has_changes else "without changes"
+        case RunState.UNCONFIRMED:
+            return "waiting for confirmation"
+        case RunState.PENDING_REVIEW:
+            return "waiting for review"
+        case RunState.QUEUED | RunState.READY | RunState.REPLAN_REQUESTED:
+            return "queued"
+        case RunState.PREPARING | RunState.INITIALIZING | RunState.PLANNING | RunState.PREPARING_REPLAN:
+            return "planning"
+        case RunState.CONFIRMED | RunState.PREPARING_APPLY | RunState.APPLYING:
+            return "applying"
+        case RunState.FAILED | RunState.STOPPED | RunState.CANCELED | RunState.DISCARDED | RunState.SKIPPED:
+            return run.state.value
+
+
+def _table(view: SummaryView) -> str:
+    """The affected stacks: those that need somebody first."""
+    lines = sorted(view.affected, key=lambda line: (_rank(line), *_by_name(line)))
+    if not lines:
+        return "Nothing is to be done for any stack." if view.lines else "No stack of this repository is configured."
+    head = "| stack | what happens | why |\n| --- | --- | --- |"
+    shows_state = _shows_states(view)
+    rows = (_row(line, shows_state=shows_state) for line in lines)
+    shown = _fitting(rows, _ROOM - size_bytes(head) - size_bytes(_AFTER[view.name]))
+    more = f"\n\nand {len(lines) - len(shown):,} more affected" if len(shown) < len(lines) else ""
+    return "\n".join((head, *shown)) + more + _AFTER[view.name]
+
+
+_AFTER: Final = {
+    SummaryName.PROPOSED: "\n\nPlanned only: nothing is applied before the change has landed.",
+    SummaryName.DEPLOY: "\n\n`trackside/deploy` tells what was decided. It never fails and never blocks.",
+}
+
+
+def _row(line: StackLine, *, shows_state: bool) -> str:
+    about = f" (tag {_cell(code(line.tag, limit=80))})" if line.tag else ""
+    cells = (
+        f"{_cell(code(line.stack_name, limit=100))}{about}",
+        _what(line, shows_state=shows_state),
+        _cell(_why(line)),
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def _what(line: StackLine, *, shows_state: bool) -> str:
+    """The run with a link, or why there is none."""
+    run = line.run
+    if run is None:
+        return _word(line, shows_state=shows_state)
+    word = _word(line, shows_state=shows_state)
+    if shows_state and run.delta is not None and run.has_changes:
+        word = f"{word} {delta_line(run.delta)}"
+    elif shows_state and run.delta is not None and run.state is RunState.FINISHED and run.type is RunType.PROPOSED:
+        word = "planned: no changes"
+    return f"[{word}](<{run.url}>)"
+
+
+def _why(line: StackLine) -> str:
+    return sentence(line.reason, limit=MAX_REASON) if line.reason else "-"
+
+
+def _not_affected(lines: list[StackLine], left_out: int) -> str:
+    """The stacks that nothing follows for, each with its reason, as far as they fit; the rest counted exactly."""
+    if not lines and not left_out:
+        return ""
+    head = f"### Not affected: {len(lines) + left_out:,}\n\n"
+    shown = _fitting((_item(line) for line in lines), _ROOM - size_bytes(head))
+    missing = len(lines) - len(shown) + left_out
+    more = [f"- and {missing:,} more"] if missing else []
+    return head + "\n".join((*shown, *more))
+
+
+def _item(line: StackLine) -> str:
+    about = f" (tag {code(line.tag, limit=80)})" if line.tag else ""
+    return f"- {code(line.stack_name, limit=100)}{about}: {_why(line)}"
+
+
+def _fitting(rows: Iterable[str], room: int) -> list[str]:
+    """The first rows that fit into so many bytes."""
+    shown: list[str] = []
+    for row in rows:
+        room -= size_bytes(row) + 1
+        if room < 0:
+            break
+        shown.append(row)
+    return shown
+
+
+def _rank(line: StackLine) -> int:
+    """What needs somebody comes first."""
+    run = line.run
+    if line.verdict is Verdict.FAIL or (run is not None and run.state is RunState.FAILED):
+        return 0
+    if run is None or run.state in (RunState.UNCONFIRMED, RunState.PENDING_REVIEW):
+        return 1
+    return 2 if not run.state.is_terminal else 3
+
+
+def _is_under_way(run: RunLine) -> bool:
+    passive = (RunState.QUEUED, RunState.UNCONFIRMED, RunState.PENDING_REVIEW)
+    return not run.state.is_terminal and run.state not in passive
+
+
+def _by_name(line: StackLine) -> tuple[str, str]:
+    return line.stack_name, line.tag
+
+
+def _cell(markdown: str) -> str:
+    r"""Markdown for a table's cell: a bar would end it, also inside code, and a backslash does not always help."""
+    return markdown.replace("|", "\\u007c")
