@@ -92,6 +92,19 @@ class FileDiff:
 
 
 @dataclass(frozen=True, slots=True)
+class Tag:
+    """An annotated tag's object."""
+
+    sha: str
+    name: str
+    target: str
+    kind: str
+    """Of the target: commit, mostly."""
+    tagger: Signature
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class TreeEntry:
     """One entry of a directory."""
 
@@ -192,6 +205,23 @@ class BareRepository:
         made = self.git("mktag", stdin=text.encode()).stdout.decode().strip()
         self.set_ref(f"refs/tags/{tag}", made)
         return made
+
+    def tag(self, sha: str) -> Tag | None:
+        """The annotated tag with that SHA, or None when it is no tag object."""
+        done = self.git("cat-file", "tag", sha, ok=(0, 128))
+        if done.code != 0:
+            return None
+        head, _, message = done.stdout.decode("utf-8", "replace").partition("\n\n")
+        fields = dict(line.split(" ", 1) for line in head.split("\n"))
+        name, _, rest = fields["tagger"].partition(" <")
+        email, _, stamp = rest.partition("> ")
+        tagger = Signature(name, email, datetime.fromtimestamp(int(stamp.split()[0]), UTC))
+        return Tag(sha, fields["tag"], fields["object"], fields["type"], tagger, message.rstrip("\n"))
+
+    def fetch(self, source: "BareRepository", *refspecs: str) -> None:
+        """Copy what refspecs name from another repository on this machine; no ref but theirs changes."""
+        args = ("--quiet", "--no-tags", "--no-write-fetch-head")
+        self.git("fetch", *args, str(source.path), *(f"+{refspec}" for refspec in refspecs))
 
     def set_ref(self, ref: str, sha: str) -> None:
         """Point a ref at an object; the all-zero SHA deletes it."""

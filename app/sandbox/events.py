@@ -6,7 +6,7 @@ Source: https://docs.github.com/webhooks/webhook-events-and-payloads
 
 from typing import Any, Final
 
-from app.sandbox import permits, shapes, shapes_talk
+from app.sandbox import permits, shapes, shapes_git, shapes_talk
 from app.sandbox.bare import Commit
 from app.sandbox.clock import iso, iso_or_none
 from app.sandbox.records import (
@@ -16,7 +16,9 @@ from app.sandbox.records import (
     Installation,
     IssueComment,
     Pull,
+    QueuedGroup,
     Repository,
+    Review,
     User,
 )
 from app.sandbox.world import World
@@ -26,6 +28,8 @@ Json = dict[str, Any]
 _NEEDS: Final = {
     "push": ("contents",),
     "pull_request": ("pull_requests",),
+    "pull_request_review": ("pull_requests",),
+    "merge_group": ("merge_queues",),
     "issue_comment": ("issues", "pull_requests"),
     "commit_comment": ("contents",),
     "check_run": ("checks",),
@@ -148,6 +152,29 @@ def pull_request(world: World, repo: Repository, pull: Pull, action: str, sender
     shape = shapes_talk.pull_full(world, repo, pull)
     payload: Json = {"action": action, "number": pull.number, "pull_request": shape}
     emit(world, repo, "pull_request", sender, payload | extra)
+
+
+def review(world: World, repo: Repository, pull: Pull, one: Review, action: str, sender: User, **extra: Any) -> None:
+    """Send `pull_request_review`, in which the state is in lower case and the pull request in its short form."""
+    shape = shapes_talk.review(world, repo, pull, one)
+    payload: Json = {
+        "action": action,
+        "review": shape | {"state": one.state.lower(), "updated_at": iso(world.now())},
+        "pull_request": shapes_talk.pull_simple(world, repo, pull),
+    }
+    emit(world, repo, "pull_request_review", sender, payload | extra)
+
+
+def merge_group(world: World, repo: Repository, group: QueuedGroup, action: str, sender: User, **extra: Any) -> None:
+    """Send `merge_group`."""
+    shape: Json = {
+        "head_sha": group.head_sha,
+        "head_ref": group.head_ref,
+        "base_sha": group.base_sha,
+        "base_ref": group.base_ref,
+        "head_commit": shapes_git.short_commit(repo.git.commit(group.head_sha)),
+    }
+    emit(world, repo, "merge_group", sender, {"action": action, "merge_group": shape} | extra)
 
 
 def issue(world: World, repo: Repository, pull: Pull) -> Json:

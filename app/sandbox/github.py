@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from app.sandbox import access, events, keys, permits
+from app.sandbox import access, events, forks, keys, permits
 from app.sandbox.bare import BareRepository, NewCommit
 from app.sandbox.errors import SandboxError
 from app.sandbox.hooks import Delivery, Post
@@ -130,6 +130,14 @@ class SandboxGitHub(World):
                 events.installation_event(self, known, "added", [record], event="installation_repositories")
             return Repo(self, record)
 
+    def fork_repository(self, full_name: str, by: str, name: str | None = None) -> Repo:
+        """A person's fork of a repository that they can read (the account is made if missing); same name by default."""
+        with self.mutex:
+            parent, who = self.repo(full_name).record, self.find_or_add_user(by)
+            if self.role(parent, who.login) == "none":
+                raise SandboxError(f"{who.login} has no read access to {parent.full_name}")
+            return Repo(self, forks.fork(self, parent, who, name or parent.name))
+
     def repo(self, full_name: str) -> Repo:
         """The handle of a repository, by `owner/name`. Raises: SandboxError when there is none."""
         owner, _, name = full_name.partition("/")
@@ -237,6 +245,7 @@ class SandboxGitHub(World):
             record = self.repo(full_name).record
             events.emit(self, record, "repository", record.owner, {"action": "deleted"})
             del self.repositories[record.id]
+            forks.forget(self, record)
             shutil.rmtree(record.git.path)
 
     def set_permission(self, full_name: str, login: str, role: str) -> None:

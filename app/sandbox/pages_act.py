@@ -10,6 +10,8 @@ from starlette.responses import Response
 from app.sandbox import checks
 from app.sandbox.errors import SandboxError
 from app.sandbox.pages import COOKIE, View
+from app.sandbox.people import Repo
+from app.sandbox.records import Review
 
 
 def act_as(view: View) -> Response:
@@ -58,11 +60,26 @@ def open_pull(view: View) -> Response:
 
 
 def on_pull(view: View) -> Response:
-    """Comment, merge, close or reopen."""
+    """Comment, merge, close or reopen; edit, label, review."""
     repo, number, by = view.repo, int(view.params["number"]), view.viewer.login
+    text = view.form.get("body", "")
     match view.params["verb"]:
         case "comment":
-            repo.comment_on_pull(number, view.form.get("body", ""), by=by)
+            repo.comment_on_pull(number, text, by=by)
+        case "title":
+            repo.edit_pull(number, title=view.form.get("title", "").strip(), by=by)
+        case "draft":
+            repo.convert_to_draft(number, by=by)
+        case "ready":
+            repo.mark_ready(number, by=by)
+        case "label":
+            repo.add_labels(number, view.form.get("name", "").strip(), by=by)
+        case "unlabel":
+            repo.remove_label(number, view.form.get("name", ""), by=by)
+        case "review":
+            _review(repo, number, view.form.get("state", ""), text, by)
+        case "dismiss":
+            repo.dismiss_review(number, _find_review(repo, number, view.form.get("review", "")), by=by)
         case "merge":
             repo.merge_pull(number, by=by, method=view.form.get("method", "merge"))
         case "close":
@@ -72,6 +89,23 @@ def on_pull(view: View) -> Response:
         case verb:
             raise SandboxError(f"a pull request knows no {verb!r}")
     return view.back()
+
+
+def _review(repo: Repo, number: int, state: str, text: str, by: str) -> None:
+    match state:
+        case "approve":
+            repo.approve(number, by=by, body=text)
+        case "request changes":
+            repo.request_changes(number, text, by=by)
+        case _:
+            repo.review(number, text, by=by)
+
+
+def _find_review(repo: Repo, number: int, wanted: str) -> Review:
+    found = next((one for one in repo.pull(number).reviews if str(one.id) == wanted), None)
+    if found is None:
+        raise SandboxError(f"#{number} has no such review")
+    return found
 
 
 def on_ref(view: View) -> Response:

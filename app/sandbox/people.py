@@ -1,83 +1,23 @@
-"""What people do in a repository: commit, push, tag, open, merge, comment, press; and what they see there.
+"""What people do in a repository: commit, push, tag, comment, press; and what they see there.
 
-A handle is cheap and never stale: it reads the state each time. Errors are SandboxError with a sentence.
+What they do with pull requests is in `people_pulls`.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 
 from app.core.names import ZERO_SHA
-from app.sandbox import checks, permits, pulls, refs, talk
+from app.sandbox import checks, permits, refs, talk
 from app.sandbox.bare import NewCommit
-from app.sandbox.errors import ApiError, SandboxError
-from app.sandbox.records import (
-    CheckRun,
-    CommitComment,
-    Deployment,
-    IssueComment,
-    Pull,
-    Reaction,
-    Repository,
-    User,
-)
-from app.sandbox.world import World
+from app.sandbox.errors import SandboxError
+from app.sandbox.people_pulls import PullHandle
+from app.sandbox.records import CheckRun, CommitComment, Deployment, IssueComment, Reaction, Signed, User
 
 Files = Mapping[str, str | bytes | None]
 """Path to content; None deletes the path."""
 
 
-class Repo:
+class Repo(PullHandle):
     """A repository in people's hands. `by` and `author` are logins; they default to the repository's owner."""
-
-    def __init__(self, world: World, record: Repository) -> None:
-        self._world = world
-        self.record = record
-
-    @property
-    def id(self) -> int:
-        """GitHub's number of the repository."""
-        return self.record.id
-
-    @property
-    def full_name(self) -> str:
-        """`owner/name`."""
-        return self.record.full_name
-
-    @property
-    def clone_url(self) -> str:
-        """Where git fetches it."""
-        return f"{self._world.server_url}/{self.full_name}.git"
-
-    @property
-    def refuse_check_runs(self) -> bool:
-        """Trouble: every write of a check run is answered 403."""
-        return self.record.refuse_check_runs
-
-    @refuse_check_runs.setter
-    def refuse_check_runs(self, value: bool) -> None:
-        self.record.refuse_check_runs = value
-
-    @property
-    def mergeable_is_pending(self) -> bool:
-        """Trouble: `mergeable` is null, as long as GitHub's background job has not run."""
-        return self.record.mergeable_is_pending
-
-    @mergeable_is_pending.setter
-    def mergeable_is_pending(self, value: bool) -> None:
-        self.record.mergeable_is_pending = value
-
-    @contextmanager
-    def _acting(self, login: str | None, needed: str = "read") -> Iterator[User]:
-        """Hold the mutex while somebody acts; API errors become sentences."""
-        with self._world.mutex:
-            who = self._world.user(login) if login else self.record.owner
-            if not permits.reaches(permits.FOLDED[self._world.role(self.record, who.login)], needed):
-                raise SandboxError(f"{who.login} has no {needed} access to {self.full_name}")
-            try:
-                yield who
-            except ApiError as error:
-                details = "; ".join(str(item) for item in error.errors or ())
-                raise SandboxError(f"{error.message} {details}".strip()) from error
 
     def set_permission(self, login: str, role: str) -> None:
         """Give a person a role: none, read, triage, write, maintain or admin. The account is made if missing."""
@@ -97,15 +37,17 @@ class Repo:
         force: bool = False,
         base: str | None = None,
         executable: Collection[str] = (),
+        sign: bool = False,
     ) -> str:
         """Commit to a branch (default: the default branch) and push it; the new SHA.
 
         `base`: the commit or branch to build on, for a new branch (default: the default branch's tip) or with `force`.
+        `sign`: GitHub finds the author's verified signature on the commit.
         """
         change = NewCommit(
             message, self._world.signature(self._author(author)), files or {}, executable=frozenset(executable)
         )
-        return self.push_commits(branch, [change], author=author, force=force, base=base)[-1]
+        return self.push_commits(branch, [change], author=author, force=force, base=base, sign=sign)[-1]
 
     def push_commits(
         self,
@@ -115,6 +57,7 @@ class Repo:
         author: str | None = None,
         force: bool = False,
         base: str | None = None,
+        sign: bool = False,
     ) -> list[str]:
         """Push several commits at once, oldest first; their SHAs. Raises: SandboxError for no fast-forward."""
         with self._acting(author, "write") as who:
@@ -125,6 +68,8 @@ class Repo:
                 raise SandboxError(f"pushing {branch}: it is there already; say force=True to leave its commits behind")
             start = self.sha(base) if base is not None else tip or git.find_ref(refs.HEADS + self.record.default_branch)
             made = git.write(ref, commits, start=start)
+            if sign:
+                self._sign(made, who)
             refs.announce(self._world, self.record, [refs.RefChange(ref, tip or ZERO_SHA, made[-1])], who)
             return made
 
@@ -145,8 +90,21 @@ class Repo:
         """Push a branch's deletion."""
         self._push_refs({refs.HEADS + branch: ZERO_SHA}, by)
 
-    def tag(self, name: str, revision: str | None = None, *, by: str | None = None, message: str | None = None) -> str:
-        """Push a tag on a commit (default: the default branch's tip), annotated with a message. The commit's SHA."""
+    def tag(
+        self,
+        name: str,
+        revision: str | None = None,
+        *,
+        by: str | None = None,
+        message: str | None = None,
+        sign: bool = False,
+    ) -> str:
+        """Push a tag on a commit (default: the default branch's tip), annotated with a message. The commit's SHA.
+
+        `sign`: GitHub finds a verified signature on the tag, which has to be an annotated one.
+        """
+        if sign and message is None:
+            raise SandboxError(f"signing tag {name}: only a tag with a message can be signed")
         sha = self.sha(revision or self.record.default_branch)
         with self._acting(by, "write") as who:
             if message is None:
@@ -154,8 +112,14 @@ class Repo:
             else:
                 before = self.record.git.find_ref(refs.TAGS + name) or ZERO_SHA
                 made = self.record.git.annotate(name, sha, message, self._world.signature(who))
+                if sign:
+                    self._sign([made], who)
                 refs.announce(self._world, self.record, [refs.RefChange(refs.TAGS + name, before, made)], who)
         return sha
+
+    def _sign(self, shas: Sequence[str], who: User) -> None:
+        for sha in shas:
+            self._world.signed[sha] = Signed(who.login, self._world.now())
 
     def push_tags(self, names: Sequence[str], revision: str | None = None, *, by: str | None = None) -> str:
         """Push several tags at once; more than three send no event, as on GitHub. The commit's SHA."""
@@ -177,41 +141,6 @@ class Repo:
                 self.record.git.set_ref(ref, sha)
                 changes.append(refs.RefChange(ref, before, sha))
             refs.announce(self._world, self.record, [one for one in changes if one.before != one.after], who)
-
-    def open_pull(
-        self,
-        head: str,
-        base: str | None = None,
-        title: str = "A change",
-        *,
-        author: str | None = None,
-        body: str = "",
-        draft: bool = False,
-    ) -> int:
-        """Open a pull request; its number."""
-        with self._acting(author) as who:
-            new = pulls.NewPull(head, base or self.record.default_branch, title, body, draft)
-            return pulls.open_pull(self._world, self.record, new, who).number
-
-    def merge_pull(self, number: int, *, by: str | None = None, method: str = "merge") -> str:
-        """Merge: sends `pull_request` closed, then the push. The base branch's new SHA."""
-        if method not in pulls.METHODS:
-            raise SandboxError(f"there is no way to merge called {method!r}; ways: {', '.join(pulls.METHODS)}")
-        with self._acting(by, "write") as who:
-            pull = self.pull(number)
-            before, after = pulls.merge(self._world, self.record, pull, method, who)
-            refs.announce(self._world, self.record, [refs.RefChange(refs.HEADS + pull.base_ref, before, after)], who)
-            return after
-
-    def close_pull(self, number: int, *, by: str | None = None) -> None:
-        """Close without merging."""
-        with self._acting(by) as who:
-            pulls.close(self._world, self.record, self.pull(number), who)
-
-    def reopen_pull(self, number: int, *, by: str | None = None) -> None:
-        """Open a closed pull request again."""
-        with self._acting(by) as who:
-            pulls.reopen(self._world, self.record, self.pull(number), who)
 
     def comment_on_pull(self, number: int, body: str, *, by: str | None = None) -> IssueComment:
         """Say something in a pull request's conversation."""
@@ -249,24 +178,9 @@ class Repo:
             raise SandboxError(f"there is no check run {number} in {self.full_name}")
         return self.record.check_runs[number]
 
-    def sha(self, revision: str | None = None) -> str:
-        """The commit that a branch, tag, full ref or SHA names. Raises: SandboxError when there is none."""
-        revision = revision or self.record.default_branch
-        with self._world.mutex:
-            for candidate in (refs.HEADS + revision, refs.TAGS + revision, revision):
-                if found := self.record.git.find(candidate):
-                    return found
-        raise SandboxError(f"there is no commit {revision!r} in {self.full_name}")
-
     def read_file(self, path: str, revision: str | None = None) -> str:
         """A file's text at a revision. Raises: SandboxError when it is not there."""
         return self.record.git.git("cat-file", "blob", f"{self.sha(revision)}:{path}").stdout.decode()
-
-    def pull(self, number: int) -> Pull:
-        """A pull request. Raises: SandboxError when there is none."""
-        if number not in self.record.pulls:
-            raise SandboxError(f"there is no pull request #{number} in {self.full_name}")
-        return self.record.pulls[number]
 
     def check_runs(
         self, revision: str | None = None, *, name: str | None = None, latest: bool = True

@@ -1,25 +1,25 @@
-"""Pull requests: opened, moved with their branches, merged in GitHub's three ways, closed.
+"""Pull requests: opened, moved with their branches, edited, labeled, closed; also those of forks.
 
-Branches of one repository only. Callers hold the mutex; `by` is who acts and becomes the event's sender.
+Callers hold the mutex; `by` is who acts and becomes the event's sender. Merging them is in `merging`.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from app.core.names import ZERO_SHA
-from app.sandbox import events
-from app.sandbox.bare import Commit, NewCommit
-from app.sandbox.errors import ApiError, invalid
+from app.sandbox import events, forks, shapes_talk
+from app.sandbox.bare import NewCommit
+from app.sandbox.errors import ApiError, SandboxError, invalid
 from app.sandbox.records import Pull, Repository, User
 from app.sandbox.world import World
 
-METHODS: Final = ("merge", "squash", "rebase")
-_SCRATCH: Final = "refs/sandbox/scratch"
+LONGEST_LABEL: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
 class NewPull:
-    """What a person fills in to open a pull request."""
+    """What a person fills in to open a pull request; `head` is a branch, or `owner:branch` of a fork."""
 
     head: str
     base: str
@@ -34,58 +34,84 @@ def _head(ref: str) -> str:
 
 def open_pull(world: World, repo: Repository, new: NewPull, by: User) -> Pull:
     """Open a pull request. Raises: ApiError 422 as GitHub words it when the branches do not make one."""
-    head_sha, base_sha = repo.git.find_ref(_head(new.head)), repo.git.find_ref(_head(new.base))
+    head_repo, branch = forks.find_head(world, repo, new.head)
+    head_sha, base_sha = head_repo.git.find_ref(_head(branch)), repo.git.find_ref(_head(new.base))
     if not new.title:
         raise invalid("PullRequest", "title", "missing_field")
     if head_sha is None or base_sha is None:
         raise invalid("PullRequest", "head" if head_sha is None else "base")
-    if any(
-        pull.state == "open" and (pull.head_ref, pull.base_ref) == (new.head, new.base) for pull in repo.pulls.values()
-    ):
-        text = f"A pull request already exists for {repo.owner.login}:{new.head}."
-        raise ApiError(
-            422, "Validation Failed", errors=[{"resource": "PullRequest", "code": "custom", "message": text}]
-        )
-    if repo.git.is_ancestor(head_sha, base_sha):
-        text = f"No commits between {new.base} and {new.head}"
-        raise ApiError(
-            422, "Validation Failed", errors=[{"resource": "PullRequest", "code": "custom", "message": text}]
-        )
-    number, repo.next_number = repo.next_number, repo.next_number + 1
-    now = world.now()
+    wanted = (head_repo, branch, new.base)
+    if any((one.head_repo, one.head_ref, one.base_ref) == wanted for one in _open(repo)):
+        raise _refused(f"A pull request already exists for {head_repo.owner.login}:{branch}.")
+    now, number = world.now(), repo.next_number
     pull = Pull(
-        world.next_id(), number, new.title, new.body, by, new.head, head_sha, new.base, base_sha, now, now, new.draft
+        id=world.next_id(),
+        number=number,
+        title=new.title,
+        body=new.body,
+        user=by,
+        head_owner=head_repo.owner,
+        head_repo=head_repo,
+        head_ref=branch,
+        head_sha=head_sha,
+        base_ref=new.base,
+        base_sha=base_sha,
+        created_at=now,
+        updated_at=now,
+        draft=new.draft,
     )
+    forks.bring_head(repo, pull)
+    if repo.git.is_ancestor(head_sha, base_sha):
+        repo.git.set_ref(f"refs/pull/{number}/head", ZERO_SHA)
+        raise _refused(f"No commits between {new.base} and {new.head}")
+    repo.next_number += 1
     repo.pulls[number] = pull
     _refresh(world, repo, pull)
     events.pull_request(world, repo, pull, "opened", by)
     return pull
 
 
+def _refused(text: str) -> ApiError:
+    error = {"resource": "PullRequest", "code": "custom", "message": text}
+    return ApiError(422, "Validation Failed", errors=[error])
+
+
 def _refresh(world: World, repo: Repository, pull: Pull) -> None:
     """Compute the potential merge commit, and set refs/pull/N/head and /merge as GitHub does."""
     git, number = repo.git, pull.number
     base = git.find_ref(_head(pull.base_ref)) or pull.base_sha
-    git.set_ref(f"refs/pull/{number}/head", pull.head_sha)
+    forks.bring_head(repo, pull)
     tree = git.merge_tree(base, pull.head_sha)
     pull.mergeable = tree is not None
     if tree is None:
         pull.merge_commit_sha = None
-        if git.find_ref(f"refs/pull/{number}/merge"):
-            git.set_ref(f"refs/pull/{number}/merge", ZERO_SHA)
+        _drop_merge_ref(repo, pull)
         return
     message = f"Merge {pull.head_sha} into {base}"
     merge = NewCommit(message, world.signature(pull.user), tree=tree, parents=(base, pull.head_sha))
     pull.merge_commit_sha = git.write(f"refs/pull/{number}/merge", [merge], start=None)[0]
 
 
+def _drop_merge_ref(repo: Repository, pull: Pull) -> None:
+    if repo.git.find_ref(f"refs/pull/{pull.number}/merge"):
+        repo.git.set_ref(f"refs/pull/{pull.number}/merge", ZERO_SHA)
+
+
 def follow(world: World, repo: Repository, branch: str, tip: str, by: User) -> None:
-    """Bring the open pull requests of a branch up to a push to it."""
-    for pull in [one for one in repo.pulls.values() if one.state == "open"]:
-        if pull.head_ref == branch:
+    """Bring the open pull requests of a branch, also those into the repository's parent, up to a push to it."""
+    for pull in _open(repo):
+        if pull.head_repo is repo and pull.head_ref == branch:
             _follow_head(world, repo, pull, tip, by)
         elif pull.base_ref == branch:
             _follow_base(world, repo, pull, tip, by)
+    if repo.parent is not None:
+        for pull in _open(repo.parent):
+            if pull.head_repo is repo and pull.head_ref == branch:
+                _follow_head(world, repo.parent, pull, tip, by)
+
+
+def _open(repo: Repository) -> list[Pull]:
+    return [pull for pull in repo.pulls.values() if pull.state == "open"]
 
 
 def _follow_head(world: World, repo: Repository, pull: Pull, tip: str, by: User) -> None:
@@ -103,9 +129,8 @@ def _follow_base(world: World, repo: Repository, pull: Pull, tip: str, by: User)
     if tip == ZERO_SHA:
         close(world, repo, pull, by)
     elif repo.git.is_ancestor(pull.head_sha, tip):
-        _landed(
-            world, repo, pull, (pull.head_sha,), by
-        )  # somebody pushed its commits to the base: GitHub calls it merged
+        # somebody pushed its commits to the base: GitHub calls it merged
+        land(world, repo, pull, (pull.head_sha,), by)
     else:
         _refresh(world, repo, pull)
 
@@ -119,7 +144,7 @@ def close(world: World, repo: Repository, pull: Pull, by: User) -> None:
 
 def reopen(world: World, repo: Repository, pull: Pull, by: User) -> None:
     """Open a closed one again. Raises: ApiError 422 when it was merged or its branch is gone."""
-    tip = repo.git.find_ref(_head(pull.head_ref))
+    tip = pull.head_repo.git.find_ref(_head(pull.head_ref)) if pull.head_repo else None
     if pull.merged_at or tip is None:
         raise invalid("PullRequest", "state", message="state cannot be changed")
     pull.state, pull.closed_at, pull.head_sha, pull.updated_at = "open", None, tip, world.now()
@@ -127,67 +152,57 @@ def reopen(world: World, repo: Repository, pull: Pull, by: User) -> None:
     events.pull_request(world, repo, pull, "reopened", by)
 
 
-def merge(world: World, repo: Repository, pull: Pull, method: str, by: User) -> tuple[str, str]:
-    """Merge into the base branch and send `closed`; the base's SHA before and after, for the push that follows.
-
-    Raises: ApiError 405 when it cannot be merged, as GitHub words it.
-    """
-    base = repo.git.find_ref(_head(pull.base_ref))
-    tree = repo.git.merge_tree(base, pull.head_sha) if base else None
-    if pull.state != "open" or pull.draft or base is None or tree is None:
-        raise ApiError(405, "Pull Request is not mergeable")
-    made = _write_merge(world, repo, pull, method, by, base, tree)
-    _landed(world, repo, pull, tuple(made), by)
-    return base, made[-1]
-
-
-def _write_merge(world: World, repo: Repository, pull: Pull, method: str, by: User, base: str, tree: str) -> list[str]:
-    git, ref, who = repo.git, _head(pull.base_ref), world.signature(by)
-    if method == "merge":
-        message = f"Merge pull request #{pull.number} from {repo.owner.login}/{pull.head_ref}\n\n{pull.title}"
-        return git.write(ref, [NewCommit(message, who, tree=tree, parents=(base, pull.head_sha))], start=base)
-    if method == "squash":
-        return git.write(
-            ref,
-            [NewCommit(f"{pull.title} (#{pull.number})", world.signature(pull.user), tree=tree, committer=who)],
-            start=base,
-        )
-    commits = git.log("--reverse", "--no-merges", f"{base}..{pull.head_sha}")
-    picked: list[str] = []
-    for commit in commits:
-        onto = picked[-1] if picked else base
-        made = NewCommit(commit.message, commit.author, tree=_picked_tree(repo, commit, onto), committer=who)
-        picked += git.write(ref, [made], start=onto)
-    return picked
+def edit(world: World, repo: Repository, pull: Pull, by: User, *, title: str, base: str) -> None:
+    """Give it another title, or another branch to go into; empty texts leave what is. Sends `edited` for a change."""
+    changes: dict[str, Any] = {}
+    if title and title != pull.title:
+        changes["title"], pull.title = {"from": pull.title}, title
+    if base and base != pull.base_ref:
+        sha = repo.git.find_ref(_head(base))
+        if sha is None or pull.state != "open":
+            raise invalid("PullRequest", "base")
+        changes["base"] = {"ref": {"from": pull.base_ref}, "sha": {"from": pull.base_sha}}
+        pull.base_ref, pull.base_sha = base, sha
+        _refresh(world, repo, pull)
+    if changes:
+        pull.updated_at = world.now()
+        events.pull_request(world, repo, pull, "edited", by, changes=changes)
 
 
-def _picked_tree(repo: Repository, commit: Commit, onto: str) -> str:
-    """The tree after applying one commit upon another: a merge whose base is the commit's parent.
-
-    git before 2.40 cannot be told the merge base, so a small history with just those three trees is made for it.
-    """
-    git, who = repo.git, commit.author
-    parent = git.commit(commit.parents[0]).tree
-    root, ours, theirs = git.write(
-        _SCRATCH,
-        [
-            NewCommit("base", who, tree=parent, parents=()),
-            NewCommit("ours", who, tree=git.commit(onto).tree, parents=(":1",)),
-            NewCommit("theirs", who, tree=commit.tree, parents=(":1",)),
-        ],
-        start=None,
-    )
-    git.set_ref(_SCRATCH, ZERO_SHA)
-    tree = git.merge_tree(ours, theirs)
-    if tree is None:
-        raise ApiError(405, f"This branch can't be rebased: {commit.sha[:7]} conflicts ({root[:7]})")
-    return tree
+def set_draft(world: World, repo: Repository, pull: Pull, by: User, *, draft: bool) -> None:
+    """Make it a draft, or ready for review. Raises: SandboxError when it is so already, or closed."""
+    if pull.draft == draft or pull.state != "open":
+        raise SandboxError(f"#{pull.number} is {'a draft' if pull.draft else 'no draft'} and {pull.state}")
+    pull.draft, pull.updated_at = draft, world.now()
+    events.pull_request(world, repo, pull, "converted_to_draft" if draft else "ready_for_review", by)
 
 
-def _landed(world: World, repo: Repository, pull: Pull, made: tuple[str, ...], by: User) -> None:
+def label(world: World, repo: Repository, pull: Pull, names: Iterable[str], by: User) -> None:
+    """Add labels, made where there are none of that name; each that is new sends `labeled`."""
+    for name in dict.fromkeys(names):
+        if not name.strip() or len(name) > LONGEST_LABEL:
+            raise invalid("Label", "name")
+        if name in pull.labels:
+            continue
+        repo.labels.setdefault(name, world.next_id())
+        pull.labels.append(name)
+        pull.updated_at = world.now()
+        events.pull_request(world, repo, pull, "labeled", by, label=shapes_talk.label(world, repo, name))
+
+
+def unlabel(world: World, repo: Repository, pull: Pull, name: str, by: User) -> None:
+    """Take a label off. Raises: ApiError 404 when it is not on."""
+    if name not in pull.labels:
+        raise ApiError(404, "Label does not exist")
+    pull.labels.remove(name)
+    pull.updated_at = world.now()
+    events.pull_request(world, repo, pull, "unlabeled", by, label=shapes_talk.label(world, repo, name))
+
+
+def land(world: World, repo: Repository, pull: Pull, made: tuple[str, ...], by: User) -> None:
+    """Its commits are on the base branch: it is closed as merged by the last of those that merging made."""
     pull.state, pull.merged_at, pull.merged_by = "closed", world.now(), by
     pull.closed_at = pull.updated_at = pull.merged_at
     pull.merge_commit_sha, pull.landed = made[-1], made
-    if repo.git.find_ref(f"refs/pull/{pull.number}/merge"):
-        repo.git.set_ref(f"refs/pull/{pull.number}/merge", ZERO_SHA)
+    _drop_merge_ref(repo, pull)
     events.pull_request(world, repo, pull, "closed", by)

@@ -67,14 +67,31 @@ class CommitComment:
 
 
 @dataclass(slots=True, eq=False)
+class Review:
+    """What one person says of a pull request as a whole."""
+
+    id: int
+    user: User
+    state: str
+    """APPROVED, CHANGES_REQUESTED, COMMENTED or DISMISSED."""
+    body: str
+    commit_id: str
+    """The head that was reviewed."""
+    submitted_at: datetime
+
+
+@dataclass(slots=True, eq=False)
 class Pull:
-    """A pull request inside one repository; forks are not modelled."""
+    """A pull request, of a branch of its own repository or of a fork."""
 
     id: int
     number: int
     title: str
     body: str
     user: User
+    head_owner: User
+    head_repo: "Repository | None"
+    """None: the fork was deleted."""
     head_ref: str
     head_sha: str
     base_ref: str
@@ -93,6 +110,32 @@ class Pull:
     landed: tuple[str, ...] = ()
     """Commits that merging made on the base branch."""
     comments: list[IssueComment] = field(default_factory=list)
+    labels: list[str] = field(default_factory=list)
+    reviews: list[Review] = field(default_factory=list)
+    """Oldest first."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class QueuedGroup:
+    """A commit that a merge queue made to be checked before it lands: one pull request on what is before it."""
+
+    number: int
+    head_ref: str
+    """The full ref, below `refs/heads/gh-readonly-queue/`."""
+    head_sha: str
+    base_ref: str
+    """The full ref of the branch that it goes into."""
+    base_sha: str
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """That a commit or a tag carries a signature which GitHub verified."""
+
+    login: str
+    at: datetime
+    by_github: bool = False
+    """With GitHub's own key, as for merges on the web."""
 
 
 @dataclass(slots=True, eq=False)
@@ -188,7 +231,15 @@ class Repository:
     """Trouble: every write of a check run is answered 403."""
     mergeable_is_pending: bool = False
     """Trouble: the API answers `mergeable: null`, as GitHub does until its background job has run."""
+    required_approvals: int = 0
+    """How many approving reviews by people with write access every branch asks for."""
+    parent: "Repository | None" = None
+    """What it is a fork of."""
     roles: dict[str, str] = field(default_factory=dict)
+    labels: dict[str, int] = field(default_factory=dict)
+    """Name to id."""
+    queue: list[QueuedGroup] = field(default_factory=list)
+    """Groups that wait for their checks, the first to land first."""
     next_number: int = 1
     pulls: dict[int, Pull] = field(default_factory=dict)
     commit_comments: list[CommitComment] = field(default_factory=list)

@@ -3,6 +3,7 @@
 Source: https://docs.github.com/rest/repos, https://docs.github.com/rest/git, https://docs.github.com/rest/commits
 """
 
+from app.core.names import is_sha
 from app.sandbox import permits, shapes, shapes_git, shapes_talk
 from app.sandbox.api import Answer, Call, route
 from app.sandbox.bare import EMPTY_TREE
@@ -65,6 +66,24 @@ def list_matching_refs(call: Call) -> Answer:
         item for item in call.repo.git.refs().items() if item[0].startswith(start) and "refs/sandbox/" not in item[0]
     ]
     return Answer([shapes_git.git_ref(call.world, call.repo, ref, sha, _kind(call, sha)) for ref, sha in found])
+
+
+@route("GET", "/repos/{owner}/{repo}/git/commits/{sha}", "contents:read")
+def get_git_commit(call: Call) -> Answer:
+    """One commit as git has it, by its SHA alone."""
+    sha = call.params["sha"]
+    if not is_sha(sha) or call.repo.git.find(sha) != sha:
+        raise not_found()
+    return Answer(shapes_git.git_commit(call.world, call.repo, call.repo.git.commit(sha)))
+
+
+@route("GET", "/repos/{owner}/{repo}/git/tags/{sha}", "contents:read")
+def get_git_tag(call: Call) -> Answer:
+    """One annotated tag, by the SHA of its object."""
+    found = call.repo.git.tag(call.params["sha"]) if is_sha(call.params["sha"]) else None
+    if found is None:
+        raise not_found()
+    return Answer(shapes_git.git_tag(call.world, call.repo, found))
 
 
 @route("GET", "/repos/{owner}/{repo}/commits", "contents:read")

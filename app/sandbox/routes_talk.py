@@ -3,7 +3,7 @@
 Source: https://docs.github.com/rest/pulls, https://docs.github.com/rest/issues/comments, https://docs.github.com/rest/reactions
 """
 
-from app.sandbox import pulls, refs, shapes_git, shapes_talk, talk
+from app.sandbox import merging, pulls, refs, shapes_git, shapes_talk, talk
 from app.sandbox.api import Answer, Call, route
 from app.sandbox.errors import ApiError, not_found, unprocessable
 from app.sandbox.records import CommitComment, IssueComment
@@ -19,7 +19,7 @@ def list_pulls(call: Call) -> Answer:
     query = call.request.query
     state, head, base = query.get("state", "open"), query.get("head"), query.get("base")
     found = [pull for _, pull in sorted(call.repo.pulls.items(), reverse=True) if state in ("all", pull.state)]
-    found = [pull for pull in found if head in (None, f"{call.repo.owner.login}:{pull.head_ref}")]
+    found = [pull for pull in found if head in (None, f"{pull.head_owner.login}:{pull.head_ref}")]
     found = [pull for pull in found if base in (None, pull.base_ref)]
     return call.page(found, lambda pull: shapes_talk.pull_simple(call.world, call.repo, pull))
 
@@ -28,9 +28,8 @@ def list_pulls(call: Call) -> Answer:
 def create_pull(call: Call) -> Answer:
     """Open a pull request."""
     fields = call.fields
-    head = str(fields.get("head", "")).removeprefix(f"{call.repo.owner.login}:")
     new = pulls.NewPull(
-        head,
+        str(fields.get("head", "")),
         str(fields.get("base", "")),
         fields.get("title") or "",
         fields.get("body") or "",
@@ -63,16 +62,23 @@ def list_pull_commits(call: Call) -> Answer:
     return call.page(found, lambda one: shapes_git.commit(call.world, call.repo, one))
 
 
+@route("GET", "/repos/{owner}/{repo}/pulls/{number:int}/reviews", "pull_requests:read")
+def list_reviews(call: Call) -> Answer:
+    """A pull request's reviews, oldest first."""
+    pull = call.pull()
+    return call.page(pull.reviews, lambda one: shapes_talk.review(call.world, call.repo, pull, one))
+
+
 @route("PUT", "/repos/{owner}/{repo}/pulls/{number:int}/merge", "contents:write")
 def merge_pull(call: Call) -> Answer:
     """Merge, then push."""
     fields, pull = call.fields, call.pull()
     method = fields.get("merge_method", "merge")
-    if method not in pulls.METHODS:
-        raise unprocessable(f'"merge_method" is not one of {", ".join(pulls.METHODS)}.')
+    if method not in merging.METHODS:
+        raise unprocessable(f'"merge_method" is not one of {", ".join(merging.METHODS)}.')
     if fields.get("sha", pull.head_sha) != pull.head_sha:
         raise ApiError(409, "Head branch was modified. Review and try the merge again.")
-    before, after = pulls.merge(call.world, call.repo, pull, method, call.caller.actor)
+    before, after = merging.merge(call.world, call.repo, pull, method, call.caller.actor)
     change = refs.RefChange(refs.HEADS + pull.base_ref, before, after)
     refs.announce(call.world, call.repo, [change], call.caller.actor)
     return Answer({"sha": after, "merged": True, "message": "Pull Request successfully merged"})

@@ -16,11 +16,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from app.sandbox import api, githttp, pages, routes_app, routes_checks, routes_git, routes_talk
+from app.sandbox import api, githttp, pages, routes_app, routes_checks, routes_git, routes_graphql, routes_talk
 from app.sandbox.errors import SandboxError
 from app.sandbox.world import World
 
-ROUTES = (routes_app, routes_checks, routes_git, routes_talk)
+ROUTES = (routes_app, routes_checks, routes_git, routes_graphql, routes_talk)
 """The modules whose import registers the API's routes."""
 _START_S = 15.0
 _TICK_S = 0.02

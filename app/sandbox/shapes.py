@@ -105,7 +105,7 @@ def repository(world: World, repo: Repository, role: str = "read") -> Json:
         "visibility": "private" if repo.private else "public",
         "html_url": page,
         "description": repo.description or None,
-        "fork": False,
+        "fork": repo.parent is not None,
         "url": api,
         "git_url": f"git://{page.partition('://')[2]}.git",
         "ssh_url": f"git@{page.partition('://')[2]}.git",

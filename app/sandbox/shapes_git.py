@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
-from app.sandbox.bare import Commit, FileDiff, Signature, TreeEntry
+from app.sandbox.bare import Commit, FileDiff, Signature, Tag, TreeEntry
 from app.sandbox.clock import iso
 from app.sandbox.records import Repository
 from app.sandbox.shapes import Json, page_url, repository_url, user
@@ -20,8 +20,57 @@ def signature(who: Signature) -> Json:
     return {"name": who.name, "email": who.email, "date": iso(who.at)}
 
 
+def verification(world: World, sha: str) -> Json:
+    """`verification` of a commit or a tag: that GitHub verified a signature, never whose it is."""
+    found = world.signed.get(sha)
+    if found is None:
+        return {"verified": False, "reason": "unsigned", "signature": None, "payload": None, "verified_at": None}
+    armour = "-----BEGIN PGP SIGNATURE-----\n\nsandbox\n-----END PGP SIGNATURE-----\n"
+    return {
+        "verified": True,
+        "reason": "valid",
+        "signature": armour,
+        "payload": f"object {sha}\n",
+        "verified_at": iso(found.at),
+    }
+
+
+def git_commit(world: World, repo: Repository, one: Commit) -> Json:
+    """`git-commit`."""
+    api, page = repository_url(world, repo), page_url(world, repo)
+    return {
+        "sha": one.sha,
+        "node_id": f"C_{repo.id}_{one.sha}",
+        "url": f"{api}/git/commits/{one.sha}",
+        "html_url": f"{page}/commit/{one.sha}",
+        "author": signature(one.author),
+        "committer": signature(one.committer),
+        "message": one.message,
+        "tree": {"sha": one.tree, "url": f"{api}/git/trees/{one.tree}"},
+        "parents": [
+            {"sha": sha, "url": f"{api}/git/commits/{sha}", "html_url": f"{page}/commit/{sha}"} for sha in one.parents
+        ],
+        "verification": verification(world, one.sha),
+    }
+
+
+def git_tag(world: World, repo: Repository, one: Tag) -> Json:
+    """`git-tag`: the object of an annotated tag."""
+    api = repository_url(world, repo)
+    return {
+        "node_id": f"TA_{repo.id}_{one.sha}",
+        "tag": one.name,
+        "sha": one.sha,
+        "url": f"{api}/git/tags/{one.sha}",
+        "message": one.message,
+        "tagger": signature(one.tagger),
+        "object": {"sha": one.target, "type": one.kind, "url": f"{api}/git/{one.kind}s/{one.target}"},
+        "verification": verification(world, one.sha),
+    }
+
+
 def commit(world: World, repo: Repository, one: Commit) -> Json:
-    """`commit` without stats and files. Every commit is unsigned: the sandbox signs nothing."""
+    """`commit` without stats and files."""
     api, page = repository_url(world, repo), page_url(world, repo)
     return {
         "sha": one.sha,
@@ -36,13 +85,7 @@ def commit(world: World, repo: Repository, one: Commit) -> Json:
             "message": one.message,
             "comment_count": sum(comment.commit_id == one.sha for comment in repo.commit_comments),
             "tree": {"sha": one.tree, "url": f"{api}/git/trees/{one.tree}"},
-            "verification": {
-                "verified": False,
-                "reason": "unsigned",
-                "signature": None,
-                "payload": None,
-                "verified_at": None,
-            },
+            "verification": verification(world, one.sha),
         },
         "author": _account(world, one.author),
         "committer": _account(world, one.committer),

@@ -6,8 +6,9 @@ Shape: of every function here: the schema of the same name in GitHub's OpenAPI d
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any, Final
+from urllib.parse import quote
 
-from app.sandbox import permits, shapes_git
+from app.sandbox import opinions, permits, shapes_git
 from app.sandbox.clock import iso, iso_or_none
 from app.sandbox.records import (
     CheckRun,
@@ -19,6 +20,7 @@ from app.sandbox.records import (
     Pull,
     Reaction,
     Repository,
+    Review,
     User,
 )
 from app.sandbox.shapes import Json, app, page_url, repository, repository_url, user
@@ -96,13 +98,48 @@ def commit_comment(world: World, repo: Repository, one: CommitComment) -> Json:
     }
 
 
-def _pull_side(world: World, repo: Repository, ref: str, sha: str) -> Json:
+def label(world: World, repo: Repository, name: str) -> Json:
+    """`label`."""
+    number = repo.labels[name]
     return {
-        "label": f"{repo.owner.login}:{ref}",
+        "id": number,
+        "node_id": f"LA_{number}",
+        "url": f"{repository_url(world, repo)}/labels/{quote(name)}",
+        "name": name,
+        "color": "ededed",
+        "default": False,
+        "description": None,
+        "archived_at": None,
+        "archived_by": None,
+    }
+
+
+def review(world: World, repo: Repository, pull: Pull, one: Review) -> Json:
+    """`pull-request-review`."""
+    api, page = f"{repository_url(world, repo)}/pulls/{pull.number}", f"{page_url(world, repo)}/pull/{pull.number}"
+    html = f"{page}#pullrequestreview-{one.id}"
+    return {
+        "id": one.id,
+        "node_id": f"PRR_{one.id}",
+        "user": user(world, one.user),
+        "body": one.body,
+        "state": one.state,
+        "html_url": html,
+        "pull_request_url": api,
+        "_links": {"html": {"href": html}, "pull_request": {"href": api}},
+        "submitted_at": iso(one.submitted_at),
+        "commit_id": one.commit_id,
+        "author_association": association(repo, one.user),
+    }
+
+
+def _pull_side(world: World, owner: User, repo: Repository | None, ref: str, sha: str) -> Json:
+    return {
+        "label": f"{owner.login}:{ref}",
         "ref": ref,
         "sha": sha,
-        "user": user(world, repo.owner),
-        "repo": repository(world, repo),
+        "user": user(world, owner),
+        "repo": repository(world, repo) if repo else None,
     }
 
 
@@ -146,11 +183,11 @@ def pull_simple(world: World, repo: Repository, pull: Pull) -> Json:
         "closed_at": iso_or_none(pull.closed_at),
         "merged_at": iso_or_none(pull.merged_at),
         "merge_commit_sha": None if hidden else pull.merge_commit_sha,
-        "head": _pull_side(world, repo, pull.head_ref, pull.head_sha),
-        "base": _pull_side(world, repo, pull.base_ref, pull.base_sha),
+        "head": _pull_side(world, pull.head_owner, pull.head_repo, pull.head_ref, pull.head_sha),
+        "base": _pull_side(world, repo.owner, repo, pull.base_ref, pull.base_sha),
         "_links": {name: {"href": url} for name, url in links.items()},
         "author_association": association(repo, pull.user),
-        "labels": [],
+        "labels": [label(world, repo, name) for name in pull.labels],
         "milestone": None,
         "assignee": None,
         "assignees": [],
@@ -166,12 +203,11 @@ def pull_full(world: World, repo: Repository, pull: Pull) -> Json:
     mergeable = None if repo.mergeable_is_pending or pull.merged_at else pull.mergeable
     base = repo.git.merge_base(pull.base_sha, pull.head_sha)
     files = repo.git.diff(base, pull.head_sha) if base else []
-    state = {None: "unknown", True: "clean", False: "dirty"}[mergeable]
     return pull_simple(world, repo, pull) | {
         "merged": pull.merged_at is not None,
         "mergeable": mergeable,
         "rebaseable": mergeable,
-        "mergeable_state": state,
+        "mergeable_state": _mergeable_state(world, repo, pull, mergeable=mergeable),
         "merged_by": user(world, pull.merged_by) if pull.merged_by else None,
         "comments": len(pull.comments),
         "review_comments": 0,
@@ -181,6 +217,16 @@ def pull_full(world: World, repo: Repository, pull: Pull) -> Json:
         "deletions": sum(one.deletions for one in files),
         "changed_files": len(files),
     }
+
+
+def _mergeable_state(world: World, repo: Repository, pull: Pull, *, mergeable: bool | None) -> str:
+    if mergeable is None:
+        return "unknown"
+    if not mergeable:
+        return "dirty"
+    if pull.draft:
+        return "draft"
+    return "clean" if opinions.decision(world, repo, pull) in (None, "APPROVED") else "blocked"
 
 
 def pull_minimal(world: World, repo: Repository, pull: Pull) -> Json:
@@ -197,7 +243,8 @@ def pull_minimal(world: World, repo: Repository, pull: Pull) -> Json:
 
 
 def _open_pulls_at(world: World, repo: Repository, sha: str) -> list[Json]:
-    found = [pull for pull in repo.pulls.values() if pull.head_sha == sha and pull.state == "open"]
+    """Those of the repository itself: GitHub leaves out what comes from forks."""
+    found = [pull for pull in repo.pulls.values() if (pull.head_sha, pull.state, pull.head_repo) == (sha, "open", repo)]
     return [pull_minimal(world, repo, pull) for pull in found]
 
 

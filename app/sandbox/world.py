@@ -5,6 +5,7 @@ Questions about state live here; what people and the App do to it lives in the m
 
 import itertools
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ from app.sandbox.bare import Signature
 from app.sandbox.clock import Clock
 from app.sandbox.errors import SandboxError
 from app.sandbox.hooks import Post
-from app.sandbox.records import CheckRun, Installation, Pull, Repository, RequestRecord, Token, User
+from app.sandbox.records import CheckRun, Installation, Pull, Repository, RequestRecord, Signed, Token, User
 from app.sandbox.trouble import RateLimits, Trouble
 
 _FIRST_ID: Final = 1001
@@ -51,6 +52,8 @@ class World:
         self.repositories: dict[int, Repository] = {}
         self.installations: dict[int, Installation] = {}
         self.tokens: dict[str, Token] = {}
+        self.signed: dict[str, Signed] = {}
+        """By SHA of the commit or tag object: a signature is part of it, whichever repository has it."""
         self.requests: list[RequestRecord] = []
         self.unknown_requests: list[RequestRecord] = []
         self.buttons_on_commits = False
@@ -124,6 +127,11 @@ class World:
             return "admin"
         given = repo.roles.get(login.lower(), "none")
         return "read" if given == "none" and not repo.private else given
+
+    def sign_as_github(self, shas: Iterable[str]) -> None:
+        """Mark commits as signed with GitHub's own key: those that it makes for people on the web."""
+        for sha in shas:
+            self.signed[sha] = Signed("web-flow", self.now(), by_github=True)
 
     def is_in_pull_request(self, repo: Repository, sha: str) -> bool:
         """True when a pull request lists the commit: what merging made on the base branch is in none."""

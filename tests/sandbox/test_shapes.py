@@ -131,6 +131,25 @@ def test_a_pull_request_with_its_talk(rest: Any, repo: Repo, version: str) -> No
     assert [(pull.number, pull.merged_at is not None) for pull in found] == [(number, True)]
 
 
+def test_a_pull_request_of_a_fork_with_labels_and_reviews(rest: Any, github: SandboxGitHub, repo: Repo) -> None:
+    repo.set_permission("mallory", "read")
+    github.fork_repository("acme/infra", "mallory").push("topic", {"a": "1"}, author="mallory", sign=True)
+    number = repo.open_pull("mallory:topic", author="mallory", draft=True)
+    repo.add_labels(number, "prod")
+    repo.approve(number, by="rita")
+    pull = rest.pulls.get("acme", "infra", number).parsed_data
+    assert (pull.head.repo.full_name, pull.draft, pull.mergeable_state) == ("mallory/infra", True, "draft")
+    assert [one.name for one in pull.labels] == ["prod"]
+    assert [one.state for one in rest.pulls.list_reviews("acme", "infra", number).parsed_data] == ["APPROVED"]
+    assert len(rest.pulls.list("acme", "infra", head="mallory:topic").parsed_data) == 1
+    assert rest.git.get_commit("acme", "infra", pull.head.sha).parsed_data.verification.verified
+    repo.tag("v1", message="one", sign=True)
+    tag = rest.git.get_ref("acme", "infra", "tags/v1").parsed_data.object_.sha
+    assert rest.git.get_tag("acme", "infra", tag).parsed_data.verification.reason == "valid"
+    github.delete_repository("mallory/infra")
+    assert rest.pulls.get("acme", "infra", number).parsed_data.head.repo is None
+
+
 def test_comments_on_commits(rest: Any, repo: Repo) -> None:
     sha = repo.sha()
     made = rest.repos.create_commit_comment("acme", "infra", sha, body="Planned").parsed_data
