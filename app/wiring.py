@@ -27,6 +27,7 @@ from app.flows.conclude import Conclude
 from app.flows.control import Control
 from app.flows.decide import Decide
 from app.flows.deliver import Deliver
+from app.flows.explain import Explain
 from app.flows.ports import Artifacts, GitHub, Sealer, Store
 from app.flows.publish import Publish
 from app.flows.state import States
@@ -197,6 +198,7 @@ def _tasks(settings: Settings, made: _Adapters, control: Control, conclude: Conc
         github=made.github,
         run_url=lambda run_id: run_url(settings.public_url, run_id),
         prefix=settings.command_prefix,
+        explain=_explain(settings, made),
     )
     return Tasks(
         deliver=deliver.deliver,
@@ -205,6 +207,10 @@ def _tasks(settings: Settings, made: _Adapters, control: Control, conclude: Conc
         rescue=rescue_stalled,
         sweep_every_s=settings.sweep_every_s,
     )
+
+
+def _explain(settings: Settings, made: _Adapters) -> Explain:
+    return Explain(questions=made.store, run_url=lambda run_id: run_url(settings.public_url, run_id))
 
 
 def run_url(public_url: str, run_id: RunId) -> str:

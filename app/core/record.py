@@ -104,6 +104,8 @@ class ReportKind(StrEnum):
     """Deployment of a run with changes: subject is the run."""
     CHECK = "check"
     """A check run with a fixed document (config, failed decision): subject is (repository, SHA, name)."""
+    SUMMARY = "summary"
+    """The summary check of a commit: subject is (repository, SHA, name); computed from decisions and runs."""
     REPLY = "reply"
     """An answer to a person, said once: subject is the delivery."""
 

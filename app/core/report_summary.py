@@ -46,6 +46,7 @@ class RunLine:
     """None while there is no plan."""
     has_changes: bool
     url: str
+    plan_number: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

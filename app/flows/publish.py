@@ -17,7 +17,9 @@ from app.core.protocol import Output
 from app.core.record import Remote, ReportKind, ReportRecord, RunFacts
 from app.core.reply import CheckReport, CheckStatus, DeploymentReport, DeploymentState
 from app.core.report import RunView, check_report, deployment_report
+from app.core.report_summary import SummaryName, SummaryView, says_something, summary_report
 from app.core.run import Run, RunState
+from app.flows.explain import Explain
 from app.flows.ports import GitHub, Store
 
 FIRST_PROGRESS_S = 15.0
@@ -58,6 +60,7 @@ class Publish:
     github: GitHub
     run_url: Callable[[RunId], str]
     prefix: str
+    explain: Explain
 
     def publish(self, report_id: ReportId) -> None:
         """Make GitHub say what the report should say. Safe to run twice. Raises: RetryableError to be run again."""
@@ -65,8 +68,14 @@ class Publish:
         if subject is None:
             return
         match subject.record.kind:
+            case ReportKind.RUN_CHECK if self._is_left_to_summary(subject):
+                done = True
+            case ReportKind.DEPLOYMENT if self._is_left_to_summary(subject):
+                done = True
             case ReportKind.RUN_CHECK:
                 done = self._check(subject, check_report(_of(subject.view)))
+            case ReportKind.SUMMARY:
+                done = self._summary(subject)
             case ReportKind.CHECK:
                 document = msgspec.json.decode(subject.record.document, type=CheckReport)
                 done = self._check(subject, document)
@@ -98,6 +107,37 @@ class Publish:
             make_view(run, facts, run_url=self.run_url(run.id), prefix=self.prefix), summary=summary, blocked_by=blocker
         )
         return Subject(record=record, repository=repository, run=run, view=view)
+
+    def _is_left_to_summary(self, subject: Subject) -> bool:
+        """True for a run of a crowded commit that nobody has acted on: only the summary tells of it."""
+        run = subject.run
+        return run is not None and not subject.record.remotes and not run.decided_by and self.explain.is_crowded(run)
+
+    def _summary(self, subject: Subject) -> bool:
+        """The summary check of a commit, with as few requests as it takes."""
+        sha, name = subject.record.subject.split("/", 1)
+        what = SummaryName(name)
+        repository_id = subject.repository.id
+        if subject.record.remotes and self.explain.is_too_busy(repository_id, Sha(sha), what):
+            return True  # each run that ends asks again
+        view = self.explain.summary(repository_id, Sha(sha), what)
+        if not says_something(view):
+            return True
+        report = summary_report(view)
+        if not self._check(subject, report):
+            return False
+        if view.is_crowded:
+            self._mark_shown(view)
+        return True
+
+    def _mark_shown(self, view: SummaryView) -> None:
+        """From now on a comment can mean the plans whose counts stand in the summary."""
+        waiting = [
+            line.run for line in view.affected if line.run is not None and line.run.state is RunState.UNCONFIRMED
+        ]
+        with self.store.begin() as tx:
+            for run in waiting:
+                tx.mark_plan_published(run.id, run.plan_number)
 
     def _check(self, subject: Subject, report: CheckReport) -> bool:
         """Create or update the check run of the newest segment; False when it is too early to say more."""

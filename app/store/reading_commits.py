@@ -6,21 +6,23 @@ Each question is one short transaction of its own; a commit of 10,000 stacks is 
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import Engine, Executable, Row, Select, and_, func, select
+from sqlalchemy import ColumnElement, Engine, Executable, Row, Select, and_, func, select
 
 from app.core.decision import Decision, EventKind, Verdict
 from app.core.explanation import ShortDecision
 from app.core.names import RepositoryId, Sha, StackId
 from app.core.run import TERMINAL, Run, RunState, RunType
+from app.store.decisions import read_decision, select_decisions
 from app.store.rows import read_run, select_runs
 from app.store.schema import decisions, runs, stacks
-from app.store.transaction_stacks import read_decision
 from app.store.wall import wall
 from app.store.wire import safe_text
 
 MAX_SHORT: Final = 20_000
 MAX_RUNS: Final = 10_000
 MAX_RECORDED: Final = 2_000
+MAX_OF_STACK: Final = 100
+_KEYS: Final = (decisions.c.stack_id, decisions.c.ref, decisions.c.event)
 _PASSIVE: Final = tuple(
     sorted({*TERMINAL, RunState.QUEUED, RunState.UNCONFIRMED, RunState.PENDING_REVIEW}, key=lambda state: state.value)
 )
@@ -34,10 +36,8 @@ class CommitReading:
     def list_short_decisions(self, repository_id: RepositoryId, sha: Sha) -> list[ShortDecision]:
         """The newest decision of each stack, ref and event about that commit: those that are not ignored first, then
         by stack name; at most MAX_SHORT."""
-        newest = _of_commit(repository_id, sha).distinct(decisions.c.stack_id, decisions.c.ref)
-        keyed = newest.order_by(
-            decisions.c.stack_id, decisions.c.ref, decisions.c.created_at.desc(), decisions.c.id.desc()
-        ).subquery()
+        newest = _of_commit(repository_id, sha).distinct(*_KEYS)
+        keyed = newest.order_by(*_KEYS, decisions.c.created_at.desc(), decisions.c.id.desc()).subquery()
         is_ignored = keyed.c.verdict == Verdict.IGNORE.value
         wanted = select(keyed).order_by(is_ignored, keyed.c.stack_name, keyed.c.ref).limit(MAX_SHORT)
         return [
@@ -54,9 +54,9 @@ class CommitReading:
         ]
 
     def count_decided(self, repository_id: RepositoryId, sha: Sha) -> int:
-        """How many pairs of stack and ref were decided about that commit."""
-        pairs = _of_commit(repository_id, sha).distinct(decisions.c.stack_id, decisions.c.ref).subquery()
-        return int(self._answer(select(func.count().label("total")).select_from(pairs))[0].total)
+        """How many different stacks, refs and events were decided about that commit, taken together."""
+        different = _of_commit(repository_id, sha).distinct(*_KEYS).subquery()
+        return int(self._answer(select(func.count().label("total")).select_from(different))[0].total)
 
     def list_newest_runs_at(self, repository_id: RepositoryId, sha: Sha) -> list[Run]:
         """The newest run of each stack, type and ref that reports on that commit, by id; at most MAX_RUNS."""
@@ -82,32 +82,33 @@ class CommitReading:
 
     def list_latest_decisions(self, repository_id: RepositoryId, *, limit: int) -> list[Decision]:
         """The newest decisions of the repository, newest first (at most MAX_RECORDED)."""
-        joined = decisions.join(stacks, stacks.c.id == decisions.c.stack_id)
-        wanted = select(decisions).select_from(joined).where(stacks.c.repository_id == repository_id)
+        wanted = select_decisions().where(_of_repository(repository_id))
         ordered = wanted.order_by(decisions.c.created_at.desc(), decisions.c.id.desc())
         return [read_decision(row) for row in self._answer(ordered.limit(max(0, min(limit, MAX_RECORDED))))]
 
     def list_decisions_about(self, repository_id: RepositoryId, sha: Sha, stack: str) -> list[Decision]:
-        """Decisions of one stack, by its name, about that commit, newest first (at most 100)."""
-        joined = decisions.join(stacks, stacks.c.id == decisions.c.stack_id)
-        wanted = select(decisions).select_from(joined).where(decisions.c.head_sha == safe_text(sha))
-        wanted = wanted.where(stacks.c.repository_id == repository_id, decisions.c.stack_name == safe_text(stack))
+        """Decisions of one stack, by its name, about that commit, newest first (at most MAX_OF_STACK)."""
+        here = (decisions.c.head_sha == safe_text(sha), decisions.c.stack_name == safe_text(stack))
+        wanted = select_decisions().where(*here, _of_repository(repository_id))
         ordered = wanted.order_by(decisions.c.created_at.desc(), decisions.c.id.desc())
-        return [read_decision(row) for row in self._answer(ordered.limit(100))]
+        return [read_decision(row) for row in self._answer(ordered.limit(MAX_OF_STACK))]
 
     def _answer(self, question: Executable) -> Sequence[Row[Any]]:
         with wall(), self._engine.connect() as connection:
             return connection.execute(question).all()
 
 
+def _of_repository(repository_id: RepositoryId) -> ColumnElement[bool]:
+    return decisions.c.stack_id.in_(select(stacks.c.id).where(stacks.c.repository_id == repository_id))
+
+
 def _of_commit(repository_id: RepositoryId, sha: Sha) -> Select[Any]:
     """Decisions about a commit, without their inputs."""
     columns = ("stack_id", "stack_name", "ref", "event", "verdict", "reason", "note")
-    joined = decisions.join(stacks, stacks.c.id == decisions.c.stack_id)
-    wanted = select(*(decisions.c[name] for name in columns)).select_from(joined)
-    return wanted.where(decisions.c.head_sha == safe_text(sha), stacks.c.repository_id == repository_id)
+    wanted = select(*(decisions.c[name] for name in columns))
+    return wanted.where(decisions.c.head_sha == safe_text(sha), _of_repository(repository_id))
 
 
-def _runs_of(repository_id: RepositoryId, sha: Sha, *, is_state_changing: bool) -> Any:
+def _runs_of(repository_id: RepositoryId, sha: Sha, *, is_state_changing: bool) -> ColumnElement[bool]:
     types = [kind.value for kind in RunType if kind.is_state_changing is is_state_changing]
     return and_(runs.c.repository_id == repository_id, runs.c.head_sha == safe_text(sha), runs.c.type.in_(types))

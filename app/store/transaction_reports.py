@@ -10,13 +10,19 @@ from sqlalchemy import Connection, Row, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from app.core.errors import BrokenError
-from app.core.names import ReportId, RepositoryId, RunId
+from app.core.names import ReportId, RepositoryId, RunId, Sha
 from app.core.record import Remote, ReportKind, ReportRecord
 from app.core.run import RunState
 from app.store.schema import plans, remotes, reports, runs
 from app.store.wire import Sealer, Wire, safe_text
 
-PRIORITIES: Final = {ReportKind.REPLY: 10, ReportKind.RUN_CHECK: 5, ReportKind.CHECK: 5, ReportKind.DEPLOYMENT: 0}
+PRIORITIES: Final = {
+    ReportKind.REPLY: 10,
+    ReportKind.RUN_CHECK: 5,
+    ReportKind.CHECK: 5,
+    ReportKind.SUMMARY: 5,
+    ReportKind.DEPLOYMENT: 0,
+}
 """What is published first."""
 LATER_PRIORITY: Final = -10
 """Of a look again later. It has to be the lowest: procrastinate holds every job of a lock back behind an earlier one of
@@ -37,6 +43,13 @@ WITH wanted AS (
 ), job AS ({_DEFER} AS ids FROM wanted)
 SELECT (SELECT id FROM wanted) AS id, (SELECT count(ids) FROM job) AS jobs
 """)  # noqa: S608 - our own words only; run ids are ULIDs, so the greatest is the newest
+_AGAIN: Final = text(f"""
+WITH wanted AS (
+    UPDATE reports SET wanted = wanted + 1
+    WHERE kind = :kind AND repository_id = :repository_id AND subject = :subject RETURNING id
+), job AS ({_DEFER} AS ids FROM wanted)
+SELECT count(ids) FROM job
+""")  # noqa: S608 - our own words only
 _DEFER_LATER: Final = text(f"{_DEFER} FROM reports WHERE id = :id")
 
 Subject = tuple[str, int, str]
@@ -49,6 +62,7 @@ class ReportWrites(Wire):
     def __init__(self, connection: Connection, sealer: Sealer) -> None:
         super().__init__(connection, sealer)
         self._wants: dict[Subject, str] = {}
+        self._summaries: dict[Subject, bool] = {}
 
     def want_report(
         self, kind: ReportKind, repository_id: RepositoryId, subject: str, *, run_id: RunId | None, document: bytes
@@ -71,11 +85,26 @@ class ReportWrites(Wire):
         key = (kind.value, repository_id, subject)
         self._wants[key] = max(run_id, self._wants.get(key, ""))
 
+    def want_summary(self, repository_id: RepositoryId, sha: Sha, name: str) -> None:
+        """Want the summary check of that name on a commit, from now on whenever a run that it lists has moved."""
+        self._summaries[ReportKind.SUMMARY.value, repository_id, f"{sha}/{name}"] = True
+
+    def _retell_summary(self, repository_id: RepositoryId, sha: Sha, name: str) -> None:
+        """Want it again, if anybody ever did."""
+        self._summaries.setdefault((ReportKind.SUMMARY.value, repository_id, f"{sha}/{name}"), False)
+
     def settle(self) -> None:
         """Write what the transaction's changes made wanted. Called once, right before the commit."""
         for (kind, repository_id, subject), run_id in sorted(self._wants.items()):
             self.want_report(ReportKind(kind), RepositoryId(repository_id), subject, run_id=RunId(run_id), document=b"")
+        for (kind, repository_id, subject), is_new in sorted(self._summaries.items()):
+            if is_new:
+                self.want_report(ReportKind(kind), RepositoryId(repository_id), subject, run_id=None, document=b"")
+            else:
+                values = {"kind": kind, "repository_id": repository_id, "subject": safe_text(subject)}
+                self._execute(_AGAIN, values | {"priority": PRIORITIES[ReportKind.SUMMARY], "in_s": 0})
         self._wants.clear()
+        self._summaries.clear()
 
     def find_report(self, report_id: ReportId) -> ReportRecord | None:
         """The report with its remotes, or None."""

@@ -13,6 +13,7 @@ from app.core.errors import BrokenError, UserError
 from app.core.names import RepositoryId, RunId, Sha, StackId
 from app.core.record import ReportKind, RunFacts
 from app.core.report_check import check_name
+from app.core.report_summary import SummaryName
 from app.core.run import ExternalState, Plan, Run, RunState, RunType, Transition
 from app.core.stack import settings_from_json
 from app.store.rows import plan_values, read_run, run_changes, run_identity, select_runs
@@ -29,6 +30,10 @@ MAX_FOLLOWERS: Final = 20
 WORK_CHANNEL: Final = "trackside_work"
 _SHOWN: Final = frozenset({RunState.UNCONFIRMED, RunState.CONFIRMED, RunState.PREPARING_APPLY, RunState.APPLYING})
 """In these states a person was shown the plan, or accepted it unseen: it never changes again."""
+
+
+_RESTING: Final = frozenset({RunState.QUEUED, RunState.UNCONFIRMED, RunState.PENDING_REVIEW})
+"""Where a run stays until somebody, or another run, has done something: summaries tell of these, and of ends."""
 
 
 class RunWrites(ReportWrites):
@@ -203,6 +208,9 @@ class RunWrites(ReportWrites):
 
     def _want_check(self, run: Run) -> None:
         self._want_later(ReportKind.RUN_CHECK, run.repository_id, f"{run.head_sha}/{check_name(run)}", run.id)
+        if run.state.is_terminal or run.state in _RESTING:
+            summary = SummaryName.DEPLOY if run.type.is_state_changing else SummaryName.PROPOSED
+            self._retell_summary(run.repository_id, run.head_sha, summary.value)
 
     def _find_blocker(self, run: Run) -> Run | None:
         """The state-changing run that holds the stack, else the oldest queued one before this."""
