@@ -18,13 +18,14 @@ from app.policy.faults import faults_of, is_builtin, kind_of
 from app.policy.lenient import replacements
 from app.policy.prelude import ANSWER_PACKAGE, POLICY_MODULE
 from app.policy.prepare import Prepared, Refused, content_key, prepare, refusal_of
-from app.policy.program import Ask, Backend, Envelope, NoAnswer
+from app.policy.program import Ask, Backend, Envelope, NoAnswer, Program
 from app.policy.reading import fired_in, prints_of, trace_of, values_of
 
 MAX_QUESTION_BYTES: Final = 48 * 1024 * 1024
 STRIKES: Final = 3
 """How often a policy may end its worker, one time after the other, before it is put aside."""
 _KEPT: Final = 512
+_NO_RULE: Final = f"x := data.{ANSWER_PACKAGE}.nothing"
 _ALL_RULES: Final = f"x := data.{ANSWER_PACKAGE}.values"
 _STRIKING: Final = frozenset({"timeout", "memory", "crash"})
 
@@ -61,7 +62,7 @@ class PolicyEngine:
         prepared = self._prepare(policy)
         if isinstance(prepared, Refused):
             return prepared.mistakes
-        ask = Ask(query="x := true", question=b"{}", timeout_s=self._timeouts_s[policy.type])
+        ask = Ask(query=_NO_RULE, question=b"{}", timeout_s=self._timeouts_s[policy.type])
         envelope = self._backend.evaluate(prepared.program, ask)
         if isinstance(envelope, NoAnswer):
             return (Mistake(0, 1, envelope.message, ""),)
@@ -128,7 +129,7 @@ class _Evaluation:
         self._deadline, self._want_trace = deadline, want_trace
 
     def run(self, prepared: Prepared) -> Evaluated | PolicyFailed:
-        envelope = self._ask(prepared, _ALL_RULES)
+        envelope = self._ask(prepared.program, _ALL_RULES)
         if isinstance(envelope, NoAnswer):
             return PolicyFailed(kind=envelope.kind, message=envelope.message)
         if envelope.error is None:
@@ -143,10 +144,10 @@ class _Evaluation:
         envelopes: list[Envelope] = []
         for rule in CONTRACTS[self._policy.type].rules:
             query = f"x := data.{prepared.program.package}.{rule}"
-            envelope = self._ask(prepared, query)
+            envelope = self._ask(prepared.program, query)
             if isinstance(envelope, Envelope) and envelope.error and is_builtin(faults_of(envelope.error.message)[0]):
                 errors[rule] = self._error_text(envelope)
-                envelope = self._ask(prepared, query + replacements(prepared.calls), lenient=True)
+                envelope = self._ask_leniently(prepared, query)
                 if isinstance(envelope, Envelope) and envelope.error and not self._is_halting(envelope):
                     continue  # what cannot be replaced: the rule stays undefined, its error says so
             if isinstance(envelope, NoAnswer):
@@ -163,12 +164,24 @@ class _Evaluation:
         code = faults_of(envelope.error.message if envelope.error else "")[0].code
         return code.startswith("eval_") and code not in ("eval_builtin_error", "eval_type_error")
 
-    def _ask(self, prepared: Prepared, query: str, *, lenient: bool = False) -> Envelope | NoAnswer:
+    def _ask_leniently(self, prepared: Prepared, query: str) -> Envelope | NoAnswer:
+        if self._backend.is_lenient_itself:
+            return self._ask(prepared.program, query, is_strict=False)
+        return self._ask(prepared.lenient, query + replacements(prepared.calls))
+
+    def _ask(self, program: Program, query: str, *, is_strict: bool = True) -> Envelope | NoAnswer:
         left = self._deadline - time.monotonic()
         if left <= 0:
             return NoAnswer("timeout", "no answer in time")
-        ask = Ask(query=query, question=self._body, timeout_s=left, coverage=True, trace=self._want_trace)
-        return self._backend.evaluate(prepared.lenient if lenient else prepared.program, ask)
+        ask = Ask(
+            query=query,
+            question=self._body,
+            timeout_s=left,
+            coverage=True,
+            trace=self._want_trace,
+            is_strict=is_strict,
+        )
+        return self._backend.evaluate(program, ask)
 
     def _evaluated(
         self, prepared: Prepared, found: dict[str, Any], envelopes: list[Envelope], errors: dict[str, str]

@@ -54,6 +54,11 @@ class PoolBackend:
         self._is_closed = False
 
     @property
+    def is_lenient_itself(self) -> bool:
+        """The embedded engine is always strict."""
+        return False
+
+    @property
     def isolation(self) -> dict[str, str]:
         """What a child cannot do; starts one when none was started yet."""
         if not self._isolation:

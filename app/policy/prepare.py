@@ -16,6 +16,7 @@ from app.core.contract import (
     FailureKind,
     Mistake,
     PolicyText,
+    PolicyType,
     RuleKind,
 )
 from app.policy.faults import faults_of, mistake_of
@@ -75,11 +76,11 @@ def prepare(policy: PolicyText, backend: Backend) -> Prepared | Refused:
     refused = _outer(policy)
     if refused:
         return refused
-    found = _as_v1(policy, backend)
+    found = as_v1(policy, backend)
     if isinstance(found, Refused):
         return found
     text, summary = found
-    refused = _forbidden(policy, summary) or _package(policy, summary) or _contract(policy, text, summary)
+    refused = forbidden(policy, summary) or _package(policy, summary) or _contract(policy, text, summary)
     if refused:
         return refused
     package = summary["package"][0]
@@ -101,6 +102,13 @@ def prepare(policy: PolicyText, backend: Backend) -> Prepared | Refused:
     return Prepared(
         key=key, text=text, program=program, lenient=lenient, calls=calls, heads=heads_of(text), defined=defined
     )
+
+
+def guess_type(text: str) -> PolicyType:
+    """The type that has most of the rules that a policy defines; push when none has any."""
+    names = set(heads_of(text))
+    own = {type_: names & set(contract.rules) for type_, contract in CONTRACTS.items()}
+    return max(PolicyType, key=lambda type_: len(own[type_]))
 
 
 def heads_of(text: str) -> dict[str, tuple[tuple[int, int], ...]]:
@@ -131,8 +139,8 @@ def _outer(policy: PolicyText) -> Refused | None:
     return None
 
 
-def _as_v1(policy: PolicyText, backend: Backend) -> tuple[str, dict[str, Any]] | Refused:
-    """The policy's text in v1, with its summary."""
+def as_v1(policy: PolicyText, backend: Backend) -> tuple[str, dict[str, Any]] | Refused:
+    """The policy's text in v1, with its summary (`app.policy.tree`); nothing is refused yet but what cannot be read."""
     if policy.dialect is Dialect.V0:
         return _inspected(policy, upgrade(policy.text), backend)
     found = _inspected(policy, policy.text, backend)
@@ -176,7 +184,8 @@ def _package(policy: PolicyText, summary: Mapping[str, Any]) -> Refused | None:
     return Refused(kind="contract", mistakes=(_mistake(policy.text, said, *_find(policy.text, "package")),))
 
 
-def _forbidden(policy: PolicyText, summary: Mapping[str, Any]) -> Refused | None:
+def forbidden(policy: PolicyText, summary: Mapping[str, Any]) -> Refused | None:
+    """The refusal of a policy that uses a function that no policy may use."""
     mistakes: list[Mistake] = []
     for name in summary["forbidden"]:
         line, column = _find(policy.text, *name.split("."))

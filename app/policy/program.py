@@ -26,12 +26,14 @@ class Ask:
     """One evaluation."""
 
     query: str
-    """Binds `x`."""
+    """`x := data.PACKAGE.RULE`, with modifiers for a lenient program."""
     question: bytes
     """The input, as JSON."""
     timeout_s: float
     coverage: bool = False
     trace: bool = False
+    is_strict: bool = True
+    """False: a built-in function that fails is undefined. Only for a backend that can."""
 
 
 class EngineError(msgspec.Struct, frozen=True):
@@ -117,6 +119,11 @@ class NoAnswer:
 
 class Backend(Protocol):
     """Where OPA is. Thread-safe. Raises: UserError when there is no engine at all."""
+
+    @property
+    def is_lenient_itself(self) -> bool:
+        """True when it can take a failing built-in function for undefined, as OPA does by default."""
+        ...
 
     @property
     def isolation(self) -> dict[str, str]:

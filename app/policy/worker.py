@@ -27,7 +27,7 @@ _CODE: Final = "import sys; sys.path.insert(0, sys.argv[1]); from app.policy.chi
 _MEMORY_MARKS: Final = (b"out of memory", b"cannot allocate memory", b"stack exceeds", b"errno=12", b"MemoryError")
 
 
-class Died(Exception):  # noqa: N818 - it reads as a sentence where it is raised
+class Died(Exception):
     """The worker gave no answer and is gone. `kind`: timeout, memory or crash."""
 
     def __init__(self, kind: Literal["timeout", "memory", "crash"], message: str) -> None:

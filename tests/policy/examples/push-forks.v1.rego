@@ -1,0 +1,5 @@
+package spacelift
+
+propose := true
+
+allow_fork if input.pull_request.head_owner in {"octo", "friends"}

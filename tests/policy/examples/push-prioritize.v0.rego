@@ -1,0 +1,5 @@
+package spacelift
+
+track { input.push.branch == input.stack.branch }
+
+prioritize { track; startswith(input.push.message, "hotfix:") }
