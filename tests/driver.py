@@ -210,6 +210,13 @@ class World:
         with self.plane.store.begin() as tx:
             return [tuple(row) for row in tx._connection.execute(text(statement)).all()]
 
+    def is_answering(self) -> bool:
+        """True when the web process is there, with everything that it needs."""
+        try:
+            return httpx.get(f"{self.url}/readyz", trust_env=False).is_success
+        except httpx.HTTPError:
+            return False
+
     def start_worker(self, name: str = "first") -> Callable[[], None]:
         """A worker in a thread; what stops it."""
         settings = load_worker_settings(
@@ -298,7 +305,7 @@ def open_processes(root: Path, database_url: str, **variables: str) -> Iterator[
         thread = threading.Thread(target=tree.run, args=(stop,), daemon=True)
         thread.start()
         try:
-            wait_until(lambda: _answers(f"{world.url}/readyz"), "the web process answers")
+            wait_until(world.is_answering, "the web process answers")
             yield world, Processes(tree)
         finally:
             stop.set()
@@ -326,14 +333,8 @@ def _open_quiet_world(root: Path, database_url: str, port: int, variables: Mappi
             "DATABASE_URL": database_url,
             "WORKER_TOKENS": f"default={POOL_TOKEN}",
             "SWEEP_EVERY_S": "1",
-        } | variables
+            **variables,
+        }
         with open_control(load_settings(environ), database_url) as plane:
             yield World(github, served, plane, environ, root, url)
     assert not github.unknown_requests, f"requests that no route knew: {github.unknown_requests}"
-
-
-def _answers(url: str) -> bool:
-    try:
-        return httpx.get(url, trust_env=False).is_success
-    except httpx.HTTPError:
-        return False

@@ -8,7 +8,7 @@ CODE = 'resource "terraform_data" "web" {{ input = "{value}" }}\n'
 
 
 def test_an_operator_decides_on_the_server_by_the_same_rules(world: World) -> None:
-    """What is done there is said, exits 0 and is in the audit; what is refused says why, exits 1 and changes nothing."""
+    """What is done there is said, exits 0 and is audited; what is refused says why, exits 1 and changes nothing."""
     repo = world.repository()
     _, sha = world.land(repo, {".trackside/stacks.yml": STACKS, "app/main.tf": CODE.format(value=1)}, "One")
     world.expect_check(repo, sha, "deploy/app", "action_required")
