@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from app.core import words
+from app.core import words, words_why
 from app.core.command import Command, Unreadable, Verb, help_text, parse_comment, parse_identifier
 from app.core.errors import UserError
 from app.core.event import Click, Comment, Repository
@@ -20,6 +20,7 @@ from app.core.record import AuditLine, DeliveryOutcome, ReportKind
 from app.core.run import Run, RunState, Step, StepRefused, Transition, advance, allowed, confirm
 from app.core.stack import Permission, Stack
 from app.flows.conclude import archive_key
+from app.flows.explain import Explain
 from app.flows.ports import Artifacts, GitHub, Store, Transaction
 from app.flows.publish import Reply
 from app.flows.schedule import retell, schedule
@@ -50,6 +51,8 @@ class Order:
     person: Person
     digest_start: str = ""
     """First 16 hex digits of the plan that the button showed; empty: no button."""
+    shown_plan: int = 0
+    """Number of that plan: two plans of one second can be equal to the byte, and still only one was shown."""
     written_at: datetime | None = None
     """When the comment was written, by GitHub's clock, in whole seconds."""
 
@@ -61,6 +64,8 @@ class Done:
     text: str
     spent: str = ""
     """Key of the archive that nobody needs any more; deleted once the transaction is committed."""
+    is_answer: bool = False
+    """The words are what was asked for: said on a pull request too, where a reaction would do otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +83,7 @@ class Control:
     github: GitHub
     artifacts: Artifacts
     prefix: str
+    explain: Explain
 
     def click(self, click: Click, guid: DeliveryId) -> None:
         """Carry out a button. A refusal is said in a comment on the commit: a check run has no place for it."""
@@ -93,7 +99,13 @@ class Control:
             if run is None:
                 tx.close_delivery(guid, DeliveryOutcome.EVENT, "the click names no run of this repository")
                 return
-            order = Order(command=Command(verb=verb), run_id=run.id, person=person, digest_start=digest_start)
+            order = Order(
+                command=Command(verb=verb),
+                run_id=run.id,
+                person=person,
+                digest_start=digest_start,
+                shown_plan=_shown_plan(click),
+            )
             result = self._carry_out(tx, order)
             if isinstance(result, Not):
                 subject = f"click/{run.id}/{run.plan_number}/{run.state.value}/{verb.value}/{click.sender}"
@@ -113,9 +125,12 @@ class Control:
             return
         person = self._person(comment.repository, comment.sender, "comment")
         sha = comment.sha or self._pull_sha(comment)
+        told = [self._tell(comment.repository, line, sha, person) for line in lines]
         with self.store.begin() as tx:
             tx.save_repository(comment.repository)
-            results = [self._line(tx, comment, line, sha, person) for line in lines]
+            results = [
+                answer or self._line(tx, comment, line, sha, person) for line, answer in zip(lines, told, strict=True)
+            ]
             self._answer(tx, comment, guid, results)
             said = "; ".join(_head(result) for result in results)
             tx.close_delivery(guid, DeliveryOutcome.EVENT, said[:1000])
@@ -178,8 +193,6 @@ class Control:
         """One line of a comment."""
         if isinstance(line, Unreadable):
             return Not(words.unreadable(line, self.prefix))
-        if line.verb is Verb.HELP:
-            return Done(help_text(self.prefix))
         if tx.now() - comment.created_at > TOO_LATE:
             return Not(words.too_late(line.verb, self.prefix))
         runs = tx.list_runs_at(comment.repository.id, sha) if sha else []
@@ -188,6 +201,26 @@ class Control:
             return meant
         order = Order(command=line, run_id=meant.id, person=person, written_at=comment.created_at)
         return self._carry_out(tx, order)
+
+    def _tell(
+        self, repository: Repository, line: Command | Unreadable, sha: Sha | None, person: Person
+    ) -> Done | Not | None:
+        """The answer to a question, which changes nothing; None for a line that is none."""
+        if isinstance(line, Unreadable) or not line.verb.is_question:
+            return None
+        if line.verb is Verb.HELP or sha is None:
+            return Done(help_text(self.prefix), is_answer=True)
+        permitted = may(
+            line.verb,
+            permission=person.permission,
+            required=Permission.READ,
+            actor=person.actor,
+            repository=person.repository,
+        )
+        if isinstance(permitted, Refused):
+            return Not(words.not_permitted(permitted.reason))
+        told = self.explain.why(repository.id, sha, line.target)
+        return Done(words_why.why(told, sha, stack=line.target, prefix=self.prefix), is_answer=True)
 
     def _meant(self, tx: Transaction, repository: Repository, command: Command, runs: list[Run]) -> Run | Not:
         """The one run that a command of a comment can mean, else the reason why there is none."""
@@ -240,7 +273,7 @@ class Control:
             return Not(words.not_permitted(permitted.reason))
         if STEPS[verb] not in allowed(run):
             return Not(words.not_waiting(verb, run, self.prefix))
-        if order.digest_start and (run.plan is None or not run.plan.digest.startswith(order.digest_start)):
+        if order.digest_start and not _is_shown(run, order):
             return Not(words.plan_changed(verb, run, self.prefix))
         if order.written_at is not None and not _has_seen(run, order.written_at):
             return Not(words.comment_too_old(verb, run, self.prefix))
@@ -281,7 +314,7 @@ class Control:
 
                     tx.change_run(run.id, again)
                     return Done(words.replan_requested(run), _archive(run))
-                case Verb.HELP:
+                case Verb.HELP | Verb.WHY:
                     return Done(help_text(self.prefix))
         except StepRefused:
             return Not(words.not_waiting(order.command.verb, tx.get_run(run.id), self.prefix))
@@ -304,11 +337,7 @@ class Control:
         """A reaction where GitHub has one for us, words only when there is something to say."""
         is_fine = all(isinstance(result, Done) for result in results)
         on_pull = comment.pull_number is not None
-        spoken = [
-            result.text
-            for result in results
-            if not on_pull or isinstance(result, Not) or result.text == help_text(self.prefix)
-        ]
+        spoken = [result.text for result in results if not on_pull or isinstance(result, Not) or result.is_answer]
         reply = Reply(
             body="\n\n".join(spoken),
             pull_number=comment.pull_number,
@@ -339,6 +368,19 @@ def _clicked(tx: Transaction, click: Click, digest_start: str) -> Run | None:
         return run
     runs = tx.list_runs_at(click.repository.id, click.head_sha)
     return next((run for run in runs if run.plan and run.plan.digest.startswith(digest_start)), None)
+
+
+def _shown_plan(click: Click) -> int:
+    """The plan's number in the clicked check run's external id, `RUN/PLAN`; 0 when it has none."""
+    parts = click.external_id.split("/")
+    return int(parts[1]) if len(parts) > 1 and parts[1].isdecimal() and len(parts[1]) < 10 else 0
+
+
+def _is_shown(run: Run, order: Order) -> bool:
+    """True when the button stood under the run's newest plan."""
+    if run.plan is None or not run.plan.digest.startswith(order.digest_start):
+        return False
+    return order.shown_plan in (0, run.plan.number)
 
 
 def _has_seen(run: Run, written_at: datetime) -> bool:
