@@ -4,6 +4,7 @@ Errors of the operator's making are one line on stderr and exit code 1; a stack 
 """
 
 import getpass
+import json
 import os
 import sys
 import threading
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.core.command import Command, Verb
-from app.core.errors import TracksideError
+from app.core.errors import TracksideError, UserError
 from app.core.names import RunId
 
 if TYPE_CHECKING:
@@ -185,22 +186,26 @@ def stacks() -> None:
 def why(
     repository: Annotated[str, typer.Argument(metavar="OWNER/NAME")],
     sha: Annotated[str, typer.Argument(metavar="SHA", help="All 40 digits of the commit.")],
+    stack: Annotated[str, typer.Option("--stack", help="One stack alone, by its name.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Everything that is known, as one JSON document.")] = False,
 ) -> None:
     """Say why each stack did or did not run for a commit."""
-    from app.core.names import Sha
+    from app.core.names import Sha, is_sha
+    from app.core.words_why import why_document, why_lines
 
+    if not is_sha(sha.lower()):
+        raise UserError(f"explaining {sha[:60]!r}: that is no full commit SHA; git rev-parse prints all 40 digits")
     with _control() as plane:
         found = plane.store.find_repository_id(repository)
-        decisions = plane.store.list_decisions(found, Sha(sha)) if found is not None else []
-        for decision in decisions:
-            note = f" ({decision.note})" if decision.note else ""
-            answer = decision.answer
-            typer.echo(
-                f"{decision.stack_name:24}  {answer.verdict.value:8}  {answer.reason}{note}  [{decision.policy}]"
-            )
-        if not decisions:
-            typer.echo(f"no decision is recorded for {sha[:40]} of {repository}", err=True)
-            raise typer.Exit(1)
+        told = plane.control.explain.why(found, Sha(sha.lower()), stack) if found is not None else ()
+    if as_json:
+        typer.echo(json.dumps(why_document(told), indent=2))
+    for line in () if as_json else why_lines(told):
+        typer.echo(line)
+    if not told:
+        which = f" of stack {stack[:80]}" if stack else ""
+        typer.echo(f"no decision{which} is recorded for {sha[:40]} of {repository}", err=True)
+        raise typer.Exit(1)
 
 
 def _database_url() -> str:

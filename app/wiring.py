@@ -145,7 +145,13 @@ def _wire(settings: Settings, database_url: str, made: _Adapters) -> ControlPlan
         conclude=conclude,
         lease_s=settings.lease_s,
     )
-    control = Control(store=store, github=github, artifacts=artifacts, prefix=settings.command_prefix)
+    control = Control(
+        store=store,
+        github=github,
+        artifacts=artifacts,
+        prefix=settings.command_prefix,
+        explain=_explain(settings, made),
+    )
     tasks = _tasks(settings, made, control, conclude)
     doors = Doors(
         record_delivery=made.store.record_delivery,

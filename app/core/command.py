@@ -28,8 +28,15 @@ class Verb(StrEnum):
     """Turn the waiting plan down."""
     REPLAN = "replan"
     """Make another plan of the same commit."""
+    WHY = "why"
+    """Say why each stack did or did not run for the commit."""
     HELP = "help"
     """List the commands."""
+
+    @property
+    def is_question(self) -> bool:
+        """True when it changes nothing and means no run."""
+        return self in (Verb.WHY, Verb.HELP)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +90,7 @@ GRAMMAR: Final = (
         takes_note=True,
     ),
     Form(verb=Verb.REPLAN, arguments="[STACK|RUN]", meaning="makes another plan of the same commit"),
+    Form(verb=Verb.WHY, arguments="[STACK]", meaning="says why each stack did or did not run for this commit"),
     Form(verb=Verb.HELP, arguments="", meaning="lists these commands", takes_target=False),
 )
 FORMS: Final = {form.verb: form for form in GRAMMAR}
@@ -125,7 +133,7 @@ def help_text(prefix: str) -> str:
             "",
             *lines,
             "",
-            "Without a name the command means the one run that waits here.",
+            "Without a name a command means the one run that waits here; `why` then tells of every stack.",
         )
     )
 

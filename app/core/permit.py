@@ -25,7 +25,7 @@ class Refused:
 def needed(verb: Verb, required: Permission) -> Permission:
     """The least permission for a command on a stack whose `confirm.permission` is `required`; never below write."""
     match verb:
-        case Verb.HELP:
+        case Verb.HELP | Verb.WHY:
             return Permission.READ
         case Verb.CONFIRM | Verb.DISCARD | Verb.REPLAN:
             return max(required, Permission.WRITE, key=lambda permission: permission.rank)
