@@ -8,7 +8,7 @@ from typing import Final
 
 from app.core.changelist import change_list, counts_table
 from app.core.command import SUPERSEDED_OPTION, Verb, button_identifier
-from app.core.markdown import MAX_BYTES, code, cut, fence, shortened, size_bytes, tail, visible
+from app.core.markdown import MAX_BYTES, code, cut, fence, sentence, shortened, size_bytes, tail, visible
 from app.core.plan import MASK
 from app.core.protocol import Output
 from app.core.reply import Button, CheckReport, CheckStatus, Conclusion
@@ -95,6 +95,9 @@ def _queued(view: RunView) -> _Said:
     blocker = view.blocked_by
     if view.stack_hold:
         return _Said(status=CheckStatus.QUEUED, title="queued: the stack is on hold", lines=(_hold(view),))
+    if view.waits_for:
+        waits = f"Waits for {sentence(view.waits_for)}."
+        return _Said(status=CheckStatus.QUEUED, title=f"queued: waits for {view.waits_for}", lines=(waits,))
     if blocker is None:
         return _Said(status=CheckStatus.QUEUED, title="queued", lines=("Waits for its turn.",))
     state, commit = _words(blocker.state), short(blocker.head_sha)
@@ -174,13 +177,26 @@ def _finished(view: RunView) -> _Said:
     run = view.run
     if not view.has_changes:
         title, line = "no changes", "What exists is what the commit describes: there was nothing to do."
+    elif run.type is RunType.PROPOSED:
+        title, line = view.counts, "This is what the change would do once it has landed. Nothing was applied."
     elif run.confirmed_digest is None:
         title, line = view.counts, "This is what the commit would change. It was planned only: nothing was applied."
     else:
         title, line = f"applied: {view.counts}", f"Applied exactly as planned. Confirmed by {_person(run.decided_by)}."
-    if run.reason:
-        line = f"{line}\n\n{fence(tail(run.reason, MAX_REASON))}"
-    return _Said(status=CheckStatus.COMPLETED, conclusion=Conclusion.SUCCESS, title=title, lines=(line,))
+    why = fence(tail(run.reason, MAX_REASON))
+    lines = (line, _planned(run), why)
+    return _Said(status=CheckStatus.COMPLETED, conclusion=Conclusion.SUCCESS, title=title, lines=lines)
+
+
+def _planned(run: Run) -> str:
+    """Which commit a proposed run planned: the merge that GitHub tried, or the head itself; empty for other runs."""
+    if run.type is not RunType.PROPOSED:
+        return ""
+    if run.note:
+        return f"{sentence(run.note[:1].upper() + run.note[1:])}."
+    if run.source_sha != run.head_sha:
+        return f"Planned {code(short(run.source_sha))}, the merge of {code(short(run.head_sha))} with its base."
+    return f"Planned the commit {code(short(run.head_sha))} itself."
 
 
 def _failed(view: RunView) -> _Said:

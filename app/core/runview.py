@@ -26,6 +26,8 @@ class RunView:
     """The stack's effective settings are not those that were planned: this plan can no longer be confirmed."""
     stack_hold: str = ""
     """Why nothing of the stack becomes ready; empty: no hold."""
+    waits_for: str = ""
+    """What keeps a queued run back besides another run, in words: a lock, something outside; hostile text."""
     prefix: str = "/trackside"
     """How a command begins in a comment."""
     run_url: str

@@ -324,6 +324,7 @@ def make_view(run: Run, facts: RunFacts, *, run_url: str, prefix: str) -> RunVie
         is_superseded=run.head_seq < facts.stack_head_seq,
         is_settings_changed=bool(facts.stack_digest) and facts.stack_digest != run.stack_digest,
         stack_hold=facts.stack_hold,
+        waits_for=facts.waits_for,
         environment=facts.github_environment,
         is_production=is_production(facts.github_environment),
         prefix=prefix,

@@ -270,6 +270,38 @@ def test_a_proposed_run_has_another_name_and_never_a_button() -> None:
     assert check_report(view_of(replace(WAITING, type=RunType.PROPOSED))).buttons == ()
 
 
+def test_a_proposed_run_says_which_commit_was_planned() -> None:
+    run = replace(run_in(RunState.FINISHED), type=RunType.PROPOSED)
+    told = check_report(view_of(run))
+    assert (told.name, seen(told)) == ("plan/network", ("completed", "success", "+1 ~1 -1 · outputs ~1"))
+    assert "### Changes" in told.text
+    merge = replace(run, source_sha=Sha("b" * 40))
+    noted = replace(merge, note="planned 3fa9c1d itself: GitHub has no merge of it with main at bbbbbbb")
+    assert [check_report(view_of(each)).summary.split("\n\n")[:2] for each in (run, merge, noted)] == snapshot(
+        [
+            [
+                "This is what the change would do once it has landed. Nothing was applied.",
+                "Planned the commit `3fa9c1d` itself.",
+            ],
+            [
+                "This is what the change would do once it has landed. Nothing was applied.",
+                "Planned `bbbbbbb`, the merge of `3fa9c1d` with its base.",
+            ],
+            [
+                "This is what the change would do once it has landed. Nothing was applied.",
+                "Planned 3fa9c1d itself: GitHub has no merge of it with main at bbbbbbb.",
+            ],
+        ]
+    )
+
+
+def test_a_queued_run_says_what_outside_it_waits_for() -> None:
+    view = replace(view_of(run_in(RunState.QUEUED)), waits_for="external: smoke-test @alice")
+    told = check_report(view)
+    assert seen(told) == ("queued", "", "queued: waits for external: smoke-test @alice")
+    assert told.summary.startswith("Waits for `external: smoke-test @alice`.")
+
+
 def test_a_tag_is_named_as_the_cause() -> None:
     report = check_report(view_of(replace(WAITING, ref="refs/tags/v1", trigger=Trigger.TAG)))
     assert "`tag v1` by `alice`" in report.summary
