@@ -1,4 +1,4 @@
-"""Git: one bare, partial mirror per repository (blobs come on demand), and the questions that the house asks it.
+"""Git: one bare, partial mirror per repository (large blobs come on demand), and the questions that the house asks it.
 
 Alone starts git (2.31 or newer). What a repository holds is hostile text: nothing of it is run, no hook, filter or
 helper is configured, and the token travels in the environment of the one child that needs it.
@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 from app.core.errors import BrokenError, RetryableError, UserError
 from app.core.names import ZERO_SHA, Sha, is_sha
+from app.engine.git_kept import KeptCommits
 from app.engine.git_source import (
     DamagedError,
     NotInRepositoryError,
@@ -62,6 +63,8 @@ class _Call:
     arguments: Sequence[str]
     stdin: bytes = b""
     may_exit_1: bool = False
+    must_find: bool = False
+    """It asks for objects that are known to be here: one that is missing means a damaged mirror."""
     is_online: bool = False
     """It may speak to the server: to fetch, or for blobs that are not here yet."""
     work_tree: Path | None = None
@@ -81,9 +84,10 @@ class Mirror:
         self._root = root.absolute()
         self._timeout_s = timeout_s
         self._allow_file = allow_file
+        self._kept = KeptCommits()
 
     def fetch(self, source: Source, *, wants: Sequence[str]) -> None:
-        """Have the wanted commits (full SHAs) and refs (full names): history and trees now, blobs when needed.
+        """Have the wanted commits (full SHAs) and refs (full names): all but large blobs, which come when needed.
 
         Asks nobody when every want is a SHA that is here. What was wanted is kept under refs/trackside/.
         """
@@ -117,8 +121,9 @@ class Mirror:
 
         Raises: UserError also for something that is no commit, or is larger than MAX_COMMIT_BYTES.
         """
-        check = _Call(action="reading a commit of", arguments=["cat-file", "--batch-check"], stdin=f"{sha}\n".encode())
-        found = _text(self._ask(source, check, wants=[sha]).stdout).split()
+        command = ["cat-file", "--batch-check"]
+        size = _Call(action="reading a commit of", arguments=command, stdin=f"{sha}\n".encode(), must_find=True)
+        found = _text(self._ask(source, size, wants=[sha]).stdout).split()
         if found[1:2] != ["commit"] or int(found[2]) > MAX_COMMIT_BYTES:
             raise UserError(f"reading {sha} of {source.url}: not a commit of at most {MAX_COMMIT_BYTES} bytes")
         fields = ["--format=%H%x00%P%x00%an%x00%ae%x00%ct%x00%B", "--no-show-signature", "--encoding=UTF-8"]
@@ -214,12 +219,26 @@ class Mirror:
 
     def _ask_once(self, source: Source, call: _Call | None, wants: Sequence[str]) -> Completed:
         refs = [want for want in wants if not is_sha(want)]
-        shas = [want for want in wants if is_sha(want)]
-        if refs or not self._folder(source).exists() or self._find_unkept(source, shas):
-            with self._locked(source):
-                self._make(source)
-                self._fetch(source, [*self._keep_present(source, self._find_unkept(source, shas)), *refs])
+        made = self._made(source)
+        shas = self._kept.unknown(made, [want for want in wants if is_sha(want)])
+        if refs or shas or not self._folder(source).exists():
+            self._have(source, refs, shas)
         return self._run(source, call) if call else Completed(0, b"", b"")
+
+    def _have(self, source: Source, refs: Sequence[str], shas: Sequence[str]) -> None:
+        """Hold what is wanted. Asks for the lock only when something is missing; looks again only if it had to wait."""
+        made = self._made(source)
+        found = self._look(source, shas) if self._folder(source).exists() else None
+        if found is None or found.is_work or refs:
+            with self._locked(source) as has_waited:
+                if self._make(source):
+                    found = _Found(missing=shas)
+                elif found is None or has_waited or made != self._made(source):
+                    found = self._look(source, shas)
+                self._keep(source, found.unkept)
+                self._fetch(source, [*found.missing, *refs])
+                made = self._made(source)
+        self._kept.remember(made, shas)
 
     def _fetch(self, source: Source, wants: Sequence[str]) -> None:
         if not wants:
@@ -230,18 +249,20 @@ class Mirror:
         command = ["fetch", *options, "origin"]
         self._run(source, _Call(action="fetching", arguments=command, stdin=specs, is_online=True))
 
-    def _find_unkept(self, source: Source, shas: Sequence[str]) -> list[str]:
-        """Those of the commits that no ref of ours holds."""
-        present = self._are_present(source, [_kept(sha) for sha in shas])
-        return [sha for sha, is_present in zip(shas, present, strict=True) if not is_present]
+    def _look(self, source: Source, shas: Sequence[str]) -> "_Found":
+        """Which commits are not here, and which are here without a ref of ours that holds them: in one question."""
+        present = self._are_present(source, [*shas, *map(_kept, shas)])
+        here, kept = present[: len(shas)], present[len(shas) :]
+        return _Found(
+            missing=[sha for sha, is_here in zip(shas, here, strict=True) if not is_here],
+            unkept=[sha for sha, *is_so in zip(shas, here, kept, strict=True) if is_so == [True, False]],
+        )
 
-    def _keep_present(self, source: Source, shas: Sequence[str]) -> list[str]:
-        """Hold those that are here by other ways; the rest, in their order."""
-        present = dict(zip(shas, self._are_present(source, shas), strict=True))
-        updates = "".join(f"update {_kept(sha)} {sha}\n" for sha, is_present in present.items() if is_present)
+    def _keep(self, source: Source, shas: Sequence[str]) -> None:
+        """Hold commits that came by other ways, as somebody's parents."""
+        updates = "".join(f"update {_kept(sha)} {sha}\n" for sha in shas)
         if updates:
             self._run(source, _Call(action="keeping", arguments=["update-ref", "--stdin"], stdin=updates.encode()))
-        return [sha for sha, is_present in present.items() if not is_present]
 
     def _are_present(self, source: Source, names: Sequence[str]) -> list[bool]:
         if not names:
@@ -267,6 +288,8 @@ class Mirror:
             )
         except RetryableError as error:
             raise RetryableError(f"{call.action} {source.url}: no end after {self._timeout_s:g} s") from error
+        if call.must_find and done.stdout.endswith(b" missing\n"):
+            raise DamagedError(f"{call.action} {source.url}: an object that was here is missing")
         if done.code == 0 or (done.code == 1 and call.may_exit_1):
             return done
         raise failure(source, call.action, redacted(source, done.error_text(4000)))
@@ -292,15 +315,17 @@ class Mirror:
         except (OSError, UnicodeDecodeError):
             return ""
 
-    def _make(self, source: Source) -> None:
+    def _make(self, source: Source) -> bool:
+        """Make the mirror where there is none; True when it did."""
         if self._folder(source).exists():
-            return
+            return False
         fresh = self._root / f".new-{secrets.token_hex(8)}"
         done = run(["git", "init", "--quiet", "--bare", "--template=", str(fresh)], env=self._environment())
         if done.code != 0:
             raise BrokenError(f"making the mirror of {source.url}: {done.error_text(500)}")
         (fresh / "description").write_text(secrets.token_hex(8), encoding="utf-8")
         fresh.rename(self._folder(source))
+        return True
 
     def _discard(self, source: Source, made: str) -> None:
         with self._locked(source):
@@ -310,16 +335,21 @@ class Mirror:
                 remove_tree(broken)
 
     @contextmanager
-    def _locked(self, source: Source) -> Iterator[None]:
-        """The repository's lock, among threads and processes; it ends with its holder, however that ends."""
+    def _locked(self, source: Source) -> Iterator[bool]:
+        """The repository's lock, among threads and processes; it ends with its holder, however that ends.
+
+        True when another one had it first: what was seen before may not be so any more.
+        """
         try:
             (self._root / "home").mkdir(mode=0o700, parents=True, exist_ok=True)
             handle = os.open(self._root / f"{source.repository_id}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise BrokenError(f"locking the mirror of {source.url}: {error.strerror}: {error.filename}") from error
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
+            has_waited = not _try_lock(handle)
+            if has_waited:
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            yield has_waited
         finally:
             os.close(handle)
 
@@ -344,6 +374,14 @@ _SETTINGS: Final[Mapping[str, str]] = {
 }
 
 
+def _try_lock(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 def _kept(want: str) -> str:
     """Our ref for a want. A ref's name is hashed: `a` may once have been a branch where `a/b` is one now."""
     return f"refs/trackside/{'commits' if is_sha(want) else 'refs'}/" + (
@@ -357,6 +395,18 @@ def _configured(settings: Mapping[str, str]) -> dict[str, str]:
     for number, (key, value) in enumerate(settings.items()):
         env |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
     return env
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What is left to do for some commits that are wanted."""
+
+    missing: Sequence[str]
+    unkept: Sequence[str] = ()
+
+    @property
+    def is_work(self) -> bool:
+        return bool(self.missing or self.unkept)
 
 
 @dataclass(frozen=True, slots=True)

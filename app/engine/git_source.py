@@ -16,6 +16,8 @@ from app.core.names import Secret, is_sha
 
 MAX_WANTS: Final = 10_000
 """SHAs and refs in one fetch."""
+SMALL_BLOB: Final = "64k"
+"""Files below this come with the fetch: Terraform's own are smaller, and to ask for them later costs another trip."""
 
 
 class NotInRepositoryError(UserError):
@@ -74,7 +76,7 @@ def remote_settings(source: Source) -> dict[str, str]:
     known = {
         "remote.origin.url": source.url,
         "remote.origin.promisor": "true",
-        "remote.origin.partialCloneFilter": "blob:none",
+        "remote.origin.partialCloneFilter": f"blob:limit={SMALL_BLOB}",
     }
     if source.token and parts.scheme != "file":
         known[f"http.{parts.scheme}://{parts.netloc}/.extraHeader"] = f"Authorization: Basic {_basic(source)}"

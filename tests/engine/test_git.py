@@ -1,7 +1,9 @@
 """Mirrors against real repositories, told as sentences. Over HTTP: test_git_http.py."""
 
 import os
+import shutil
 import subprocess
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -299,6 +301,75 @@ def test_submodules_stay_empty(upstream: Upstream, mirror: Mirror, tmp_path: Pat
 # The mirror itself
 
 
+@pytest.fixture
+def counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], int]:
+    """How many git processes a deed starts: git's own helpers, which are not looked for on PATH, are not counted."""
+    notes, folder = tmp_path / "notes", tmp_path / "bin"
+    folder.mkdir()
+    (folder / "git").write_text(f'#!/bin/sh\necho "$1" >> {notes}\nexec {shutil.which("git")} "$@"\n')
+    (folder / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+    def count(deed: Callable[[], object]) -> int:
+        notes.write_text("")
+        deed()
+        return len(notes.read_text().splitlines())
+
+    return count
+
+
+def test_a_question_about_a_commit_that_is_here_starts_git_once_or_twice(
+    upstream: Upstream, mirror: Mirror, counted: Callable[[Callable[[], object]], int]
+) -> None:
+    source, before, after = upstream.source, upstream.commit(a_tf="1"), upstream.commit(a_tf="2")
+    mirror.fetch(source, wants=[after])
+    assert counted(lambda: mirror.fetch(source, wants=[after])) == 0
+    assert counted(lambda: mirror.commit(source, after)) == 2, "its size, then what it says"
+    assert counted(lambda: mirror.read_file(source, after, "a.tf", max_bytes=9)) == 2, "its entry, then its content"
+    assert counted(lambda: mirror.find_files(source, after, [".tf"])) == 1
+    assert counted(lambda: mirror.changed_files(source, before, after)) == 3, "a parent is found, and held"
+    assert counted(lambda: mirror.changed_files(source, before, after)) == 1
+
+
+def test_a_new_commit_costs_one_question_and_the_fetch(
+    upstream: Upstream, mirror: Mirror, tmp_path: Path, counted: Callable[[Callable[[], object]], int]
+) -> None:
+    mirror.fetch(upstream.source, wants=[upstream.commit(a_tf="1")])
+    pushed = upstream.commit(a_tf="2")
+    assert counted(lambda: mirror.fetch(upstream.source, wants=[pushed])) == 2
+    other = Mirror(tmp_path / "mirrors", allow_file=True)
+    assert counted(lambda: other.fetch(upstream.source, wants=[pushed])) == 1, "another process has to look once"
+
+
+def test_a_mirror_that_somebody_removed_is_not_believed_to_be_full(
+    upstream: Upstream, mirror: Mirror, tmp_path: Path
+) -> None:
+    sha = upstream.commit(a_tf="a")
+    mirror.fetch(upstream.source, wants=[sha])
+    shutil.rmtree(tmp_path / "mirrors/7.git")
+    assert mirror.read_file(upstream.source, sha, "a.tf", max_bytes=1) == b"a"
+    shutil.rmtree(tmp_path / "mirrors/7.git")
+    Mirror(tmp_path / "mirrors", allow_file=True).fetch(upstream.source, wants=[upstream.commit(b_tf="b")])
+    assert mirror.commit(upstream.source, sha).sha == sha
+
+
+def test_small_files_come_with_the_fetch_and_large_ones_when_needed(
+    upstream: Upstream, mirror: Mirror, tmp_path: Path
+) -> None:
+    small = upstream.commit(a_tf="a", b_tf="b" * 60_000)
+    large = upstream.commit(c_bin="c" * 70_000)
+    mirror.fetch(upstream.source, wants=[small, large])
+    gone = upstream.path.with_name("gone")
+    upstream.path.rename(gone)
+    mirror.checkout(upstream.source, small, tmp_path / "small")
+    assert names_in(tmp_path / "small") == {"a.tf", "b.tf"}
+    with pytest.raises(UserError, match="no such repository"):
+        mirror.checkout(upstream.source, large, tmp_path / "large")
+    gone.rename(upstream.path)
+    mirror.checkout(upstream.source, large, tmp_path / "large again")
+    assert names_in(tmp_path / "large again") == {"a.tf", "b.tf", "c_bin"}
+
+
 def test_what_is_here_is_not_asked_for_again(upstream: Upstream, mirror: Mirror) -> None:
     parent = upstream.commit()
     sha = upstream.commit()
@@ -310,10 +381,11 @@ def test_what_is_here_is_not_asked_for_again(upstream: Upstream, mirror: Mirror)
         mirror.fetch(upstream.source, wants=["refs/heads/main"])
 
 
-def test_blobs_come_on_demand_and_whole_where_the_server_cannot_leave_them_out(
+def test_large_blobs_come_on_demand_and_whole_where_the_server_cannot_leave_them_out(
     upstream: Upstream, mirror: Mirror, tmp_path: Path
 ) -> None:
-    sha = upstream.commit(a_tf="a")
+    large = "a" * 70_000
+    sha = upstream.commit(a_tf=large)
     mirror.fetch(upstream.source, wants=[sha])
     upstream.git("config", "uploadpack.allowFilter", "false")
     mirror.checkout(upstream.source, sha, tmp_path / "one")
@@ -321,7 +393,7 @@ def test_blobs_come_on_demand_and_whole_where_the_server_cannot_leave_them_out(
     mirror.fetch(whole, wants=[sha])
     upstream.path.rename(upstream.path.with_name("gone"))
     mirror.checkout(whole, sha, tmp_path / "two")
-    assert (tmp_path / "one/a.tf").read_text() == (tmp_path / "two/a.tf").read_text() == "a"
+    assert (tmp_path / "one/a.tf").read_text() == (tmp_path / "two/a.tf").read_text() == large
 
 
 def test_a_branch_may_take_the_place_of_a_folder_of_branches(upstream: Upstream, mirror: Mirror) -> None:
@@ -351,6 +423,25 @@ def test_a_damaged_mirror_is_made_anew(upstream: Upstream, mirror: Mirror, tmp_p
     mirror.checkout(upstream.source, newest, tmp_path / "source")
     assert mirror.read_file(upstream.source, newest, "a.tf", max_bytes=1) == b"a"
     assert names_in(tmp_path / "source") == {"a.tf"}
+
+
+@pytest.mark.parametrize("damage", ["pack", "objects", "emptied"])
+def test_a_commit_that_was_here_is_fetched_again_when_the_mirror_lost_it(
+    upstream: Upstream, mirror: Mirror, tmp_path: Path, damage: str
+) -> None:
+    sha = upstream.commit(a_tf="a")
+    mirror.fetch(upstream.source, wants=[sha])
+    objects = tmp_path / "mirrors/7.git/objects"
+    if damage == "pack":
+        for path in (objects / "pack").iterdir():
+            path.chmod(0o600)
+            path.write_bytes(b"garbage")
+    else:
+        shutil.rmtree(objects)
+        if damage == "emptied":
+            objects.mkdir()
+    assert mirror.commit(upstream.source, sha).sha == sha
+    assert mirror.read_file(upstream.source, sha, "a.tf", max_bytes=1) == b"a"
 
 
 def test_many_may_use_one_mirror_at_once(upstream: Upstream, tmp_path: Path) -> None:

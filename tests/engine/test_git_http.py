@@ -17,6 +17,9 @@ from app.engine.git import Mirror, Source
 TOKEN = "ghs_0123456789abcdefSECRET"
 BASIC = base64.b64encode(f"x-access-token:{TOKEN}".encode()).decode()
 
+LARGE = "# nothing yet\n" * 6_000
+"""More than comes with a fetch: it is asked for when it is needed."""
+
 
 class Door(ThreadingHTTPServer):
     """Serves the repositories of a folder with `git http-backend`, to whoever brings the token."""
@@ -135,7 +138,7 @@ def sha(door: Door) -> str:
     folder.mkdir(parents=True)
     git("init", "--quiet", "--initial-branch=main")
     git("config", "uploadpack.allowFilter", "true")
-    (folder / "main.tf").write_text("# nothing yet\n")
+    (folder / "main.tf").write_text(LARGE)
     git("add", "--all")
     git("commit", "--quiet", "-m", "first")
     return git("rev-parse", "HEAD")
@@ -154,7 +157,7 @@ def test_the_token_opens_the_door_and_shows_nowhere_else(door: Door, sha: str, m
     mirror.fetch(source(door), wants=[sha])
     asked_before = len(door.lines_seen)
     mirror.checkout(source(door), sha, tmp_path / "source")
-    assert (tmp_path / "source/main.tf").read_text() == "# nothing yet\n"
+    assert (tmp_path / "source/main.tf").read_text() == LARGE
     assert len(door.lines_seen) > asked_before, "the blob came at checkout, with the token of that call"
     assert mirror.ls_remote(source(door)) == {"refs/heads/main": sha}
 
