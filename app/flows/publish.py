@@ -26,6 +26,8 @@ FIRST_PROGRESS_S = 15.0
 """A check run that says "working" is not touched again before this, unless the run stops working."""
 COALESCE_DEPLOYMENT_S = 3.0
 """How long a deployment's `in_progress` waits: an apply that ends sooner says success at once."""
+COALESCE_APPLY_S = 2.0
+"""How long after the plan's check run lost its buttons the apply's waits: one that ends sooner is made completed."""
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,6 +147,9 @@ class Publish:
         remote = subject.remote(report.external_id)
         if remote is None:
             self._retire_others(subject, report)
+            if report.status is not CheckStatus.COMPLETED and (wait_s := self._soon_applied(subject)) > 0:
+                self._defer(subject, wait_s)
+                return False
             self._create_check(subject, report, digest)
         elif remote.remote_id is None:
             found = self.github.find_check(subject.repository, report.head_sha, report.name, report.external_id)
@@ -204,6 +209,16 @@ class Publish:
         with self.store.begin() as tx:
             age_s = (tx.now() - remote.published_at).total_seconds()
         return FIRST_PROGRESS_S - age_s
+
+    def _soon_applied(self, subject: Subject) -> float:
+        """Seconds until the check run of an apply that is under way is worth a request of its own."""
+        if subject.run is None or subject.run.confirmed_digest is None:
+            return 0.0
+        with self.store.begin() as tx:
+            record, now = tx.find_report(subject.record.id), tx.now()
+        retired = [one.published_at for one in (record.remotes if record else ()) if one.published == RETIRED]
+        newest = max((at for at in retired if at is not None), default=None)
+        return COALESCE_APPLY_S - (now - newest).total_seconds() if newest is not None else 0.0
 
     def _defer(self, subject: Subject, in_s: float) -> None:
         with self.store.begin() as tx:

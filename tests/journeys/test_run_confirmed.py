@@ -1,10 +1,11 @@
 """A plan that a person confirms: by button, by comment on the merged pull request, by comment on the commit."""
 
 import json
+import os
 
 from app.core.plan import MASK
 from app.core.run import RunState
-from tests.driver import World
+from tests.driver import World, wait_until
 
 STACKS = "version: 1\nstacks:\n  - name: app\n    project_root: app\n"
 FIRST = """
@@ -86,3 +87,38 @@ def test_a_comment_confirms_as_a_button_does(world: World) -> None:
     said = repo.commit_comments(second)[-1]
     assert "Confirmed: plan 1 of `app`" in said.body
     assert world.sql("SELECT source, is_allowed FROM audit ORDER BY id") == [("comment", True), ("comment", True)]
+
+
+def test_an_apply_that_ends_at_once_is_told_with_one_request(world: World) -> None:
+    """The plan's check run loses its buttons, and the apply's is made completed: GitHub hears no more of it."""
+    repo = world.repository()
+    sha = world.push(repo, {".trackside/stacks.yml": STACKS, "app/main.tf": FIRST}, "First stack")
+    plan, before = world.expect_check(repo, sha, "deploy/app", "action_required"), len(world.github.requests)
+    world.press(plan, "Confirm")
+    world.expect_check(repo, sha, "deploy/app", "success")
+    told = [one.method for one in world.github.requests[before:] if "/check-runs" in one.path]
+    assert told == ["PATCH", "POST"]
+
+
+def test_an_apply_that_takes_longer_is_shown_while_it_works(world: World) -> None:
+    """Its own check run says that it applies, before the engine has ended."""
+    repo, gate = world.repository(), world.root / "gate"
+    os.mkfifo(gate)
+    code = f"""
+    resource "terraform_data" "web" {{
+      provisioner "local-exec" {{ command = "read -r word < '{gate}'" }}
+    }}
+    """
+    sha = world.push(repo, {".trackside/stacks.yml": STACKS, "app/main.tf": code}, "First stack")
+    plan = world.expect_check(repo, sha, "deploy/app", "action_required")
+    world.press(plan, "Confirm")
+
+    def shown() -> list[str]:
+        return [one.title or "" for one in repo.check_runs(sha, latest=False) if one.status == "in_progress"]
+
+    wait_until(lambda: bool(shown()), "the apply is shown")
+    said = shown()
+    gate.write_text("go on\n")
+    assert said == ["applying +1"]
+    assert repo.buttons(plan) == []
+    assert world.expect_check(repo, sha, "deploy/app", "success").title == "applied: +1"
