@@ -19,7 +19,7 @@ from app.core.errors import TracksideError, UserError
 
 if TYPE_CHECKING:
     from app.policy.engine import PolicyEngine
-    from app.policy.suite import LineCoverage, CaseResult
+    from app.policy.suite import CaseResult, LineCoverage
 
 policy_app = typer.Typer(
     name="policy", help="Check, evaluate, test and upgrade policies.", no_args_is_help=True, rich_markup_mode=None

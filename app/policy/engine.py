@@ -75,23 +75,20 @@ class PolicyEngine:
         began = time.monotonic()
         key = content_key(policy)
         if self._strikes.get(key, 0) >= STRIKES:
-            said = f"put aside after it ended the engine {STRIKES} times: change the policy"
-            return PolicyFailed(kind="quarantined", message=said)
+            why = f"put aside after it ended the engine {STRIKES} times: change the policy"
+            return PolicyFailed(kind="quarantined", message=why)
         try:
             body = msgspec.json.encode(question)
         except (TypeError, ValueError, RecursionError) as error:
             return PolicyFailed(kind="contract", message=f"the input cannot be written as JSON: {error}"[:300])
         if len(body) > MAX_QUESTION_BYTES:
             return PolicyFailed(kind="memory", message=f"the input is longer than {MAX_QUESTION_BYTES:,} bytes")
-        evaluation = _Evaluation(
-            self._backend, policy, body, began + self._timeouts_s[policy.type], want_trace=want_trace
-        )
         prepared = self._prepare(policy)
-        said_ = _failed(prepared) if isinstance(prepared, Refused) else evaluation.run(prepared)
-        self._count(key, said_)
-        if isinstance(said_, Evaluated):
-            return replace(said_, elapsed_s=time.monotonic() - began)
-        return said_
+        deadline = time.monotonic() + self._timeouts_s[policy.type]  # reading and preparing it has limits of its own
+        evaluation = _Evaluation(self._backend, policy, body, deadline, want_trace=want_trace)
+        said = _failed(prepared) if isinstance(prepared, Refused) else evaluation.run(prepared)
+        self._count(key, said)
+        return replace(said, elapsed_s=time.monotonic() - began) if isinstance(said, Evaluated) else said
 
     def _prepare(self, policy: PolicyText) -> Prepared | Refused:
         key = content_key(policy)

@@ -4,4 +4,4 @@ track { input.push.branch == input.stack.branch }
 
 flag["reviewed"] { input.push.author == "alice" }
 
-reset_flag["untested"] { any([f == "ci/tested.txt" | f := input.push.affected_files[_]]) }
+reset_flag["untested"] { any([endswith(f, "tested.txt") | f := input.push.affected_files[_]]) }
