@@ -31,6 +31,8 @@ Clock = Callable[[], datetime]
 OnRequest = Callable[[str, str, int], None]
 """Told of each request: method, route with its placeholders, status (0: no answer)."""
 
+GRAPHQL: Final = "/graphql"
+"""The route of every query."""
 MAX_HOPS: Final = 3
 _REDIRECTS: Final = frozenset({301, 302, 307, 308})
 _REFUSED: Final = 400
@@ -53,6 +55,13 @@ class Ask:
     body: Mapping[str, object] | None = None
     needs: str = ""
     """The permission that it takes, for the person who has to grant it."""
+    is_question: bool = False
+    """It changes nothing, though its method may: a query of GraphQL is sent by POST."""
+
+    @property
+    def may_be_repeated(self) -> bool:
+        """True when asking twice is the same as asking once."""
+        return self.method == "GET" or self.is_question
 
     def path(self) -> str:
         """The path, each value quoted whole. Raises: BrokenError for a value that would leave its place in it."""
@@ -81,6 +90,7 @@ class Api:
     def __init__(self, config: AppConfig, *, now: Clock, on_request: OnRequest | None = None) -> None:
         self._config, self._now = config, now
         self._root = httpx.URL(config.api_url.rstrip("/") + "/")
+        self._graphql = _graphql_of(self._root)
         self._on_request = on_request
         self._transport = SharedTransport()
         self._core: GitHubCore[UnauthAuthStrategy] | None = None
@@ -89,10 +99,10 @@ class Api:
     def send(self, ask: Ask, token: Secret) -> httpx.Response:
         """The answer to one request, which was a success.
 
-        A GET is tried three times when nobody, or a broken server, answers; anything else once: it may have been done.
+        A question is tried three times when nobody, or a broken server, answers; an order once: it may have been done.
         Raises: RetryableError (UnauthorisedError for 401), UserError (NotFoundError for 404, NotAccessibleError).
         """
-        if ask.method != "GET":
+        if not ask.may_be_repeated:
             return self._follow(ask, token)
         for attempt in stamina.retry_context(
             on=_is_worth_another, attempts=_ATTEMPTS, timeout=20, wait_max=2, wait_jitter=0.2
@@ -110,7 +120,7 @@ class Api:
 
         Source: https://docs.github.com/rest/using-the-rest-api/best-practices-for-using-the-rest-api#follow-redirects
         """
-        url = self._root.join(ask.path())
+        url = self._graphql if ask.route == GRAPHQL else self._root.join(ask.path())
         for _ in range(MAX_HOPS):
             answer = self._exchange(ask, url, token)
             if answer.status_code not in _REDIRECTS:
@@ -202,6 +212,14 @@ class Api:
                     auto_retry=False,
                 )
             return self._core
+
+
+def _graphql_of(root: httpx.URL) -> httpx.URL:
+    """Where queries go: below the REST API's root, but on an Enterprise Server (`/api/v3/`) beside it.
+
+    Source: https://docs.github.com/enterprise-server/graphql/guides/forming-calls-with-graphql#the-graphql-endpoint
+    """
+    return root.join("../graphql" if root.path.endswith("/api/v3/") else "graphql")
 
 
 def _is_worth_another(error: Exception) -> bool:

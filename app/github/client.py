@@ -8,9 +8,10 @@ from threading import Lock
 
 from app.core.event import Repository
 from app.core.names import Secret, Sha
+from app.core.pull import PullDetail, PullFacts, Reviews, Signature
 from app.core.reply import CheckReport, DeploymentReport, DeploymentState
 from app.core.stack import Permission
-from app.github import checks, deployments, people, pulls, registration, talk
+from app.github import checks, deployments, people, pulls, registration, reviews, signatures, talk
 from app.github.api import Api, Clock, OnRequest
 from app.github.caller import Caller
 from app.github.config import AppConfig
@@ -64,6 +65,31 @@ class GitHubApp:
     def find_pull(self, repository: Repository, number: int) -> PullRequest | None:
         """The pull request, or None."""
         return pulls.find(self._caller, repository, number)
+
+    def read_pull(self, repository: Repository, number: int) -> PullDetail | None:
+        """The pull request as it is now, with whether it can be merged, or None."""
+        return pulls.read(self._caller, repository, number)
+
+    def read_reviews(self, repository: Repository, number: int) -> Reviews | None:
+        """What the reviews of a pull request amount to now, or None without such a pull request."""
+        return reviews.read(self._caller, repository, number)
+
+    def list_changed_pulls(self, repository: Repository, sha: Sha) -> tuple[PullFacts, ...]:
+        """The open pull requests whose head is that commit, by number."""
+        return pulls.list_of_commit(self._caller, repository, sha)
+
+    def list_open_pulls(self, repository: Repository, head_branch: str) -> tuple[PullFacts, ...]:
+        """The open pull requests of a branch of the repository itself, by number."""
+        return pulls.list_of_branch(self._caller, repository, head_branch)
+
+    # signatures
+    def find_signature(self, repository: Repository, sha: Sha) -> Signature | None:
+        """Who signed a commit, or None when there is no such commit."""
+        return signatures.find_of_commit(self._caller, repository, sha)
+
+    def find_tag_signature(self, repository: Repository, tag_sha: Sha) -> Signature | None:
+        """Whether an annotated tag's object is signed (by whom, GitHub does not tell), or None when it is no tag."""
+        return signatures.find_of_tag(self._caller, repository, tag_sha)
 
     # check runs
     def create_check(self, repository: Repository, report: CheckReport) -> int:

@@ -9,6 +9,7 @@ from app.core.event import Ignored, Malformed, MergeGroup, PullChanged, PullRevi
 from app.core.names import InstallationId, RepositoryId, Sha
 from app.core.pull import MergeGroupAction, PullAction, PullFacts, ReviewAction, ReviewState
 from app.github.payloads import make_reader
+from app.sandbox import Repo, SandboxGitHub
 from tests.github.payload_samples import (
     APP_ID,
     MERGE_GROUP,
@@ -252,3 +253,33 @@ def test_what_lacks_something_is_malformed_and_says_what(event: str, body: bytes
     found = read(event, body)
     assert isinstance(found, Malformed)
     assert found.reason.startswith(reason)
+
+
+def test_the_sandbox_sends_what_the_reader_reads(sandbox: SandboxGitHub, repo: Repo) -> None:
+    """The life of a fork's pull request, through the merge queue, as the events that it becomes."""
+    sandbox.webhook_url = "http://127.0.0.1:9/never-there"
+    sandbox.post.hold()
+    repo.set_permission("mallory", "read")
+    fork = sandbox.fork_repository("acme/infra", "mallory")
+    fork.push("topic", {"net/main.tf": "two\n"}, author="mallory")
+    number = repo.open_pull("mallory:topic", author="mallory", draft=True)
+    fork.push("topic", {"net/main.tf": "three\n"}, author="mallory")
+    repo.mark_ready(number, by="mallory")
+    repo.add_labels(number, "prod", by="alice")
+    repo.dismiss_review(number, repo.approve(number, by="alice"), by="alice")
+    group = repo.enqueue_pull(number, by="alice")
+    repo.land_group(group, by="alice")
+    sandbox.post.release()
+    sandbox.wait_deliveries()
+    reader = make_reader(sandbox.app.id)
+    found = [reader(one.event, one.body) for one in sandbox.deliveries]
+    assert [one for one in found if isinstance(one, Malformed)] == []
+    pulls = [one for one in found if isinstance(one, PullChanged)]
+    assert [one.action.value for one in pulls] == ["opened", "synchronize", "ready_for_review", "labeled", "merged"]
+    assert all(one.pull.is_from_fork(one.repository.id) for one in pulls)
+    assert [one.pull.head_owner for one in pulls] == ["mallory"] * 5
+    assert pulls[-1].pull.merge_commit_sha == group.head_sha
+    reviews = [one.review_state.value for one in found if isinstance(one, PullReviewed)]
+    assert reviews == ["approved", "dismissed"]
+    groups = [(one.action.value, one.head_sha, one.reason) for one in found if isinstance(one, MergeGroup)]
+    assert groups == [("checks_requested", group.head_sha, ""), ("destroyed", group.head_sha, "merged")]
