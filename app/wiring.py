@@ -27,8 +27,13 @@ from app.flows.conclude import Conclude
 from app.flows.control import Control
 from app.flows.decide import Decide
 from app.flows.deliver import Deliver
+from app.flows.effects import Effects
+from app.flows.enquire import Enquire
 from app.flows.explain import Explain
-from app.flows.ports import Artifacts, GitHub, Sealer, Store
+from app.flows.external import Externals
+from app.flows.judge import Judge
+from app.flows.look import Look as LookAtGit
+from app.flows.ports import Artifacts, GitHub, Policies, Sealer, Store
 from app.flows.publish import Publish
 from app.flows.state import States
 from app.flows.sweep import Sweep
@@ -36,6 +41,9 @@ from app.github.client import GitHubApp
 from app.github.config import AppConfig
 from app.github.payloads import make_reader
 from app.jobs import Tasks
+from app.policy.engine import PolicyEngine
+from app.policy.pool import OpaPool
+from app.policy.server import OpaServer
 from app.settings import Settings, WorkerSettings
 from app.store.artifacts_disk import DiskArtifacts
 from app.store.jobs_app import make_job_app, rescue_stalled
@@ -82,6 +90,7 @@ class ControlPlane:
     vault: Vault
     github: GitHubApp
     control: Control
+    externals: Externals
     tasks: Tasks
     doors: Doors
     signal: WorkSignal
@@ -104,13 +113,15 @@ def open_control(settings: Settings, database_url: str) -> Iterator[ControlPlane
     store = PostgresStore(database_url, sealer=vault, pool_size=settings.database_pool_size)
     github = GitHubApp(_app_config(settings))
     signal = WorkSignal(database_url)
+    policies = _policy_engine(settings)
     signal.start()
     try:
         artifacts = DiskArtifacts(settings.artifact_dir)
         mirror = Mirror(data / MIRRORS)
-        yield _wire(settings, database_url, _Adapters(store, github, vault, artifacts, mirror, signal))
+        yield _wire(settings, database_url, _Adapters(store, github, vault, artifacts, mirror, signal, policies))
     finally:
         signal.stop()
+        policies.close()
         github.close()
         store.close()
 
@@ -123,6 +134,7 @@ class _Adapters:
     artifacts: DiskArtifacts
     mirror: Mirror
     signal: WorkSignal
+    policies: PolicyEngine
 
 
 def _wire(settings: Settings, database_url: str, made: _Adapters) -> ControlPlane:
@@ -152,6 +164,7 @@ def _wire(settings: Settings, database_url: str, made: _Adapters) -> ControlPlan
         prefix=settings.command_prefix,
         explain=_explain(settings, made),
     )
+    externals = Externals(store=store)
     tasks = _tasks(settings, made, control, conclude)
     doors = Doors(
         record_delivery=made.store.record_delivery,
@@ -169,6 +182,8 @@ def _wire(settings: Settings, database_url: str, made: _Adapters) -> ControlPlan
         command_prefix=settings.command_prefix,
         pages_access=settings.pages_access,
         metrics_token=settings.metrics_token,
+        mark_external=lambda run_id, name, state: externals.mark(run_id, name, state, by="CI", source="api"),
+        external_token=settings.external_token,
         database_connections=settings.database_pool_size,
     )
     return ControlPlane(
@@ -177,6 +192,7 @@ def _wire(settings: Settings, database_url: str, made: _Adapters) -> ControlPlan
         vault=made.vault,
         github=made.github,
         control=control,
+        externals=externals,
         tasks=tasks,
         doors=doors,
         signal=made.signal,
@@ -185,12 +201,20 @@ def _wire(settings: Settings, database_url: str, made: _Adapters) -> ControlPlan
 
 
 def _tasks(settings: Settings, made: _Adapters, control: Control, conclude: Conclude) -> Tasks:
+    web_url = settings.github_server_url
+    policies: Policies = made.policies
+    look = LookAtGit(
+        mirror=made.mirror,
+        policies=policies,
+        source_of=lambda repository: _source(made.github, repository),
+    )
     decide = Decide(
         store=made.store,
-        github=made.github,
-        mirror=made.mirror,
-        source_of=lambda repository: _source(made.github, repository),
-        web_url=settings.github_server_url,
+        look=look,
+        enquire=Enquire(github=made.github, look=look, web_url=web_url),
+        judge=Judge(policies=policies),
+        effects=Effects(web_url=web_url),
+        web_url=web_url,
     )
     deliver = Deliver(
         store=made.store,
@@ -198,6 +222,7 @@ def _tasks(settings: Settings, made: _Adapters, control: Control, conclude: Conc
         is_served=_allowed(settings, made.github),
         decide=decide,
         control=control,
+        prefix=settings.command_prefix,
     )
     publish = Publish(
         store=made.store,
@@ -209,7 +234,7 @@ def _tasks(settings: Settings, made: _Adapters, control: Control, conclude: Conc
     return Tasks(
         deliver=deliver.deliver,
         publish=publish.publish,
-        sweep=Sweep(store=made.store, conclude=conclude).sweep,
+        sweep=Sweep(store=made.store, conclude=conclude, decisions_kept_days=settings.decisions_kept_days).sweep,
         rescue=rescue_stalled,
         sweep_every_s=settings.sweep_every_s,
     )
@@ -217,6 +242,13 @@ def _tasks(settings: Settings, made: _Adapters, control: Control, conclude: Conc
 
 def _explain(settings: Settings, made: _Adapters) -> Explain:
     return Explain(questions=made.store, run_url=lambda run_id: run_url(settings.public_url, run_id))
+
+
+def _policy_engine(settings: Settings) -> PolicyEngine:
+    """The operator's OPA, or the embedded one: its children start with the first question."""
+    if settings.opa_url:
+        return OpaServer(settings.opa_url, settings.opa_token or None)
+    return OpaPool()
 
 
 def run_url(public_url: str, run_id: RunId) -> str:

@@ -125,12 +125,14 @@ def recorded(document: Document) -> Document:
     """The document as a decision's record keeps it: long lists of files are cut, and counted beside."""
     kept: Document = {}
     for key, value in document.items():
-        if isinstance(value, dict):
-            value = recorded(value)
-        elif key in ("affected_files", "diff") and isinstance(value, list):
-            kept[f"{key}_count"] = len(value)
-            value = value[:MAX_RECORDED_FILES]
-        kept[key] = value
+        match value:
+            case dict():
+                kept[key] = recorded(value)
+            case list() if key in ("affected_files", "diff"):
+                kept[f"{key}_count"] = len(value)
+                kept[key] = value[:MAX_RECORDED_FILES]
+            case _:
+                kept[key] = value
     return kept
 
 

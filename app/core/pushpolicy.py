@@ -55,32 +55,39 @@ def index_of(files: tuple[str, ...]) -> AffectedIndex:
     return AffectedIndex(files)
 
 
-def default_policy(question: PushInput, index: AffectedIndex | None = None) -> Answer:
-    """What the push means for the stack, and why. `index`, when given, is that of `question.affected_files`."""
-    cause = _cause(question, index)
-    is_affected = bool(cause)
+def default_policy(
+    question: PushInput, index: AffectedIndex | None = None, pull_index: AffectedIndex | None = None
+) -> Answer:
+    """What the event means for the stack, and why. The indexes, when given, are those of `question.affected_files` and
+    `question.pull_files`."""
+    pushed = _cause(question, question.affected_files, index)
+    cause = pushed or _cause(question, question.pull_files, pull_index)
     is_tracked_branch = bool(question.branch) and question.branch == question.stack_branch
     rules = {
-        "track": is_affected and is_tracked_branch,
-        "propose": is_affected,
-        "ignore": not is_affected or bool(question.tag),
+        "track": bool(pushed) and is_tracked_branch,
+        "propose": bool(cause),
+        "ignore": not cause or bool(question.tag),
     }
     if question.tag:
         reason = f"tag {question.tag} ignored: no policy tracks tags"
         return Answer(verdict=Verdict.IGNORE, reason=reason, rules=rules)
-    if not is_affected:
+    if not cause:
         return Answer(verdict=Verdict.IGNORE, reason=_outside(question), rules=rules)
-    if is_tracked_branch:
-        return Answer(verdict=Verdict.TRACK, reason=cause, rules=rules)
+    if rules["track"]:
+        return Answer(verdict=Verdict.TRACK, reason=pushed, rules=rules)
     reason = f"{cause}; branch {question.branch} is not the tracked branch {question.stack_branch}"
+    if is_tracked_branch:
+        reason = f"{cause} in the pull request, but not in its last commit"
     return Answer(verdict=Verdict.PROPOSE, reason=reason, rules=rules)
 
 
-def _cause(question: PushInput, index: AffectedIndex | None) -> str:
+def _cause(question: PushInput, paths: tuple[str, ...] | None, index: AffectedIndex | None) -> str:
     """Why the stack counts as changed, in words; empty when it does not."""
-    if question.affected_files is None:
+    if paths is None:
         return _EVERYTHING
-    files = index or index_of(question.affected_files)
+    if not paths:
+        return ""
+    files = index or index_of(paths)
     found = files.find_under(question.project_root.strip("/"))
     if found is not None:
         return f"{found} changed"

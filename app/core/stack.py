@@ -146,6 +146,8 @@ class Problem:
     """1-based; 1 when the file as a whole is meant."""
     message: str
     remedy: str
+    path: str = ""
+    """The file that the line is of; empty: stacks.yml."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -175,7 +175,7 @@ class Conclude:
                 case Outcome.FAILED:
                     self._end(tx, held, Step.FAIL, cause=reason or "the worker gave no reason")
                 case Outcome.STOPPED:
-                    self._end(tx, held, Step.STOP, cause=reason)
+                    self._stopped(tx, held, reason)
                 case Outcome.RETURNED:
                     costs = 0 if result.is_shutdown else GIVEN_BACK_COSTS
                     self._lose(tx, held, reason or "the worker gave it back", costs=costs)
@@ -255,7 +255,7 @@ class Conclude:
                 f"state mode changed: the stack's state is {stored.value}, and this commit asks for {mode.value}; "
                 f"set `state:` of stack {held.stack.name} in .trackside/stacks.yml to say which is meant"
             ), None
-        if stored is not mode:
+        if stored is not mode and held.run.type.is_state_changing:  # a preview of a branch says nothing for good
             tx.save_stack(replace(held.stack, state_mode=mode))
         if mode is not StateMode.MANAGED or wanted is StateMode.MANAGED:
             return "", None  # with `state: managed` in the settings the assignment brought the credentials
@@ -272,7 +272,8 @@ class Conclude:
             self._end(tx, held, Step.FINISH, plan=plan, cause="planned only: SKIP_APPLYING is set for the stack")
             return Next.DONE
         is_newest = held.run.head_seq == held.stack.head_seq
-        if held.stack.settings.autodeploy and is_newest and not held.stack.is_detached and not held.stack.hold_reason:
+        is_free = not (held.stack.is_detached or held.stack.hold_reason or held.stack.lock_key)
+        if held.stack.settings.autodeploy and is_newest and is_free:
             self._autodeploy(tx, held, plan)
             return Next.APPLY
         return Next.ARCHIVE
@@ -309,6 +310,13 @@ class Conclude:
         if held.stack.is_detached:
             cause = "the stack is no longer in .trackside/stacks.yml"
             self._step(tx, held, Step.DISCARD, by=SYSTEM, cause=cause)
+
+    def _stopped(self, tx: Transaction, held: Guarded, reason: str) -> None:
+        """The engine ended because somebody asked. A run is stopped while it initializes or plans: before that, it has
+        hardly begun to initialize."""
+        if held.run.state is RunState.PREPARING:
+            self._step(tx, held, Step.INITIALIZE)
+        self._end(tx, held, Step.STOP, cause=reason)
 
     def _step(self, tx: Transaction, held: Guarded, what: Step, *, by: str = "", cause: str = "") -> None:
         at = tx.now()

@@ -1,18 +1,23 @@
-"""Take in a repository's stacks file: keep the version, turn its entries into stacks, detach those that are gone.
+"""Take in a repository's stacks file and its policies: keep the version, turn its entries into stacks, detach those
+that are gone.
 
 Knows the identity rules of the product (a name, `renamed_from`, a ULID that never changes); knows nothing of YAML.
 """
 
 import hashlib
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 from app.core.config import read_configuration
+from app.core.contract import MAX_POLICY_BYTES, Dialect, PolicyText, PolicyType
+from app.core.errors import UserError
 from app.core.event import Repository
 from app.core.names import ConfigVersionId, Digest, Sha
 from app.core.record import ConfigVersion
 from app.core.run import RunState, Step, allowed
-from app.core.stack import Configuration, Problem, Stack, StackSpec
-from app.flows.ports import Transaction
+from app.core.stack import Configuration, PolicySpec, Problem, Stack, StackSpec
+from app.flows.ports import Policies, Transaction
 from app.flows.schedule import retell, schedule, step
 
 
@@ -25,7 +30,16 @@ class Found:
     configuration: Configuration | None
     problems: tuple[Problem, ...] = ()
     is_missing: bool = False
+    texts: Mapping[str, str] = field(default_factory=dict)
+    """The policies' texts, by the SHA-256 of their bytes."""
 
+
+MAX_TEXTS_BYTES: Final = 5_000_000
+"""All policies of a configuration together."""
+MAX_MISTAKES: Final = 10
+"""Mistakes that are shown of one policy."""
+ReadBytes = Callable[[str], bytes | None]
+"""A file of the configuration's commit; None: there is none. Raises: UserError when it is too large."""
 
 GONE = Problem(
     line=1,
@@ -43,6 +57,75 @@ def read_file(sha: Sha, text: bytes | None, *, default_branch: str) -> Found:
     if isinstance(read, Configuration):
         return Found(sha=sha, digest=digest, configuration=read)
     return Found(sha=sha, digest=digest, configuration=None, problems=read)
+
+
+def read_policies(found: Found, read: ReadBytes, policies: Policies) -> Found:
+    """The same configuration with its policies' texts, each checked; broken when one of them cannot be used."""
+    if found.configuration is None or not found.configuration.policies:
+        return found
+    specs: list[PolicySpec] = []
+    texts: dict[str, str] = {}
+    problems: list[Problem] = []
+    for spec in found.configuration.policies:
+        text = _read_text(spec, read)
+        if isinstance(text, Problem):
+            problems.append(text)
+            continue
+        digest = Digest(hashlib.sha256(text.encode()).hexdigest())
+        texts[digest] = text
+        specs.append(replace(spec, digest=digest))
+        problems.extend(_mistakes(spec, text, policies))
+    if sum(len(text) for text in texts.values()) > MAX_TEXTS_BYTES:
+        message = f"the policies are larger than {MAX_TEXTS_BYTES:,} bytes together"
+        problems.append(Problem(line=found.configuration.policies[0].line, message=message, remedy="shorten them"))
+    whole = "\n".join((found.digest, *(f"{spec.path} {spec.digest}" for spec in specs)))
+    digest = Digest(hashlib.sha256(whole.encode()).hexdigest())
+    if problems:
+        return replace(found, digest=digest, configuration=None, problems=tuple(problems))
+    configuration = replace(found.configuration, policies=tuple(specs))
+    return replace(found, digest=digest, configuration=configuration, texts=texts)
+
+
+def text_of(spec: PolicySpec, text: str) -> PolicyText:
+    """A policy as the engine is handed it."""
+    return PolicyText(
+        name=spec.name, type=PolicyType(spec.type), path=spec.path, text=text, dialect=Dialect(spec.dialect)
+    )
+
+
+def _read_text(spec: PolicySpec, read: ReadBytes) -> str | Problem:
+    """The policy's text, or why there is none."""
+    try:
+        raw = read(spec.path)
+    except UserError:
+        message, remedy = f"{spec.path} is larger than {MAX_POLICY_BYTES:,} bytes", "shorten it"
+        return Problem(line=spec.line, message=f"policy `{spec.name}`: {message}", remedy=remedy)
+    if raw is None:
+        message = f"policy `{spec.name}`: there is no file {spec.path} in this commit"
+        return Problem(line=spec.line, message=message, remedy="add the file, mend its path, or take the policy away")
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        message = f"policy `{spec.name}`: {spec.path} is not UTF-8 text"
+        return Problem(line=spec.line, message=message, remedy="save it as UTF-8")
+
+
+def _mistakes(spec: PolicySpec, text: str, policies: Policies) -> list[Problem]:
+    """What stops the policy from being used, at its own lines."""
+    try:
+        mistakes = policies.check(text_of(spec, text))
+    except UserError as error:
+        message = f"policy `{spec.name}` cannot be checked: {error}"
+        return [Problem(line=spec.line, message=message, remedy="the operator of this installation has to mend that")]
+    return [
+        Problem(
+            line=mistake.line,
+            path=spec.path,
+            message=f"{spec.path}:{mistake.line}: {mistake.message}",
+            remedy=f"mend policy `{spec.name}`; `trackside policy check {spec.path}` says the same",
+        )
+        for mistake in mistakes[:MAX_MISTAKES]
+    ]
 
 
 def take_in(tx: Transaction, repository: Repository, found: Found) -> ConfigVersion | None:
@@ -68,6 +151,7 @@ def take_in(tx: Transaction, repository: Repository, found: Found) -> ConfigVers
     if found.configuration is None:
         return accepted
     version = tx.find_config_version(repository.id, found.sha) or version
+    tx.save_policy_texts(found.texts)
     _accept(tx, repository, found.configuration, version.id)
     return version
 
@@ -85,7 +169,14 @@ def _accept(tx: Transaction, repository: Repository, configuration: Configuratio
         kept.add(stack.id)
         policies = tuple(policy for policy in configuration.policies if policy.is_attached_to(spec.settings))
         tx.save_stack(
-            replace(stack, settings=spec.settings, policies=policies, config_version_id=version, is_detached=False)
+            replace(
+                stack,
+                settings=spec.settings,
+                policies=policies,
+                policy_id=spec.policy_id,
+                config_version_id=version,
+                is_detached=False,
+            )
         )
         if stack.settings.digest() != spec.settings.digest():
             retell(tx, stack)

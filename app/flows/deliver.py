@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from app.core.command import Command, parse_comment
 from app.core.errors import UserError
 from app.core.event import (
     Click,
@@ -26,6 +27,8 @@ from app.flows.control import Control
 from app.flows.decide import Decide
 from app.flows.ports import PayloadReader, Store
 
+RepositoryEvent = Push | PullChanged | PullReviewed | MergeGroup | Click | Comment | RepositoryMoved
+"""What happens in one repository."""
 HOOK_FIELDS = ("hook", "hook_id", "installation")
 """What differs between the twins that two hooks send of one event."""
 
@@ -40,6 +43,8 @@ class Deliver:
     """True for an account that this installation serves (ALLOWED_ACCOUNTS)."""
     decide: Decide
     control: Control
+    prefix: str
+    """How a command in a comment begins."""
 
     def deliver(self, guid: DeliveryId) -> None:
         """Carry out one delivery, once. Safe to run twice. Raises: RetryableError when the world did not answer."""
@@ -58,29 +63,47 @@ class Deliver:
                 self._close(guid, DeliveryOutcome.IGNORED, reason)
             case Malformed(reason):
                 self._close(guid, DeliveryOutcome.MALFORMED, reason)
-            case PullChanged() | PullReviewed() | MergeGroup():
-                self._close(guid, DeliveryOutcome.IGNORED, f"{delivery.event} events are not decided yet")
             case InstallationChanged():
                 self._follow_installation(event, guid)
-            case Push() | Click() | Comment() | RepositoryMoved() if not self.is_served(event.repository.owner):
+            case _ if not self.is_served(event.repository.owner):
                 reason = f"account {event.repository.owner} is not served: see ALLOWED_ACCOUNTS"
                 self._close(guid, DeliveryOutcome.IGNORED, reason)
-            case Push() | Click() | Comment() | RepositoryMoved():
+            case _:
                 self._carry_out(event, guid)
 
-    def _carry_out(self, event: Push | Click | Comment | RepositoryMoved, guid: DeliveryId) -> None:
+    def _carry_out(self, event: RepositoryEvent, guid: DeliveryId) -> None:
         try:
             match event:
                 case Push():
                     self.decide.push(event, guid)
+                case PullChanged():
+                    self.decide.pull(event, guid)
+                case PullReviewed():
+                    self.decide.review(event, guid)
+                case MergeGroup():
+                    self.decide.group(event, guid)
                 case Click():
                     self.control.click(event, guid)
                 case Comment():
-                    self.control.comment(event, guid)
+                    self._comment(event, guid)
                 case RepositoryMoved():
                     self._follow(event, guid)
         except UserError as error:
             self._close(guid, DeliveryOutcome.EVENT, f"could not be carried out: {error}")
+
+    def _comment(self, event: Comment, guid: DeliveryId) -> None:
+        """A comment with our prefix is for the policies, and it is a command as well; what a policy made a run of need
+        not be a command of ours."""
+        is_ours = event.body.lstrip().startswith(self.prefix)
+        if event.pull_number is None or event.is_bot or not is_ours:
+            self.control.comment(event, guid)
+            return
+        made = self.decide.comment(event, guid)
+        commands = [line for line in parse_comment(event.body, self.prefix) if isinstance(line, Command)]
+        if made and not commands:
+            self._close(guid, DeliveryOutcome.EVENT, f"decided by policies: {made} runs")
+        else:
+            self.control.comment(event, guid)
 
     def _follow(self, event: RepositoryMoved, guid: DeliveryId) -> None:
         with self.store.begin() as tx:

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, BinaryIO, Protocol
 
+from app.core.contract import Evaluated, Mistake, PolicyFailed, PolicyText
 from app.core.decision import Decision
 from app.core.event import Event, Ignored, Malformed, Repository
 from app.core.names import (
@@ -27,6 +28,7 @@ from app.core.names import (
 )
 from app.core.plan import PlanSummary
 from app.core.protocol import Phase
+from app.core.pull import PullDetail, PullFacts, Reviews, Signature
 from app.core.record import (
     AssignmentRecord,
     AuditLine,
@@ -42,7 +44,7 @@ from app.core.record import (
     StateVersion,
 )
 from app.core.reply import CheckReport, DeploymentReport, DeploymentState
-from app.core.run import Confirmation, Plan, Run, RunType, Transition
+from app.core.run import Confirmation, ExternalState, Plan, Run, RunState, RunType, Transition
 from app.core.stack import Configuration, Permission, Stack, StackSpec, StateMode
 
 RunChange = Callable[[Run], tuple[Run, Transition]]
@@ -113,12 +115,35 @@ class Transaction(Protocol):
         ...
 
     def save_stack(self, stack: Stack) -> None:
-        """Save settings, policies, config version, detachment, state mode, head and hold of a locked stack."""
+        """Save settings, policies, config version, detachment, state mode, head, hold and lock of a locked stack."""
         ...
 
     # decisions
-    def add_decision(self, decision: Decision) -> DecisionId | None:
-        """Keep one decision; None when this (stack, ref, before, head) was decided already."""
+    def is_decided(self, guid: DeliveryId) -> bool:
+        """True when the delivery's decisions are written already."""
+        ...
+
+    def add_decisions(
+        self, guid: DeliveryId, shared: Mapping[str, object], made: Sequence[Decision]
+    ) -> list[DecisionId]:
+        """Keep the decisions about one event, in their order; `shared` is the part of the input that all have."""
+        ...
+
+    def sweep_decisions(self, *, kept_days: int) -> int:
+        """Let go of records and inputs that are older; how many rows. Bounded: the next sweep takes the next ones."""
+        ...
+
+    # policies
+    def save_policy_texts(self, texts: Mapping[str, str]) -> None:
+        """Keep policy texts by the SHA-256 of their bytes."""
+        ...
+
+    def find_policy_texts(self, digests: Sequence[str]) -> dict[str, str]:
+        """The texts that are here, by digest."""
+        ...
+
+    def list_stack_states(self, stack_ids: Sequence[StackId]) -> dict[StackId, RunState]:
+        """The state of each stack's newest tracked run; one that never had any is left out."""
         ...
 
     # runs
@@ -145,6 +170,26 @@ class Transaction(Protocol):
 
     def list_runs_at(self, repository_id: RepositoryId, sha: Sha) -> list[Run]:
         """Runs whose head_sha is that commit, newest first (at most 500)."""
+        ...
+
+    def list_waiting_runs(self, repository_id: RepositoryId) -> list[Run]:
+        """Runs of the repository that are queued, ready or unconfirmed, oldest first."""
+        ...
+
+    def list_live_proposed(self, repository_id: RepositoryId, ref: str) -> list[Run]:
+        """Live proposed runs of a ref, oldest first."""
+        ...
+
+    def find_event_run(self, event_key: str) -> Run | None:
+        """The run that an event of that key made, or None."""
+        ...
+
+    def note_pull(self, run_id: RunId, pull_number: int) -> None:
+        """Note the run's pull request, unless one is known; also of a run that has ended."""
+        ...
+
+    def save_externals(self, run_id: RunId, externals: Mapping[str, ExternalState]) -> None:
+        """Save what a live run waits for outside. Call it with the run's stack locked."""
         ...
 
     def get_run_facts(self, run: Run) -> RunFacts: ...
@@ -223,6 +268,10 @@ class Transaction(Protocol):
         """Insert or update the row, count `wanted` up, and defer its publish job in this transaction."""
         ...
 
+    def want_summary(self, repository_id: RepositoryId, sha: Sha, name: str) -> None:
+        """Want the summary check of that name on a commit, from now on whenever a run that it lists has moved."""
+        ...
+
     def find_report(self, report_id: ReportId) -> ReportRecord | None: ...
 
     def save_remote(
@@ -274,6 +323,18 @@ class Reading(Protocol):
     def list_decisions(self, repository_id: RepositoryId, sha: Sha) -> list[Decision]: ...
 
 
+class Policies(Protocol):
+    """What runs Rego. Each call may raise UserError when there is no engine to ask."""
+
+    def evaluate(self, policy: PolicyText, question: Mapping[str, object], /) -> Evaluated | PolicyFailed:
+        """What the policy says, within the time of its type."""
+        ...
+
+    def check(self, policy: PolicyText, /) -> tuple[Mistake, ...]:
+        """What stops the policy from being accepted, in the order of its lines."""
+        ...
+
+
 class Commit(Protocol):
     """What git says of a commit."""
 
@@ -285,6 +346,8 @@ class Commit(Protocol):
     def message(self) -> str: ...
     @property
     def author_name(self) -> str: ...
+    @property
+    def committed_at(self) -> datetime: ...
 
 
 class Mirror(Protocol):
@@ -330,6 +393,22 @@ class GitHub(Protocol):
     def ask_permission(self, repository: Repository, login: str) -> Permission: ...
 
     def find_pull(self, repository: Repository, number: int) -> Pull | None: ...
+
+    def read_pull(self, repository: Repository, number: int) -> PullDetail | None:
+        """The pull request as it is now, with whether it can be merged."""
+        ...
+
+    def read_reviews(self, repository: Repository, number: int) -> Reviews | None: ...
+
+    def list_open_pulls(self, repository: Repository, head_branch: str) -> tuple[PullFacts, ...]:
+        """The open pull requests of a branch of the repository itself, by number."""
+        ...
+
+    def find_signature(self, repository: Repository, sha: Sha) -> Signature | None: ...
+
+    def find_tag_signature(self, repository: Repository, tag_sha: Sha) -> Signature | None:
+        """Of an annotated tag's own object; None when it is no such object."""
+        ...
 
     def create_check(self, repository: Repository, report: CheckReport) -> int: ...
 

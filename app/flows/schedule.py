@@ -1,4 +1,4 @@
-"""Whose turn it is on a stack: the next queued run becomes ready, in the transaction that made room for it.
+"""Whose turn it is on a stack: queued runs become ready, in the transaction that made room for them.
 
 Asks only the transaction. The caller holds the stack's row lock; a partial unique index is the last line.
 """
@@ -19,15 +19,22 @@ MAX_RETOLD = 20
 def schedule(tx: Transaction, stack: Stack) -> Run | None:
     """Release the stack's oldest queued state-changing run when nothing is before it; the run, or None.
 
-    A hold or a detached stack releases nothing.
+    Runs that change no state wait for nobody, and are all released. A hold or a detached stack releases nothing; a lock
+    lets only the state-changing runs of its own key go; what waits for something outside, waits.
     """
     if stack.hold_reason or stack.is_detached:
         return None
-    live = [run for run in tx.list_live_runs(stack.id) if run.type.is_state_changing]
-    waiting = [run for run in live if run.state is RunState.QUEUED]
-    if len(waiting) < len(live) or not waiting:
+    live = tx.list_live_runs(stack.id)
+    for run in live:
+        if not run.type.is_state_changing and run.state is RunState.QUEUED and not run.waits_for:
+            step(tx, run, Step.RELEASE)
+    changing = [run for run in live if run.type.is_state_changing]
+    if any(run.state is not RunState.QUEUED for run in changing):
         return None
-    return step(tx, waiting[0], Step.RELEASE)
+    may_go = [run for run in changing if stack.lock_key in ("", run.lock_key)]
+    if not may_go or may_go[0].waits_for:
+        return None
+    return step(tx, may_go[0], Step.RELEASE)
 
 
 def step(tx: Transaction, run: Run, what: Step, *, by: str = SYSTEM, cause: str = "") -> Run:

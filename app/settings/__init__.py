@@ -23,8 +23,10 @@ from app.settings.values import (
     as_database,
     as_key,
     as_long_secret,
+    as_opa,
     as_origin,
     as_pem,
+    as_secret,
     as_tokens,
     as_url,
     is_loopback,
@@ -34,7 +36,6 @@ MAX_KEY_FILE_BYTES: Final = 64 * 1024
 NOT_IN_THIS_VERSION: Final = {
     "KMS_KEY_ID": "this version seals with ENCRYPTION_KEY, or with the key file in DATA_DIR",
     "S3_ENDPOINT_URL": "this version keeps artifacts on disk (ARTIFACT_URL=file:///...)",
-    "OPA_URL": "this version decides by the default push policy alone",
 }
 """Variables of later versions: refused, because an operator who sets one relies on it."""
 
@@ -176,6 +177,24 @@ class Settings(_Environment):
         default=10,
         ge=1,
         le=300,
+    )
+    opa_url: Annotated[str, BeforeValidator(as_opa)] = variable(
+        "An OPA that runs the policies instead of the embedded one: http(s)://host:port or unix:///path.",
+        example="unix:///run/opa.sock",
+        default="",
+        default_is="embedded",
+    )
+    opa_token: Annotated[Secret, BeforeValidator(as_secret)] = variable(
+        "Bearer token for OPA_URL.", example="(openssl rand -hex 32)", default=_NONE, default_is="none"
+    )
+    external_token: Annotated[Secret, BeforeValidator(as_long_secret)] = variable(
+        "Bearer token with which CI marks external dependencies, at least 16 characters.",
+        example="(openssl rand -hex 32)",
+        default=_NONE,
+        default_is="the address is closed",
+    )
+    decisions_kept_days: int = variable(
+        "How long the records of decisions are kept.", unit="days", example="90", default=30, ge=1, le=3650
     )
     command_prefix: str = variable(
         "How a command in a comment begins.",

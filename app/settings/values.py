@@ -111,6 +111,18 @@ def as_control(value: object) -> object:
     return value
 
 
+def as_opa(value: object) -> object:
+    """The address of an OPA: http(s), or a unix socket; a token goes in the clear on this machine alone."""
+    if not isinstance(value, str) or not value:
+        return value
+    if value.startswith("unix:///"):
+        return value
+    scheme, host = _split_url(value)
+    if scheme == "http" and not is_loopback(host):
+        raise ValueError("sends policies in clear to another machine; give an https:// address, or unix:///path")
+    return value.rstrip("/")
+
+
 def as_artifacts(value: object) -> object:
     """A file:// URL of a folder."""
     if not isinstance(value, str) or not value:

@@ -14,7 +14,7 @@ from app.core.event import Repository
 from app.core.names import ConfigVersionId, DeliveryId, Digest, InstallationId, RepositoryId, Sha
 from app.core.record import ConfigVersion, Delivery, DeliveryOutcome
 from app.core.stack import Problem
-from app.store.schema import config_versions, deliveries, installations, repositories
+from app.store.schema import config_versions, decision_inputs, deliveries, installations, repositories
 from app.store.wire import Wire, safe_text
 
 TWIN_WINDOW: Final = timedelta(minutes=10)
@@ -86,6 +86,10 @@ class DeliveryWrites(Wire):
         )
         return DeliveryId(twin) if twin is not None else None
 
+    def is_decided(self, guid: DeliveryId) -> bool:
+        """True when the delivery's decisions are written already."""
+        return self._scalar(select(decision_inputs.c.guid).where(decision_inputs.c.guid == guid)) is not None
+
     def save_repository(self, repository: Repository) -> None:
         """Insert or follow: names, default branch, installation."""
         values = {
@@ -135,9 +139,8 @@ class DeliveryWrites(Wire):
             "problems": [asdict(problem) for problem in version.problems],
         }
         again = insert(config_versions).values(values)
-        self._execute(
-            again.on_conflict_do_update(index_elements=["repository_id", "sha"], set_={"seq": text("DEFAULT")})
-        )
+        changes = {key: values[key] for key in ("digest", "is_valid", "problems")} | {"seq": text("DEFAULT")}
+        self._execute(again.on_conflict_do_update(index_elements=["repository_id", "sha"], set_=changes))
 
     def find_config_version(self, repository_id: RepositoryId, sha: Sha) -> ConfigVersion | None:
         """The reading of that commit, or None."""

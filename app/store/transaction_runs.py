@@ -239,9 +239,9 @@ def _forgotten(run: Run) -> dict[str, object]:
 def _waits_for(run: Run, lock_key: str, locked_by: str) -> str:
     """What keeps a queued run back besides another run, in words."""
     if run.waits_for:
-        return f"external: {', '.join(run.waits_for)}"
+        return f"{', '.join(run.waits_for)} outside of Trackside"
     if run.type.is_state_changing and lock_key not in ("", run.lock_key):
-        return f"lock {lock_key}: {locked_by}"
+        return f"the stack's lock {lock_key}, taken by {locked_by}"
     return ""
 
 

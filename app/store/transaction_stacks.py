@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from app.core.decision import Decision
 from app.core.errors import BrokenError, UserError
-from app.core.names import ConfigVersionId, DecisionId, DeliveryId, Digest, RepositoryId, Sha, StackId
+from app.core.names import ConfigVersionId, DecisionId, DeliveryId, RepositoryId, Sha, StackId
 from app.core.run import RunState
 from app.core.stack import PolicySpec, Stack, StackSpec, StateMode, settings_from_json
 from app.store.decisions import decision_values
@@ -79,7 +79,7 @@ class StackWrites(Wire):
         rows = self._all(_STATES, {"ids": list(stack_ids)})
         return {StackId(row.stack_id): RunState(row.state) for row in rows}
 
-    def save_policy_texts(self, texts: Mapping[Digest, str]) -> None:
+    def save_policy_texts(self, texts: Mapping[str, str]) -> None:
         """Keep policy texts by the SHA-256 of their bytes; one that is here already is left alone."""
         values = [{"digest": digest, "text": words} for digest, words in sorted(texts.items())]
         if values:

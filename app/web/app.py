@@ -18,6 +18,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from app.web.access import Access
 from app.web.answers import problem
 from app.web.doors import Doors
+from app.web.external import External
 from app.web.guard import HEADERS, Guard
 from app.web.health import Health
 from app.web.metrics import Metrics
@@ -47,6 +48,7 @@ def make_app(doors: Doors) -> Starlette:
     routes: list[BaseRoute] = [
         Route("/webhooks/github", webhook),
         Mount("/worker/v1", routes=worker.routes(), middleware=[chatty("worker")]),
+        Mount("/external", routes=External(doors).routes(), middleware=[chatty("external")]),
         Mount("/state", routes=state.routes(), middleware=[chatty("state")]),
         Route("/healthz", health.healthz, middleware=[chatty("health")]),
         Route("/readyz", health.readyz, middleware=[chatty("health")]),

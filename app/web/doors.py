@@ -26,7 +26,7 @@ from app.core.protocol import (
     StageReport,
 )
 from app.core.record import DeliveryOutcome, LogChunk, RunFacts
-from app.core.run import Run, Transition
+from app.core.run import ExternalState, Run, Transition
 from app.core.stack import Stack
 
 
@@ -214,5 +214,9 @@ class Doors:
     command_prefix: str = "/trackside"
     pages_access: Literal["loopback", "open"] = "loopback"
     metrics_token: Secret = field(default_factory=lambda: Secret(""))
+    mark_external: Callable[[RunId, str, ExternalState], str] = lambda _run, _name, _state: ""
+    """Marks what a run waits for; what follows, in words."""
+    external_token: Secret = field(default_factory=lambda: Secret(""))
+    """Of CI; empty: nothing is marked by HTTP."""
     database_connections: int = 10
     """How many deliveries are stored at once; more wait for a connection without holding a thread."""

@@ -32,8 +32,9 @@ def test_a_push_outside_every_root_runs_nothing_and_its_record_says_why(world: W
     assert [check.name for check in repo.check_runs(module)] == ["deploy/app"]
 
 
-def test_a_push_to_another_branch_is_proposed_and_starts_nothing(world: World) -> None:
-    """A new branch is compared with where it left the default branch, later pushes with what was there before."""
+def test_a_push_to_another_branch_makes_a_proposed_run(world: World) -> None:
+    """A new branch is compared with where it left the default branch, later pushes with what was there before; what is
+    proposed is planned, reported as `plan/<stack>` and never applied."""
     repo = world.repository(FILES)
     world.push(repo, {"infra/net/more.tf": EMPTY}, "The default branch goes on")
     first = world.push(repo, {"infra/app/main.tf": "# one\n"}, "Work", branch="work", base=repo.sha("main~1"))
@@ -45,8 +46,15 @@ def test_a_push_to_another_branch_is_proposed_and_starts_nothing(world: World) -
     second = world.push(repo, {"infra/net/main.tf": "# two\n"}, "More work", branch="work")
     assert world.decision(second, "app")[0] == "ignore", "what came with the first push is not new any more"
     assert world.decision(second, "net")[0] == "propose"
-    assert {run.ref for run in world.runs()} == {"refs/heads/main"}
-    assert repo.check_runs(second) == []
+    world.expect_check(repo, first, "plan/app", "success")
+    world.expect_check(repo, second, "plan/net", "success")
+    proposed = [run for run in world.runs() if run.ref == "refs/heads/work"]
+    assert [(run.stack_name, run.type.value, run.head_sha) for run in proposed] == [
+        ("app", "proposed", first),
+        ("net", "proposed", second),
+    ]
+    assert [check.name for check in repo.check_runs(second)] == ["plan/net"]
+    assert {run.head_seq for run in world.runs("app")} == {1}, "a proposed run moves no head"
 
     repo.delete_branch("work", by="alice")
     world.settle()
@@ -62,8 +70,8 @@ def test_a_new_branch_that_a_stack_tracks_starts_a_run(world: World) -> None:
     verdict, _, note = world.decision(sha, "live")
     assert (verdict, note) == ("track", "new branch, compared with where it left main")
     world.expect_check(repo, sha, "deploy/live", "success")
-    assert [check.name for check in repo.check_runs(sha)] == ["deploy/live"]
-    assert world.the_run("live").ref == "refs/heads/release"
+    world.expect_check(repo, sha, "plan/app", "success")
+    assert [run.ref for run in world.runs("live")] == ["refs/heads/main", "refs/heads/release"]
 
 
 def test_tags_are_ignored_until_a_policy_tracks_them(world: World) -> None:

@@ -1,0 +1,194 @@
+"""What an event means for each stack: the default policy for most, Rego for those that have a push policy.
+
+Asks the policy engine, outside of any transaction; changes nothing. A policy that gives no answer starts nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+
+from app.core.contract import Evaluated, PolicyFailed
+from app.core.contract_push import PolicyReceipt, PushAnswer, combine
+from app.core.decision import Answer, EventKind, PolicyOutcome, PushInput, Verdict
+from app.core.errors import UserError
+from app.core.happening import Happening
+from app.core.pushinput import Document, EventAsked, StackAsked, event_document, stack_document, with_files
+from app.core.pushpolicy import AffectedIndex, default_policy
+from app.core.stack import PolicySpec, Stack
+from app.flows.configure import text_of
+from app.flows.look import Base, Looked
+from app.flows.ports import Policies
+
+DEFAULT = "default"
+MAX_PRINTS = 50
+"""Prints of one policy that the record keeps, of 500 characters at most each."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ruling:
+    """What an event means for one stack, before anything follows from it."""
+
+    stack: Stack
+    answer: Answer
+    said: PushAnswer | None = None
+    """All that its policies said; None: the default policy decided."""
+    outcomes: tuple[PolicyOutcome, ...] = ()
+    own_input: Document
+    """The part of the question that is the stack's own."""
+    note: str = ""
+    elapsed_s: float = 0.0
+    is_rejected: bool = False
+    """The stack is locked with another key: said on the commit."""
+
+    @property
+    def policy(self) -> str:
+        """Who decided: `default`, or the names of the policies."""
+        return ", ".join(outcome.name for outcome in self.outcomes) or DEFAULT
+
+    @property
+    def is_run_wanted(self) -> bool:
+        """True when a run should be made of it."""
+        if self.said is not None:
+            return self.said.is_run_wanted
+        return self.answer.verdict in (Verdict.TRACK, Verdict.PROPOSE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One event with all that its stacks are asked."""
+
+    happening: Happening
+    looked: Looked
+    event: EventAsked
+    stacks: Sequence[StackAsked]
+    texts: Mapping[str, str]
+    """Policy texts by digest."""
+    everything: tuple[str, ...] = ()
+    """Every file of the commit, for policies, when the base could not be had."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judge:
+    """Decides a case."""
+
+    policies: Policies
+
+    def rule(self, case: Case) -> list[Ruling]:
+        """A ruling for each stack, in their order. Comments are for policies: other stacks are not asked about them."""
+        is_comment = case.happening.kind is EventKind.COMMENT
+        default = DefaultJudge(case)
+        shared = event_document(case.event)
+        return [
+            self._ask(case, shared, asked) if asked.stack.push_policies else default.rule(asked.stack)
+            for asked in case.stacks
+            if asked.stack.push_policies or not is_comment
+        ]
+
+    def _ask(self, case: Case, shared: Document, asked: StackAsked) -> Ruling:
+        """Ask the stack's policies, each apart."""
+        began = perf_counter()
+        base = base_of(case.looked, asked.stack)
+        files = case.looked.since(base)
+        own = stack_document(case.event, asked)
+        question = with_files(shared, case.everything if files is None else files) | own
+        receipts = [
+            PolicyReceipt(spec.name, self._evaluate(spec, case.texts, question)) for spec in asked.stack.push_policies
+        ]
+        said = combine(receipts, tag=case.happening.tag)
+        answer = Answer(
+            verdict=said.verdict,
+            reason=said.reason,
+            rules={name: value for name, value in said.rules.items() if isinstance(value, bool)},
+        )
+        return Ruling(
+            stack=asked.stack,
+            answer=answer,
+            said=said,
+            outcomes=tuple(outcome_of(receipt) for receipt in receipts),
+            own_input=own | ({"push": question["push"]} if case.looked.base is None else {}),
+            note=note_of(case.looked, base),
+            elapsed_s=perf_counter() - began,
+        )
+
+    def _evaluate(self, spec: PolicySpec, texts: Mapping[str, str], question: Document) -> Evaluated | PolicyFailed:
+        text = texts.get(spec.digest)
+        if text is None:
+            words = "its text is not kept yet: the next push to the default branch brings it"
+            return PolicyFailed(kind="missing", message=words)
+        try:
+            return self.policies.evaluate(text_of(spec, text), question)
+        except UserError as error:
+            return PolicyFailed(kind="unavailable", message=str(error)[:500])
+
+
+class DefaultJudge:
+    """The default policy for many stacks: the changed files are indexed once."""
+
+    __slots__ = ("_case", "_files", "_index", "_note", "_pull_index")
+
+    def __init__(self, case: Case) -> None:
+        looked = case.looked
+        self._case = case
+        self._files = looked.since(looked.base) if looked.base is not None else None
+        self._note = note_of(looked, looked.base) if looked.base is not None else ""
+        self._index = AffectedIndex(self._files) if self._files else None
+        self._pull_index = AffectedIndex(looked.pull_files) if looked.pull_files else None
+
+    def rule(self, stack: Stack) -> Ruling:
+        """The default policy's ruling."""
+        happening, looked, settings = self._case.happening, self._case.looked, stack.settings
+        base = looked.base or base_of(looked, stack)
+        is_tag = looked.base is None
+        question = PushInput(
+            branch=happening.branch,
+            tag=happening.tag,
+            affected_files=looked.since(base) if is_tag else self._files,
+            project_root=settings.project_root,
+            additional_project_globs=settings.additional_project_globs,
+            stack_branch=settings.branch,
+            pull_files=looked.pull_files,
+        )
+        own: Document = {
+            "stack": {
+                "branch": settings.branch,
+                "project_root": settings.project_root,
+                "additional_project_globs": list(settings.additional_project_globs),
+            }
+        }
+        return Ruling(
+            stack=stack,
+            answer=default_policy(question, self._index, self._pull_index),
+            own_input=own,
+            note="" if is_tag else self._note,
+        )
+
+
+def base_of(looked: Looked, stack: Stack) -> Base:
+    """What the event's commit is compared with for a stack: a tag with the stack's own head."""
+    if looked.base is not None:
+        return looked.base
+    if stack.head_sha is None:
+        return Base(sha=None, note="the stack has no head yet: everything counts as changed")
+    return Base(sha=stack.head_sha)
+
+
+def note_of(looked: Looked, base: Base) -> str:
+    """What a reader must know about the base."""
+    if base.sha is not None and looked.since(base) is None:
+        return f"{base.sha[:7]}, the commit before, could not be had: everything counts as changed"
+    return base.note
+
+
+def outcome_of(receipt: PolicyReceipt) -> PolicyOutcome:
+    """What a policy said, as the record keeps it."""
+    said = receipt.said
+    if isinstance(said, PolicyFailed):
+        where = f" (line {said.line})" if said.line else ""
+        return PolicyOutcome(name=receipt.name, failure=f"{said.kind}: {said.message}{where}"[:1000])
+    return PolicyOutcome(
+        name=receipt.name,
+        rules=dict(said.rules),
+        fired=tuple((fired.rule, fired.line) for fired in said.fired),
+        prints=tuple(line[:500] for line in said.prints[:MAX_PRINTS]),
+        elapsed_s=said.elapsed_s,
+    )

@@ -1,0 +1,34 @@
+"""Proposed runs: made from an event, planned and reported, never applied; a newer head of their ref stops the older.
+
+Works inside the caller's transaction; the caller holds the repository's lock.
+"""
+
+from dataclasses import replace
+
+from app.core.names import RepositoryId, Sha
+from app.core.run import Run, RunState, Step
+from app.flows.ports import Transaction
+from app.flows.schedule import step
+
+STOPPABLE = (RunState.PREPARING, RunState.INITIALIZING, RunState.PLANNING)
+
+
+def stop_older(tx: Transaction, repository_id: RepositoryId, ref: str, *, head: Sha | None, cause: str) -> int:
+    """Stop the ref's live proposed runs of other commits than `head` (None: of all); how many."""
+    older = [run for run in tx.list_live_proposed(repository_id, ref) if run.head_sha != head]
+    for run in older:
+        stop(tx, run, cause)
+    return len(older)
+
+
+def stop(tx: Transaction, run: Run, cause: str) -> None:
+    """Withdraw a run that no worker has; ask the worker of one that it has."""
+    tx.lock_stack(run.stack_id)
+    run = tx.get_run(run.id)
+    if run.state in (RunState.QUEUED, RunState.READY):
+        step(tx, run, Step.CANCEL, cause=cause)
+    elif run.state in STOPPABLE:
+        held = tx.find_live_assignment(run.id)
+        locked = tx.lock_assignment(held.id) if held is not None else None
+        if locked is not None and locked.ended_at is None:
+            tx.save_assignment(replace(locked, stop_requested=True))
