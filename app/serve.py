@@ -3,9 +3,11 @@
 The worker's environment is built from nothing: it gets an address and a token, never the database or the App's key.
 """
 
+import contextlib
 import os
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -28,6 +30,8 @@ GRACE_S = 30.0
 WORKER_GRACE_S = 600.0
 """An apply under way is let end; a second signal ends this process, and all of its parts die with it."""
 BACKOFF_S = 1.0
+ANSWER_S = 20.0
+"""How long the worker waits for the web process to listen: a first claim that nobody hears costs it a pause."""
 WORKER_VARIABLES = (
     "PATH",
     "HOME",
@@ -79,6 +83,7 @@ class Part:
                 self.process.kill()
                 self.process.wait()
         GUARD.release(self.process.pid)
+        log.info("ended", part=self.name, code=self.process.returncode)
 
 
 @dataclass(slots=True)
@@ -99,8 +104,7 @@ class Tree:
         try:
             migrate(url)
             self._make_parts(url)
-            for part in self.parts:
-                part.start()
+            self._start(stop)
             log.info("serving", url=self.settings.public_url, port=self.settings.port)
             self._watch(stop)
         finally:
@@ -108,6 +112,22 @@ class Tree:
                 part.end(WORKER_GRACE_S if part.name == "worker" else GRACE_S)
             if postgres:
                 postgres.stop()
+
+    def _start(self, stop: threading.Event) -> None:
+        for part in self.parts:
+            if part.name == "worker":
+                self._wait_for_web(stop)
+            if stop.is_set():
+                return
+            part.start()
+
+    def _wait_for_web(self, stop: threading.Event) -> None:
+        """Return when the web process listens, has ended, or takes too long: whatever then is, the worker copes."""
+        end = time.monotonic() + ANSWER_S
+        while time.monotonic() < end and not self.parts[0].has_ended() and not stop.is_set():
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.settings.port), timeout=1):
+                return
+            stop.wait(0.02)
 
     def _make_parts(self, url: str) -> None:
         token = self._worker_token()
@@ -121,6 +141,7 @@ class Tree:
             "WORKER_POOL": "default",
             "DATA_DIR": str(self.settings.data_dir.resolve()),
         }
+        # In the order in which they start; they end the other way round.
         envs = {"web": control, "jobs": control, "worker": worker}
         self.parts = [Part(name, env, self.log_file) for name, env in envs.items()]
 
