@@ -6,6 +6,7 @@ mentions nobody, loads no image and runs no HTML.
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from typing import Final
 
 MAX_BYTES: Final = 65_535
@@ -67,6 +68,17 @@ def fence(text: str, language: str = "") -> str:
 def size_bytes(text: str) -> int:
     """How many bytes the text takes on the way to GitHub."""
     return len(text) if text.isascii() else len(text.encode())
+
+
+def fitting(rows: Iterable[str], room_bytes: int) -> list[str]:
+    """The first rows that fit into so many bytes, newlines counted; the rest is not even made."""
+    shown: list[str] = []
+    for row in rows:
+        room_bytes -= size_bytes(row) + 1
+        if room_bytes < 0:
+            break
+        shown.append(row)
+    return shown
 
 
 def tail(text: str, limit: int) -> str:

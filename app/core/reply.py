@@ -35,6 +35,31 @@ class Button:
     identifier: str
 
 
+class AnnotationLevel(StrEnum):
+    """GitHub's levels, those that we use."""
+
+    WARNING = "warning"
+    FAILURE = "failure"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Annotation:
+    """A remark on a line of a file of the commit. Plain text: GitHub renders no Markdown in it."""
+
+    path: str
+    line: int
+    """1 for the first."""
+    level: AnnotationLevel
+    title: str
+    """At most 255 characters."""
+    message: str
+    """At most 64 KB."""
+
+
+MAX_ANNOTATIONS = 50
+"""Of one request. Source: https://docs.github.com/rest/checks/runs"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckReport:
     """What one check run should say now."""
@@ -53,6 +78,8 @@ class CheckReport:
     """Markdown, at most 65,535 characters; may be empty."""
     details_url: str
     buttons: tuple[Button, ...] = ()
+    annotations: tuple[Annotation, ...] = ()
+    """Sent once, when the check run is made: GitHub appends those of every update. At most MAX_ANNOTATIONS."""
 
 
 class DeploymentState(StrEnum):

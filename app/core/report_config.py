@@ -3,10 +3,11 @@
 Both have a fixed content: they are computed once and kept in the outbox as a document.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from app.core.markdown import code, cut, fence, sentence, tail, visible
+from app.core.markdown import MAX_BYTES, code, cut, fence, fitting, sentence, tail, visible
 from app.core.names import Sha
 from app.core.reply import CheckReport, CheckStatus, Conclusion
 from app.core.stack import CONFIG_PATH, Problem
@@ -92,12 +93,25 @@ def _invalid(view: ConfigView) -> tuple[Conclusion, str, str, str]:
         if view.has_last_good
         else "There is no older valid version: no stack of this repository is tracked until it is mended."
     )
-    rows = [
-        f"- **line {problem.line}**: {sentence(f'{problem.message}: {problem.remedy}')}"
-        for problem in view.problems[:MAX_PROBLEMS]
-    ]
-    more = [f"- and {count - len(rows):,} more"] if count > len(rows) else []
-    return Conclusion.FAILURE, title, f"`{CONFIG_PATH}` is not valid. {last_good}", "\n".join((*rows, *more))
+    return Conclusion.FAILURE, title, f"`{CONFIG_PATH}` is not valid. {last_good}", problem_list(view.problems)
+
+
+def problem_list(problems: Sequence[Problem]) -> str:
+    """Every problem with its line, what is wrong and the remedy; the first MAX_PROBLEMS that fit, the rest counted."""
+    items = (f"- {_place(each)}: {sentence(f'{told(each)}: {each.remedy}')}" for each in problems[:MAX_PROBLEMS])
+    rows = fitting(items, MAX_BYTES - 200)
+    more = [f"- and {len(problems) - len(rows):,} more"] if len(problems) > len(rows) else []
+    return "\n".join((*rows, *more))
+
+
+def told(problem: Problem) -> str:
+    """What is wrong, without the place that the message of a policy's mistake begins with."""
+    return problem.message.removeprefix(f"{problem.path}:{problem.line}: ") if problem.path else problem.message
+
+
+def _place(problem: Problem) -> str:
+    line = f"**line {problem.line}**"
+    return f"{code(problem.path, limit=200)} {line}" if problem.path else line
 
 
 def _missing(view: ConfigView) -> tuple[Conclusion, str, str, str]:

@@ -5,14 +5,13 @@ of tracked branches and on tags. Both are computed from the decisions and runs o
 """
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 from app.core.changelist import delta_line
 from app.core.decision import Verdict
-from app.core.markdown import MAX_BYTES, code, sentence, size_bytes
+from app.core.markdown import MAX_BYTES, code, fitting, sentence, size_bytes
 from app.core.names import RunId, Sha
 from app.core.plan import Delta
 from app.core.reply import CheckReport, CheckStatus, Conclusion
@@ -214,7 +213,7 @@ def _table(view: SummaryView) -> str:
     head = "| stack | what happens | why |\n| --- | --- | --- |"
     shows_state = _shows_states(view)
     rows = (_row(line, shows_state=shows_state) for line in lines)
-    shown = _fitting(rows, _ROOM - size_bytes(head) - size_bytes(_AFTER[view.name]))
+    shown = fitting(rows, _ROOM - size_bytes(head) - size_bytes(_AFTER[view.name]))
     more = f"\n\nand {len(lines) - len(shown):,} more affected" if len(shown) < len(lines) else ""
     return "\n".join((head, *shown)) + more + _AFTER[view.name]
 
@@ -257,7 +256,7 @@ def _not_affected(lines: list[StackLine], left_out: int) -> str:
     if not lines and not left_out:
         return ""
     head = f"### Not affected: {len(lines) + left_out:,}\n\n"
-    shown = _fitting((_item(line) for line in lines), _ROOM - size_bytes(head))
+    shown = fitting((_item(line) for line in lines), _ROOM - size_bytes(head))
     missing = len(lines) - len(shown) + left_out
     more = [f"- and {missing:,} more"] if missing else []
     return head + "\n".join((*shown, *more))
@@ -266,17 +265,6 @@ def _not_affected(lines: list[StackLine], left_out: int) -> str:
 def _item(line: StackLine) -> str:
     about = f" (tag {code(line.tag, limit=80)})" if line.tag else ""
     return f"- {code(line.stack_name, limit=100)}{about}: {_why(line)}"
-
-
-def _fitting(rows: Iterable[str], room: int) -> list[str]:
-    """The first rows that fit into so many bytes."""
-    shown: list[str] = []
-    for row in rows:
-        room -= size_bytes(row) + 1
-        if room < 0:
-            break
-        shown.append(row)
-    return shown
 
 
 def _rank(line: StackLine) -> int:

@@ -3,6 +3,7 @@
 Source: https://docs.github.com/rest/checks/runs
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Final
 
 import msgspec
@@ -10,7 +11,7 @@ import msgspec
 from app.core.errors import BrokenError
 from app.core.event import Repository
 from app.core.names import Sha
-from app.core.reply import CheckReport, CheckStatus
+from app.core.reply import MAX_ANNOTATIONS, Annotation, CheckReport, CheckStatus
 from app.github.api import Ask, of_repository, read_answer
 from app.github.caller import Caller
 from app.github.shapes import Number
@@ -46,7 +47,7 @@ def create(caller: Caller, repository: Repository, report: CheckReport) -> int:
         method="POST",
         route=CHECKS,
         values=of_repository(repository),
-        body=_body(report) | {"head_sha": report.head_sha},
+        body=_body(report, report.annotations[:MAX_ANNOTATIONS]) | {"head_sha": report.head_sha},
         needs=WRITE,
     )
     return read_answer(ask, caller.as_installation(repository, ask), CreatedShape).id
@@ -96,10 +97,12 @@ def _patch(caller: Caller, repository: Repository, check_run_id: int, body: dict
     caller.as_installation(repository, ask)
 
 
-def _body(report: CheckReport) -> dict[str, object]:
+def _body(report: CheckReport, annotations: Sequence[Annotation] = ()) -> dict[str, object]:
     if (report.conclusion is not None) != (report.status is CheckStatus.COMPLETED):
         raise BrokenError(f"writing check run {report.name}: {report.status} with conclusion {report.conclusion}")
-    output = {"title": report.title, "summary": report.summary}
+    output: dict[str, object] = {"title": report.title, "summary": report.summary}
+    if annotations:
+        output["annotations"] = [_annotation(one) for one in annotations]
     body: dict[str, object] = {
         "name": report.name,
         "external_id": report.external_id,
@@ -111,3 +114,14 @@ def _body(report: CheckReport) -> dict[str, object]:
         ],
     }
     return body if report.conclusion is None else body | {"conclusion": report.conclusion.value}
+
+
+def _annotation(one: Annotation) -> dict[str, object]:
+    return {
+        "path": one.path,
+        "start_line": one.line,
+        "end_line": one.line,
+        "annotation_level": one.level.value,
+        "title": one.title,
+        "message": one.message,
+    }
