@@ -6,7 +6,7 @@ The same for both backends (pool, server). Thread-safe; asked by flows, never by
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Final, Self
@@ -14,19 +14,20 @@ from typing import Any, Final, Self
 import msgspec
 
 from app.core.contract import CONTRACTS, Evaluated, Mistake, PolicyFailed, PolicyText, PolicyType
-from app.policy.faults import faults_of, is_builtin, kind_of
+from app.policy.faults import BUILTIN_CODES, faults_of, is_builtin, kind_of
 from app.policy.lenient import replacements
 from app.policy.prelude import ANSWER_PACKAGE, POLICY_MODULE
 from app.policy.prepare import Prepared, Refused, content_key, prepare, refusal_of
-from app.policy.program import Ask, Backend, Envelope, NoAnswer, Program
+from app.policy.program import Ask, Backend, Envelope, NoAnswer, Program, Result
 from app.policy.reading import fired_in, prints_of, trace_of, values_of
+from app.policy.witness import without_witness
 
 MAX_QUESTION_BYTES: Final = 48 * 1024 * 1024
 STRIKES: Final = 3
 """How often a policy may end its worker, one time after the other, before it is put aside."""
 _KEPT: Final = 512
 _NO_RULE: Final = f"x := data.{ANSWER_PACKAGE}.nothing"
-_ALL_RULES: Final = f"x := data.{ANSWER_PACKAGE}.values"
+_ALL_RULES: Final = f"x := data.{ANSWER_PACKAGE}"
 _STRIKING: Final = frozenset({"timeout", "memory", "crash"})
 
 
@@ -127,10 +128,14 @@ class _Evaluation:
 
     def run(self, prepared: Prepared) -> Evaluated | PolicyFailed:
         envelope = self._ask(prepared.program, _ALL_RULES)
+        if isinstance(envelope, Envelope) and prepared.has_witness and _is_halting(envelope):
+            envelope = self._ask(prepared.program, without_witness(_ALL_RULES))
+            envelope = envelope if isinstance(envelope, NoAnswer) else _as_values(envelope)
         if isinstance(envelope, NoAnswer):
             return PolicyFailed(kind=envelope.kind, message=envelope.message)
         if envelope.error is None:
-            return self._evaluated(prepared, dict(envelope.value or {}), [envelope], {})
+            said = dict(envelope.value or {})
+            return self._evaluated(prepared, dict(said.get("values") or {}), [envelope], {}, said.get("fired") or ())
         if not is_builtin(faults_of(envelope.error.message)[0]):
             return self._stopped(envelope)
         return self._rule_by_rule(prepared)
@@ -141,11 +146,11 @@ class _Evaluation:
         envelopes: list[Envelope] = []
         for rule in CONTRACTS[self._policy.type].rules:
             query = f"x := data.{prepared.program.package}.{rule}"
-            envelope = self._ask(prepared.program, query)
+            envelope = self._ask(prepared.program, query, with_coverage=True)
             if isinstance(envelope, Envelope) and envelope.error and is_builtin(faults_of(envelope.error.message)[0]):
                 errors[rule] = self._error_text(envelope)
                 envelope = self._ask_leniently(prepared, query)
-                if isinstance(envelope, Envelope) and envelope.error and not self._is_halting(envelope):
+                if isinstance(envelope, Envelope) and envelope.error and not _is_halting(envelope):
                     continue  # what cannot be replaced: the rule stays undefined, its error says so
             if isinstance(envelope, NoAnswer):
                 return PolicyFailed(kind=envelope.kind, message=envelope.message)
@@ -156,17 +161,14 @@ class _Evaluation:
             envelopes.append(envelope)
         return self._evaluated(prepared, found, envelopes, errors)
 
-    def _is_halting(self, envelope: Envelope) -> bool:
-        """True for an error that stops OPA too, like two values for one rule."""
-        code = faults_of(envelope.error.message if envelope.error else "")[0].code
-        return code.startswith("eval_") and code not in ("eval_builtin_error", "eval_type_error")
-
     def _ask_leniently(self, prepared: Prepared, query: str) -> Envelope | NoAnswer:
         if self._backend.is_lenient_itself:
-            return self._ask(prepared.program, query, is_strict=False)
-        return self._ask(prepared.lenient, query + replacements(prepared.calls))
+            return self._ask(prepared.program, query, is_strict=False, with_coverage=True)
+        return self._ask(prepared.lenient, query + replacements(prepared.calls), with_coverage=True)
 
-    def _ask(self, program: Program, query: str, *, is_strict: bool = True) -> Envelope | NoAnswer:
+    def _ask(
+        self, program: Program, query: str, *, is_strict: bool = True, with_coverage: bool = False
+    ) -> Envelope | NoAnswer:
         left = self._deadline - time.monotonic()
         if left <= 0:
             return NoAnswer("timeout", "no answer in time")
@@ -174,19 +176,24 @@ class _Evaluation:
             query=query,
             question=self._body,
             timeout_s=left,
-            coverage=True,
+            coverage=with_coverage,
             trace=self._want_trace,
             is_strict=is_strict,
         )
         return self._backend.evaluate(program, ask)
 
     def _evaluated(
-        self, prepared: Prepared, found: dict[str, Any], envelopes: list[Envelope], errors: dict[str, str]
+        self,
+        prepared: Prepared,
+        found: dict[str, Any],
+        envelopes: list[Envelope],
+        errors: dict[str, str],
+        witnessed: Iterable[str] = (),
     ) -> Evaluated | PolicyFailed:
         values = values_of(self._policy.type, found)
         if isinstance(values, PolicyFailed):
             return values
-        fired = [fired for each in envelopes for fired in fired_in(values, prepared, each.coverage)]
+        fired = [fired for each in envelopes for fired in fired_in(values, prepared, witnessed, each.coverage)]
         if len(envelopes) > 1:  # each envelope covers one rule, and sees the others as not covered
             fired = [each for each in fired if each.line] or fired
         return Evaluated(
@@ -208,6 +215,17 @@ class _Evaluation:
         fault = faults_of(envelope.error.message if envelope.error else "")[0]
         place = f"line {fault.line}: " if fault.module == POLICY_MODULE else ""
         return f"{place}{fault.code}: {fault.text}"[:500]
+
+
+def _is_halting(envelope: Envelope) -> bool:
+    """True for an error that stops OPA too, like two values for one rule."""
+    code = faults_of(envelope.error.message)[0].code if envelope.error else ""
+    return code.startswith("eval_") and code not in BUILTIN_CODES
+
+
+def _as_values(envelope: Envelope) -> Envelope:
+    """An answer to the question for values alone, in the shape of an answer to the whole question."""
+    return msgspec.structs.replace(envelope, result=[Result(bindings={"x": {"values": envelope.value}})])
 
 
 def _failed(refused: Refused) -> PolicyFailed:

@@ -26,6 +26,7 @@ from app.policy.lexer import tokens_of
 from app.policy.prelude import ANSWER_MODULE, POLICY_MODULE, PRELUDE_MODULE, answer, prelude
 from app.policy.program import Backend, Envelope, NoAnswer, Program
 from app.policy.upgrade import DEPRECATED, is_v1_by_its_words, upgrade
+from app.policy.witness import WITNESS_MODULE, witness
 
 INSPECT_TIMEOUT_S: Final = 10.0
 _WANTED: Final = {
@@ -52,7 +53,8 @@ class Prepared:
     calls: Mapping[str, int]
     heads: Mapping[str, tuple[tuple[int, int], ...]]
     """Where the definitions of each rule begin. Shape: name to (line, column)."""
-    defined: frozenset[str]
+    has_witness: bool
+    """Some rule has several definitions (`app.policy.witness`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,11 +90,11 @@ def prepare(policy: PolicyText, backend: Backend) -> Prepared | Refused:
     defaulted = {rule["name"] for rule in summary["rules"] if rule["default"]}
     beside = prelude(policy.type, package, defined=defined, defaulted=defaulted)
     calls: dict[str, int] = summary["calls"]
-    program = Program(
-        key=key,
-        package=package,
-        modules=((POLICY_MODULE, text), (PRELUDE_MODULE, beside), (ANSWER_MODULE, answer(policy.type, package))),
-    )
+    conditions, asked = witness(policy.type, package, text)
+    modules = [(POLICY_MODULE, text), (PRELUDE_MODULE, beside), (ANSWER_MODULE, answer(policy.type, package) + asked)]
+    if conditions:
+        modules.append((WITNESS_MODULE, conditions))
+    program = Program(key=key, package=package, modules=tuple(modules))
     lenient = Program(
         key=f"{key}:lenient",
         package=package,
@@ -100,7 +102,13 @@ def prepare(policy: PolicyText, backend: Backend) -> Prepared | Refused:
         is_lenient=True,
     )
     return Prepared(
-        key=key, text=text, program=program, lenient=lenient, calls=calls, heads=heads_of(text), defined=defined
+        key=key,
+        text=text,
+        program=program,
+        lenient=lenient,
+        calls=calls,
+        heads=heads_of(text),
+        has_witness=bool(conditions),
     )
 
 

@@ -10,6 +10,7 @@ from app.core.contract import CONTRACTS, Fired, PolicyFailed, PolicyType, RuleKi
 from app.policy.prelude import POLICY_MODULE
 from app.policy.prepare import Prepared
 from app.policy.program import Coverage, Print, Step
+from app.policy.witness import WITNESS_MODULE
 
 _MAX_PRINTS: Final = 200
 _MAX_STEPS: Final = 5000
@@ -31,21 +32,28 @@ def values_of(type_: PolicyType, found: Mapping[str, Any]) -> dict[str, RuleValu
     return values
 
 
-def fired_in(values: Mapping[str, RuleValue], prepared: Prepared, coverage: Coverage | None) -> tuple[Fired, ...]:
-    """The rules that came out true or with members, each with the lines that made it so."""
+def fired_in(
+    values: Mapping[str, RuleValue], prepared: Prepared, witnessed: Iterable[str], coverage: Coverage | None
+) -> tuple[Fired, ...]:
+    """The rules that came out true or with members, each with the lines that made it so.
+
+    `witnessed`: `rule:line` of definitions whose conditions hold; `coverage`: asked for where there is no witness.
+    """
     covered = {
         (each.start.row, each.start.col)
         for each in (coverage.files[POLICY_MODULE].covered if coverage and POLICY_MODULE in coverage.files else ())
     }
+    seen = [each.partition(":") for each in witnessed]
     fired: list[Fired] = []
     for rule, value in values.items():
         if not value:
             continue
         places = prepared.heads.get(rule, ())
-        lines = [line for line, column in places if (line, column) in covered]
+        lines = {int(line) for name, _, line in seen if name == rule}
+        lines |= {line for line, column in places if (line, column) in covered}
         if not lines:
-            lines = [places[0][0]] if len(places) == 1 else [0]
-        fired.extend(Fired(rule, line) for line in lines)
+            lines = {places[0][0]} if len({line for line, _ in places}) == 1 else {0}
+        fired.extend(Fired(rule, line) for line in sorted(lines))
     return tuple(fired)
 
 
@@ -53,7 +61,9 @@ def prints_of(prints: Iterable[Print] | None) -> tuple[str, ...]:
     """`line: text` of each print."""
     found = []
     for each in list(prints or ())[:_MAX_PRINTS]:
-        line = each.location.rpartition(":")[2]
+        module, _, line = each.location.rpartition(":")
+        if module == WITNESS_MODULE:
+            continue
         found.append(f"{line}: {each.message}"[:_MAX_TEXT])
     return tuple(found)
 

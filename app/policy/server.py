@@ -20,9 +20,10 @@ from app.core.errors import UserError
 from app.core.names import Secret
 from app.policy.engine import PolicyEngine
 from app.policy.lexer import Edit, TokenKind, edited, tokens_of
-from app.policy.prelude import ANSWER_PACKAGE
+from app.policy.prelude import ANSWER_MODULE, ANSWER_PACKAGE, POLICY_MODULE, PRELUDE_MODULE
 from app.policy.program import Ask, EngineError, Envelope, NoAnswer, Program, Result
 from app.policy.tree import summarise
+from app.policy.witness import WITNESS_MODULE
 
 _MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
 _KEPT: Final = 512
@@ -32,6 +33,7 @@ _PARSER: Final = Program(
     package="parser",
     modules=(("parser.rego", "package parser\n\nparsed := rego.parse_module(input.name, input.text)\n"),),
 )
+_ORDER: Final = (PRELUDE_MODULE, POLICY_MODULE, WITNESS_MODULE, ANSWER_MODULE)
 _PARSED: Final = "x := data.parser.parsed"
 
 
@@ -114,7 +116,10 @@ class ServerBackend:
                 self._put.move_to_end(program.key)
                 return None
         names = tuple(f"{_PREFIX}/{suffix}/{name}" for name, _ in program.modules)
-        ordered = sorted(zip(names, program.modules, strict=True), key=lambda each: each[1][0] != "prelude.rego")
+        ordered = sorted(
+            zip(names, program.modules, strict=True),
+            key=lambda each: _ORDER.index(each[1][0]) if each[1][0] in _ORDER else 0,
+        )
         for name, (_, text) in ordered:
             said = self._call(
                 "PUT",

@@ -190,3 +190,34 @@ class TestTheServersWire:
         with pytest.raises(UserError, match="reading OPA_URL") as refused:
             OpaServer(url)
         assert "secret" not in str(refused.value)
+
+
+class TestTheLinesThatFired:
+    """Rules with several definitions: the lines of those that hold."""
+
+    def fired(self, engine: PolicyEngine, text: str, question: dict[str, object]) -> list[tuple[str, int]]:
+        """Rule and line of each, in order."""
+        return [(each.rule, each.line) for each in told(engine, written(text), question).fired]
+
+    def test_the_definitions_that_hold_are_named(self, engine: PolicyEngine) -> None:
+        text = (
+            "import input.a as b\ntrack if b == 1\ntrack if { input.c }\n\ntrack if {\n\tinput.d\n}\nignore if input.no"
+        )
+        assert self.fired(engine, text, {"a": 1}) == [("track", 3)]
+        assert self.fired(engine, text, {"c": 1}) == [("track", 4)]
+        assert self.fired(engine, text, {"a": 1, "d": 1}) == [("track", 3), ("track", 6)]
+
+    def test_members_of_a_set_have_the_lines_that_made_some(self, engine: PolicyEngine) -> None:
+        text = 'message contains m if some m in input.l\nmessage contains "x" if input.x\nmessage contains "always"'
+        assert self.fired(engine, text, {"l": ["a"]}) == [("message", 2), ("message", 4)]
+        assert self.fired(engine, text, {"x": 1}) == [("message", 3), ("message", 4)]
+
+    def test_v0_definitions_have_the_lines_that_were_written(self, engine: PolicyEngine) -> None:
+        text = "track { input.a }\n\ntrack { input.b } else = false { input.c }"
+        assert self.fired(engine, text, {"b": 1}) == [("track", 4)]
+
+    def test_a_condition_that_the_rule_never_came_to_does_no_harm(self, engine: PolicyEngine) -> None:
+        text = "f(x) := 1 if x\nf(x) := 2 if x\ntrack if input.a\ntrack if f(input.a) == 3"
+        said = told(engine, written(text), {"a": 1})
+        assert said.rules["track"] is True
+        assert [each.rule for each in said.fired] == ["track"]
