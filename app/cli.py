@@ -16,6 +16,8 @@ import typer
 from app.core.command import Command, Verb
 from app.core.errors import TracksideError, UserError
 from app.core.names import RunId
+from app.core.run import ExternalState
+from app.policy_cli import policy_app
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -30,6 +32,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+app.add_typer(policy_app)
 
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="The run's id, as in its page's address.")]
 
@@ -158,6 +162,20 @@ def unlock(stack: Annotated[str, typer.Argument(help="The stack's id, as in its 
 
 
 @app.command()
+def external(
+    run: RunArgument,
+    dependency: Annotated[str, typer.Argument(metavar="DEPENDENCY", help="As the push policy named it.")],
+    state: Annotated[ExternalState, typer.Argument(metavar="finished|skipped|failed", help="What became of it.")],
+) -> None:
+    """Say what became of something outside that a queued run waits for."""
+    if state is ExternalState.PENDING:
+        raise UserError("marking an external dependency: say finished, skipped or failed")
+    with _control() as plane:
+        by = f"{getpass.getuser()} (on the server)"
+        typer.echo(plane.externals.mark(RunId(run), dependency, state, by=by, source="cli"))
+
+
+@app.command()
 def runs(limit: Annotated[int, typer.Option(min=1, max=1000, help="How many, newest first.")] = 30) -> None:
     """List the newest runs."""
     with _control() as plane:
@@ -180,6 +198,28 @@ def stacks() -> None:
             said = "  detached" if stack.is_detached else f"  on hold: {stack.hold_reason}" if stack.hold_reason else ""
             head = stack.head_sha[:7] if stack.head_sha else "-------"
             typer.echo(f"{stack.id}  {stack.name:24}  {head}  {stack.settings.project_root or '.'}{said}")
+
+
+@app.command()
+def simulate(
+    event: Annotated[
+        Path,
+        typer.Option("--event", metavar="FILE", help="A payload of GitHub's, or a push policy's input document."),
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    base: Annotated[
+        str, typer.Option("--base", metavar="REF", help="Compare with this commit instead of the event's own base.")
+    ] = "",
+) -> None:
+    """Say which stacks an event would run, and why, with the stacks file and policies of this clone. Runs nothing."""
+    from app.engine.clone import Clone
+    from app.simulate import document_of, engine_here, lines_of
+    from app.simulate import simulate as tell
+
+    clone = Clone(Path.cwd(), environ=dict(os.environ))
+    with engine_here(os.environ) as engine:
+        told = tell(clone, event, engine, base=base)
+    typer.echo(json.dumps(document_of(told), indent=2) if as_json else "\n".join(lines_of(told)))
 
 
 @app.command()
