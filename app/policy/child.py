@@ -10,6 +10,7 @@ import os
 import struct
 import sys
 import threading
+import time
 from collections import OrderedDict
 from math import ceil
 from typing import Any, BinaryIO
@@ -108,10 +109,11 @@ class Engine:
         self._programs: OrderedDict[str, int] = OrderedDict()
         self._verdicts = Verdicts(library)
         self._parser = library.c.OpaNew()
+        self._cpu = CpuLimit()
 
     def answer(self, head: dict[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
         """The answer to one question: a small head, and a body that is passed on as it is."""
-        raise_cpu_limit(head["cpu_s"])
+        self._cpu.grant(head["cpu_s"])
         if head["op"] == "inspect":
             return self._inspect(body)
         handle = self._program(head)
@@ -159,13 +161,20 @@ class Engine:
         return {"state": "done"}, json.dumps({"summary": summarise(read["result"][0]["bindings"]["x"])}).encode()
 
 
-def raise_cpu_limit(cpu_s: float) -> None:
-    """Give this process so many seconds of processor time from now on; the parent's clock is the tighter limit."""
-    import resource
+class CpuLimit:
+    """Seconds of processor time that are left; the parent's clock is the tighter limit."""
 
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    soft = ceil(used.ru_utime + used.ru_stime + cpu_s)
-    resource.setrlimit(resource.RLIMIT_CPU, (soft, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+    def __init__(self) -> None:
+        self._until = 0
+
+    def grant(self, cpu_s: float) -> None:
+        """Give this process that many seconds from now on, or a little more."""
+        import resource
+
+        used = time.process_time()
+        if used + cpu_s > self._until:
+            self._until = ceil(used + 2 * cpu_s)
+            resource.setrlimit(resource.RLIMIT_CPU, (self._until, resource.getrlimit(resource.RLIMIT_CPU)[1]))
 
 
 def isolate(memory_bytes: int) -> dict[str, str]:
@@ -203,8 +212,7 @@ def end_with_parent(descriptor: int) -> None:
 def send(pipe: BinaryIO, head: dict[str, Any], body: bytes = b"") -> None:
     """Write one frame."""
     encoded = json.dumps(head).encode()
-    pipe.write(HEAD.pack(len(encoded), len(body)) + encoded)
-    pipe.write(body)
+    pipe.write(HEAD.pack(len(encoded), len(body)) + encoded + body)
     pipe.flush()
 
 

@@ -4,6 +4,7 @@ Knows the backend as a port alone. What it finds wrong are mistakes with their p
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -36,7 +37,7 @@ _WANTED: Final = {
     RuleKind.OBJECTS: ("set", "a set of objects: `{rule} contains {{…}} if {{ … }}`"),
 }
 _LITERALS: Final = {RuleKind.BOOL: "boolean", RuleKind.TEXT: "string"}
-_NOT_LITERAL: Final = frozenset({"", "var", "ref", "call"})
+_NOT_LITERAL: Final = frozenset({"", "var", "ref", "call", "templatestring"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,8 +54,10 @@ class Prepared:
     calls: Mapping[str, int]
     heads: Mapping[str, tuple[tuple[int, int], ...]]
     """Where the definitions of each rule begin. Shape: name to (line, column)."""
+    several: frozenset[str]
+    """Rules with several definitions."""
     has_witness: bool
-    """Some rule has several definitions (`app.policy.witness`)."""
+    """Which of several definitions holds is asked along (`app.policy.witness`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +93,8 @@ def prepare(policy: PolicyText, backend: Backend) -> Prepared | Refused:
     defaulted = {rule["name"] for rule in summary["rules"] if rule["default"]}
     beside = prelude(policy.type, package, defined=defined, defaulted=defaulted)
     calls: dict[str, int] = summary["calls"]
+    names = [each.name for each in statements_of(tokens_of(text)) if each.kind is StatementKind.RULE]
+    several = frozenset(name for name, count in Counter(names).items() if count > 1)
     conditions, asked = witness(policy.type, package, text)
     modules = [(POLICY_MODULE, text), (PRELUDE_MODULE, beside), (ANSWER_MODULE, answer(policy.type, package) + asked)]
     if conditions:
@@ -108,6 +113,7 @@ def prepare(policy: PolicyText, backend: Backend) -> Prepared | Refused:
         lenient=lenient,
         calls=calls,
         heads=heads_of(text),
+        several=several,
         has_witness=bool(conditions),
     )
 
@@ -120,14 +126,20 @@ def guess_type(text: str) -> PolicyType:
 
 
 def heads_of(text: str) -> dict[str, tuple[tuple[int, int], ...]]:
-    """Where the definitions of each rule begin, else branches too. Shape: name to (line, column)."""
+    """Where the definitions of each rule begin; its default only when there is nothing else.
+
+    Shape: name to (line, column), else branches after their rule.
+    """
     tokens = tokens_of(text)
     found: dict[str, list[tuple[int, int]]] = {}
-    for statement in statements_of(tokens):
-        if statement.kind in (StatementKind.RULE, StatementKind.DEFAULT):
-            starts = [statement.span.first, *(branch.at for branch in statement.branches)]
-            places = ((tokens[at].line, tokens[at].column) for at in starts)
-            found.setdefault(statement.name, []).extend(places)
+    statements = statements_of(tokens)
+    for wanted in (StatementKind.RULE, StatementKind.DEFAULT):
+        known = frozenset(found)
+        for statement in statements:
+            if statement.kind is wanted and statement.name not in known:
+                starts = [statement.span.first, *(branch.at for branch in statement.branches)]
+                places = ((tokens[at].line, tokens[at].column) for at in starts)
+                found.setdefault(statement.name, []).extend(places)
     return {name: tuple(places) for name, places in found.items()}
 
 

@@ -52,7 +52,7 @@ def fired_in(
         lines = {int(line) for name, _, line in seen if name == rule}
         lines |= {line for line, column in places if (line, column) in covered}
         if not lines:
-            lines = {places[0][0]} if len({line for line, _ in places}) == 1 else {0}
+            lines = {0} if rule in prepared.several or not places else {places[0][0]}
         fired.extend(Fired(rule, line) for line in sorted(lines))
     return tuple(fired)
 

@@ -80,6 +80,7 @@ class Worker:
         self._to, self._from = _descriptor(self._process.stdin), _descriptor(self._process.stdout)
         os.set_blocking(self._to, False)
         os.set_blocking(self._from, False)
+        self._buffer = bytearray()
         self.isolation: dict[str, str] = {}
         self.known: set[str] = set()
         """Keys of programs that were sent; the child may have dropped some."""
@@ -151,35 +152,39 @@ class Worker:
         return Died("crash", f"the engine ended with {'signal' if code < 0 else 'code'} {abs(code)}")
 
     def _write(self, parts: Sequence[bytes], deadline: float) -> None:
-        for part in parts:
-            view = memoryview(part)
-            while view:
+        views = [memoryview(part) for part in parts if part]
+        while views:
+            try:
+                written = os.writev(self._to, views)
+            except BlockingIOError:
                 self._wait(self._to, select.POLLOUT, deadline)
-                try:
-                    view = view[os.write(self._to, view[:_CHUNK]) :]
-                except BlockingIOError:
-                    continue
+                continue
+            while views and written >= len(views[0]):
+                written -= len(views.pop(0))
+            if views:
+                views[0] = views[0][written:]
 
     def _read(self, deadline: float) -> tuple[dict[str, object], bytes]:
-        head_bytes, body_bytes = HEAD.unpack(self._read_exactly(HEAD.size, deadline))
+        head_bytes, body_bytes = HEAD.unpack(self._take(HEAD.size, deadline))
         if head_bytes > _MAX_HEAD_BYTES or body_bytes > MAX_ANSWER_BYTES:
             raise ConnectionError("an answer out of bounds")
-        head = msgspec.json.decode(self._read_exactly(head_bytes, deadline), type=dict[str, object])
-        return head, self._read_exactly(body_bytes, deadline)
+        head = msgspec.json.decode(self._take(head_bytes, deadline), type=dict[str, object])
+        return head, self._take(body_bytes, deadline)
 
-    def _read_exactly(self, count: int, deadline: float) -> bytes:
-        parts: list[bytes] = []
-        while count:
+    def _take(self, count: int, deadline: float) -> bytes:
+        """The next bytes of the child's answers; as much as is there is read at once."""
+        while len(self._buffer) < count:
             self._wait(self._from, select.POLLIN, deadline)
             try:
-                part = os.read(self._from, min(count, _CHUNK))
+                part = os.read(self._from, _CHUNK)
             except BlockingIOError:
                 continue
             if not part:
                 raise ConnectionError("the worker is gone")
-            parts.append(part)
-            count -= len(part)
-        return b"".join(parts)
+            self._buffer += part
+        taken = bytes(self._buffer[:count])
+        del self._buffer[:count]
+        return taken
 
     def _wait(self, descriptor: int, event: int, deadline: float) -> None:
         poll = select.poll()

@@ -216,6 +216,13 @@ class TestTheLinesThatFired:
         text = "track { input.a }\n\ntrack { input.b } else = false { input.c }"
         assert self.fired(engine, text, {"b": 1}) == [("track", 4)]
 
+    def test_a_default_is_named_when_nothing_else_made_it_so(self, engine: PolicyEngine) -> None:
+        assert self.fired(engine, "default track := false\n\ntrack if input.a", {"a": 1}) == [("track", 4)]
+        assert self.fired(engine, 'default track := true\nlock := $"PR_{input.n}"', {"n": 7}) == [
+            ("track", 2),
+            ("lock", 3),
+        ]
+
     def test_a_condition_that_the_rule_never_came_to_does_no_harm(self, engine: PolicyEngine) -> None:
         text = "f(x) := 1 if x\nf(x) := 2 if x\ntrack if input.a\ntrack if f(input.a) == 3"
         said = told(engine, written(text), {"a": 1})
