@@ -20,6 +20,7 @@ from app.store.transaction_deliveries import RECORD_DELIVERY, DeliveryWrites
 from app.store.transaction_plans import PlanWrites
 from app.store.transaction_stacks import StackWrites
 from app.store.url import conninfo, engine_url
+from app.store.wake import JobWaker
 from app.store.wall import wall
 from app.store.wire import Sealer, safe_text
 
@@ -60,6 +61,7 @@ class PostgresStore(ReadingSide):
             kwargs={"autocommit": True},
             timeout=POOL_TIMEOUT_S,
         )
+        self._waker = JobWaker(url)
         self._door_lock = Lock()
         self._is_door_open = False
 
@@ -83,7 +85,7 @@ class PostgresStore(ReadingSide):
     def record_delivery(
         self, guid: DeliveryId, event: str, body: bytes, *, outcome: DeliveryOutcome, reason: str, lane: str = ""
     ) -> bool:
-        """Keep a delivery and, when it is pending, defer its job, in one transaction of one round trip.
+        """Keep a delivery and, when it is pending, defer its job, in one transaction of one round trip; wake a worker.
 
         Deliveries of one lane are carried out in their order of arrival, one at a time; without a lane, in any.
 
@@ -100,13 +102,17 @@ class PostgresStore(ReadingSide):
         with wall():
             pool = self._open_door()
             try:
-                return _record(pool, values)
+                is_new = _record(pool, values)
             except psycopg.OperationalError:
                 pool.check()  # the server was restarted: throw dead connections away, then once more
-                return _record(pool, values)
+                is_new = _record(pool, values)
+        if outcome is DeliveryOutcome.PENDING:
+            self._waker.wake()
+        return is_new
 
     def close(self) -> None:
         """Close every connection."""
+        self._waker.stop()
         self._door.close()
         self._engine.dispose()
 
