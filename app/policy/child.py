@@ -7,7 +7,6 @@ that a worker starts; it ends with its parent.
 import ctypes
 import json
 import os
-import struct
 import sys
 import threading
 import time
@@ -15,10 +14,9 @@ from collections import OrderedDict
 from math import ceil
 from typing import Any, BinaryIO
 
+from app.policy.frames import HEAD, MAX_ANSWER_BYTES
 from app.policy.tree import summarise
 
-HEAD = struct.Struct(">II")
-MAX_ANSWER_BYTES = 64 * 1024 * 1024
 _KEPT_PROGRAMS = 64
 _KEPT_VERDICTS = 20_000
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000

@@ -16,7 +16,7 @@ from typing import IO, Final, Literal
 import msgspec
 
 from app.core.errors import BrokenError
-from app.policy.child import HEAD, MAX_ANSWER_BYTES
+from app.policy.frames import HEAD, MAX_ANSWER_BYTES
 
 START_TIMEOUT_S: Final = 30.0
 """A worker starts in some 50 ms; on a machine that swaps it may take long."""
