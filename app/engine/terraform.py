@@ -61,6 +61,8 @@ class StackSettings:
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     state: ManagedState | None = None
     """None for external state."""
+    is_preview: bool = False
+    """Only looked at: a plan takes no lock, whoever keeps the state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +116,9 @@ class Terraform:
     def plan(self, *, is_destroy: bool = False) -> Planned | Failure:
         """Write the plan file, or say why there is none."""
         state = self._stack.state
+        is_preview = self._stack.is_preview or (state is not None and state.is_read_only)
         words = ["plan", "-json", "-input=false", "-detailed-exitcode", f"-out={self._folders.plan_file}"]
-        words.append("-lock=false" if state is not None and state.is_read_only else LOCK_TIMEOUT)
+        words.append("-lock=false" if is_preview else LOCK_TIMEOUT)
         words += ["-destroy"] if is_destroy else []
         words += [f"-var-file={path}" for path in self._files(self._stack.var_files, "var file")]
         code, messages, tail = self._stream(words)

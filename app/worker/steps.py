@@ -40,6 +40,9 @@ from app.worker.config import MakeCipher, WorkerConfig
 from app.worker.ending import Ending
 from app.worker.log import JobLog
 
+PREVIEWS: Final = frozenset({"proposed", "drift"})
+"""Types of runs that change no state."""
+
 
 @dataclass(slots=True, kw_only=True)
 class Job:
@@ -78,6 +81,7 @@ class Job:
             backend_config=assignment.backend_config,
             environment=assignment.environment,
             state=_managed(self.state, self.config.control_url.rstrip("/")),
+            is_preview=assignment.run_type in PREVIEWS,
         )
         return Terraform(self.found_engine, folders, stack, control=self.ending.control, log=self.log.line)
 
