@@ -178,8 +178,10 @@ def test_the_migrations_make_what_the_schema_says(database_url: str, empty_datab
     questions = (
         "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint",
         "SELECT tablename, indexname, indexdef FROM pg_indexes",
-        "SELECT table_name, column_name, data_type, is_nullable, column_default, is_identity"
-        " FROM information_schema.columns",
+        (
+            "SELECT table_name, column_name, data_type, is_nullable, column_default, is_identity"
+            " FROM information_schema.columns"
+        ),
     )
     for question in questions:
         made = []
