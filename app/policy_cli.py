@@ -38,14 +38,18 @@ def check(
     dialect: Generation = Dialect.AUTO,
 ) -> None:
     """Say what is wrong with policies: file, line and source line of each mistake; exit code 1 when there is one."""
-    from app.policy.suite import shown
+    from app.policy.suite import TEST_SUFFIX, Suite, shown
 
     mistakes = 0
     with _asking() as engine:
         for file in files:
-            for mistake in engine.check(_policy(file, type_, dialect)):
-                typer.echo(shown(file, mistake), err=True)
-                mistakes += 1
+            if file.name.endswith(TEST_SUFFIX):
+                found = list(Suite(engine.backend).check(file))
+            else:
+                found = [shown(file, mistake) for mistake in engine.check(_policy(file, type_, dialect))]
+            for text in found:
+                typer.echo(text, err=True)
+            mistakes += len(found)
     if mistakes:
         typer.echo(f"{mistakes} mistake{'s' if mistakes > 1 else ''}", err=True)
         raise typer.Exit(1)

@@ -35,7 +35,7 @@ class PolicyEngine:
     """Policies can be asked here. Raises, on use: UserError when there is no engine to ask."""
 
     def __init__(self, backend: Backend, timeouts_s: Mapping[PolicyType, float] | None = None) -> None:
-        self._backend = backend
+        self.backend = backend
         self._timeouts_s = {type_: each.timeout_s for type_, each in CONTRACTS.items()} | dict(timeouts_s or {})
         self._lock = threading.Lock()
         self._prepared: OrderedDict[str, Prepared | Refused] = OrderedDict()
@@ -44,7 +44,7 @@ class PolicyEngine:
     @property
     def isolation(self) -> dict[str, str]:
         """What the engine's process cannot do. Shape: what, and how it went."""
-        return self._backend.isolation
+        return self.backend.isolation
 
     def __enter__(self) -> Self:
         return self
@@ -56,7 +56,7 @@ class PolicyEngine:
 
     def close(self) -> None:
         """Give the backend back."""
-        self._backend.close()
+        self.backend.close()
 
     def check(self, policy: PolicyText) -> tuple[Mistake, ...]:
         """What stops a policy from being accepted: parsing, types, forbidden functions, package, rules."""
@@ -64,7 +64,7 @@ class PolicyEngine:
         if isinstance(prepared, Refused):
             return prepared.mistakes
         ask = Ask(query=_NO_RULE, question=b"{}", timeout_s=self._timeouts_s[policy.type])
-        envelope = self._backend.evaluate(prepared.program, ask)
+        envelope = self.backend.evaluate(prepared.program, ask)
         if isinstance(envelope, NoAnswer):
             return (Mistake(0, 1, envelope.message, ""),)
         return refusal_of(envelope, policy).mistakes if envelope.error else ()
@@ -86,7 +86,7 @@ class PolicyEngine:
             return PolicyFailed(kind="memory", message=f"the input is longer than {MAX_QUESTION_BYTES:,} bytes")
         prepared = self._prepare(policy)
         deadline = time.monotonic() + self._timeouts_s[policy.type]  # reading and preparing it has limits of its own
-        evaluation = _Evaluation(self._backend, policy, body, deadline, want_trace=want_trace)
+        evaluation = _Evaluation(self.backend, policy, body, deadline, want_trace=want_trace)
         said = _failed(prepared) if isinstance(prepared, Refused) else evaluation.run(prepared)
         self._count(key, said)
         return replace(said, elapsed_s=time.monotonic() - began) if isinstance(said, Evaluated) else said
@@ -98,7 +98,7 @@ class PolicyEngine:
             if found is not None:
                 self._prepared.move_to_end(key)
                 return found
-        made = prepare(policy, self._backend)
+        made = prepare(policy, self.backend)
         if isinstance(made, Refused) and (made.kind in _STRIKING or made.kind == "unavailable"):
             return made  # the next time may be better
         with self._lock:

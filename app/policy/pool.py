@@ -29,6 +29,8 @@ _CPU_FACTOR: Final = 4
 class OpaPool(PolicyEngine):
     """Policies, asked in `workers` child processes (default: one per core). Thread-safe; close it, or use `with`."""
 
+    backend: "PoolBackend"
+
     def __init__(
         self,
         workers: int | None = None,
@@ -36,8 +38,7 @@ class OpaPool(PolicyEngine):
         timeouts_s: Mapping[PolicyType, float] | None = None,
         limits: Limits | None = None,
     ) -> None:
-        self.backend = PoolBackend(workers or os.cpu_count() or 1, limits or Limits())
-        super().__init__(self.backend, timeouts_s)
+        super().__init__(PoolBackend(workers or os.cpu_count() or 1, limits or Limits()), timeouts_s)
 
 
 class PoolBackend:

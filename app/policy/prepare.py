@@ -26,7 +26,7 @@ from app.policy.lenient import SHIM_MODULE, lenient_text, shim
 from app.policy.lexer import tokens_of
 from app.policy.prelude import ANSWER_MODULE, POLICY_MODULE, PRELUDE_MODULE, answer, prelude
 from app.policy.program import Backend, Envelope, NoAnswer, Program
-from app.policy.upgrade import DEPRECATED, is_v1_by_its_words, upgrade
+from app.policy.upgrade import has_v0_meaning, is_v1_by_import, is_v1_by_its_words, upgrade
 from app.policy.witness import WITNESS_MODULE, witness
 
 INSPECT_TIMEOUT_S: Final = 10.0
@@ -171,7 +171,7 @@ def as_v1(policy: PolicyText, backend: Backend) -> tuple[str, dict[str, Any]] | 
             return found
         upgraded = upgrade(policy.text)
         return found if upgraded == policy.text else _inspected(policy, upgraded, backend)
-    if DEPRECATED & set(found[1]["calls"]):
+    if not is_v1_by_import(policy.text) and has_v0_meaning(policy.text, found[1]["calls"]):
         return _inspected(policy, upgrade(policy.text), backend)
     return found
 

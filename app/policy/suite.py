@@ -62,6 +62,7 @@ class _Module:
     """One file as v1, with what it contains."""
 
     path: Path
+    written: str
     text: str
     summary: Mapping[str, Any]
 
@@ -114,6 +115,13 @@ class Suite:
         except _Broken as broken:
             yield CaseResult(path=broken.path, name="", outcome="error", message=broken.message)
 
+    def check(self, path: Path) -> Iterator[str]:
+        """What is wrong with a test file beside its policy, each with its place."""
+        try:
+            self._programs(self._modules(path))
+        except _Broken as broken:
+            yield broken.message
+
     def _rules(self, modules: list[_Module]) -> Iterator[CaseResult]:
         test = modules[0]
         program, lenient, calls = self._programs(modules)
@@ -157,7 +165,7 @@ class Suite:
         if not isinstance(found, Refused):
             refused = forbidden(policy, found[1])
             if refused is None:
-                return _Module(path, *found)
+                return _Module(path, policy.text, *found)
             found = refused
         raise _Broken(path, "\n".join(shown(path, mistake) for mistake in found.mistakes))
 
@@ -262,7 +270,9 @@ def _errors(modules: Sequence[_Module], envelope: Envelope) -> str:
     lines = []
     for fault in faults_of(envelope.error.message if envelope.error else ""):
         module = texts.get(fault.module)
-        lines.append(shown(module.path, mistake_of(fault, module.text)) if module else f"{fault.module}: {fault.text}")
+        lines.append(
+            shown(module.path, mistake_of(fault, module.written)) if module else f"{fault.module}: {fault.text}"
+        )
     return "\n".join(lines)
 
 

@@ -3,7 +3,7 @@
 Only for text that is not v1 already: `p[x]` means something else there. Knows no engine; OPA judges the result.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -50,7 +50,22 @@ def upgrade(text: str) -> str:
     for statement in statements:
         if statement.kind is StatementKind.RULE:
             edits += _rule(text, tokens, statement)
+            edits += _unshadowed(tokens, statement)
     return edited(text, edits)
+
+
+def has_v0_meaning(text: str, called: Iterable[str]) -> bool:
+    """True for text that parses as v1 and is refused by it: functions that are gone, a variable called `input`."""
+    if not DEPRECATED.isdisjoint(called):
+        return True
+    tokens = tokens_of(text)
+    return any(_unshadowed(tokens, each) for each in statements_of(tokens) if each.kind is StatementKind.RULE)
+
+
+def is_v1_by_import(text: str) -> bool:
+    """True when the text says `import rego.v1`."""
+    tokens = tokens_of(text)
+    return any(_joined(tokens, each.span) == "importrego.v1" for each in statements_of(tokens))
 
 
 def is_v1_by_its_words(text: str) -> bool:
@@ -80,6 +95,18 @@ def _rule(text: str, tokens: Sequence[Token], rule: Statement) -> list[Edit]:
     for branch in rule.branches:
         if branch.body is not None and not branch.body.has_if:
             edits.append(_if_before(text, tokens, branch.body))
+    return edits
+
+
+def _unshadowed(tokens: Sequence[Token], rule: Statement) -> list[Edit]:
+    """Variables of a rule that are called `input` or `data` get an underscore; the documents keep their names."""
+    edits: list[Edit] = []
+    places = range(rule.span.first, min(rule.span.last, len(tokens)))
+    for name in ("input", "data"):
+        named = [at for at in places if tokens[at].text == name and tokens[at].kind is TokenKind.NAME]
+        named = [at for at in named if not at or tokens[at - 1].text not in (".", "with")]
+        if any(at + 1 < len(tokens) and tokens[at + 1].text == ":=" for at in named):
+            edits += [Edit(tokens[at].end, tokens[at].end, "_") for at in named]
     return edits
 
 

@@ -61,6 +61,14 @@ def test_every_mistake_stands_with_its_file_line_and_source(folder: Path) -> Non
     )
 
 
+def test_a_test_file_is_checked_beside_its_policy(folder: Path) -> None:
+    assert run("check", folder / "release.rego", folder / "release_test.rego").exit_code == 0
+    (folder / "release_test.rego").write_text("package spacelift\ntest_it { nobody }\n")
+    done = run("check", folder / "release_test.rego")
+    assert done.exit_code == 1
+    assert done.stderr.startswith(f"{folder / 'release_test.rego'}:2:11: rego_unsafe_var_error: var nobody is unsafe")
+
+
 @pytest.mark.parametrize("words", [["check"], ["upgrade"], ["test"], ["eval", "--input", "x.json"]])
 def test_a_missing_file_is_named_in_one_line(folder: Path, words: list[str]) -> None:
     (folder / "x.json").write_text("{}")

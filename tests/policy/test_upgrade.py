@@ -87,6 +87,16 @@ def test_v1_comes_back_as_it_is(path: Path) -> None:
     assert upgrade(text) == text
 
 
+def test_variables_called_like_documents_step_aside(pool: OpaPool) -> None:
+    text = 'local { input := {"a": 1}; inner with input as input }\ninner { input.a == 1 }\ntrack { local; input.b }'
+    assert told(pool, written(text), {"b": 1}).rules["track"] is True
+    mixed = "import future.keywords.if\n" + text.replace("local {", "local if {").replace(
+        "inner {", "inner if {"
+    ).replace("track {", "track if {")
+    assert told(pool, written(mixed), {"b": 1}).rules["track"] is True
+    assert failed(pool, written(f"import rego.v1\n{mixed}")).kind == "parse"
+
+
 def test_v1_is_known_by_its_words() -> None:
     assert is_v1_by_its_words("package a\nimport rego.v1\np := 1")
     assert is_v1_by_its_words("package a\np if true")
