@@ -140,6 +140,8 @@ def _where(run: Run) -> str:
 
 def _way_on(run: Run) -> str:
     """What a person can do instead."""
+    if not run.type.is_state_changing:
+        return "It was a preview: merge the pull request, and decide about the run of the merged commit."
     if run.state.is_terminal:
         return "The next push to the stack makes the next run."
     if run.confirmed_digest is not None:

@@ -67,7 +67,7 @@ def test_what_is_not_said_plainly_by_a_person_does_nothing(world: World) -> None
     world.comment(repo, still_open, "/trackside confirm app")
     world.settle()
     (words,) = world.replies(repo, still_open)
-    assert "Nothing to confirm: `app` is neither a stack with a run here nor a run of this repository" in words
+    assert "It was a preview: merge the pull request, and decide about the run of the merged commit" in words
     assert {run.state for run in world.runs()} == {RunState.UNCONFIRMED}
     assert world.sql("SELECT count(*) FROM audit") == [(0,)]
 
