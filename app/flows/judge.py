@@ -33,8 +33,8 @@ class Ruling:
     said: PushAnswer | None = None
     """All that its policies said; None: the default policy decided."""
     outcomes: tuple[PolicyOutcome, ...] = ()
-    own_input: Document
-    """The part of the question that is the stack's own."""
+    asked: Document | None = None
+    """The part of the question that is the stack's own; None: the default policy was not asked by document."""
     note: str = ""
     elapsed_s: float = 0.0
     is_rejected: bool = False
@@ -44,6 +44,11 @@ class Ruling:
     def policy(self) -> str:
         """Who decided: `default`, or the names of the policies."""
         return ", ".join(outcome.name for outcome in self.outcomes) or DEFAULT
+
+    @property
+    def own_input(self) -> Document:
+        """The part of the question that is the stack's own, as the record keeps it."""
+        return default_input(self.stack) if self.asked is None else self.asked
 
     @property
     def is_run_wanted(self) -> bool:
@@ -78,11 +83,13 @@ class Judge:
         is_comment = case.happening.kind is EventKind.COMMENT
         default = DefaultJudge(case)
         shared = event_document(case.event)
-        return [
-            self._ask(case, shared, asked) if asked.stack.push_policies else default.rule(asked.stack)
-            for asked in case.stacks
-            if asked.stack.push_policies or not is_comment
-        ]
+        rulings = []
+        for asked in case.stacks:
+            if asked.stack.policies and asked.stack.push_policies:
+                rulings.append(self._ask(case, shared, asked))
+            elif not is_comment:
+                rulings.append(default.rule(asked.stack))
+        return rulings
 
     def _ask(self, case: Case, shared: Document, asked: StackAsked) -> Ruling:
         """Ask the stack's policies, each apart."""
@@ -105,7 +112,7 @@ class Judge:
             answer=answer,
             said=said,
             outcomes=tuple(outcome_of(receipt) for receipt in receipts),
-            own_input=own | ({"push": question["push"]} if case.looked.base is None else {}),
+            asked=own | ({"push": question["push"]} if case.looked.base is None else {}),
             note=note_of(case.looked, base),
             elapsed_s=perf_counter() - began,
         )
@@ -124,43 +131,45 @@ class Judge:
 class DefaultJudge:
     """The default policy for many stacks: the changed files are indexed once."""
 
-    __slots__ = ("_case", "_files", "_index", "_note", "_pull_index")
+    __slots__ = ("_branch", "_files", "_index", "_note", "_pull_files", "_pull_index", "_tag")
 
     def __init__(self, case: Case) -> None:
         looked = case.looked
-        self._case = case
-        self._files = looked.since(looked.base) if looked.base is not None else None
+        self._branch, self._tag = case.happening.branch, case.happening.tag
+        # A tag has a base for each stack; the default policy ignores tags whatever they change.
+        self._files = looked.since(looked.base) if looked.base is not None else ()
         self._note = note_of(looked, looked.base) if looked.base is not None else ""
-        self._index = AffectedIndex(self._files) if self._files else None
-        self._pull_index = AffectedIndex(looked.pull_files) if looked.pull_files else None
+        self._pull_files = looked.pull_files
+        self._index = AffectedIndex(self._files or ())
+        self._pull_index = AffectedIndex(looked.pull_files or ())
 
     def rule(self, stack: Stack) -> Ruling:
         """The default policy's ruling."""
-        happening, looked, settings = self._case.happening, self._case.looked, stack.settings
-        base = looked.base or base_of(looked, stack)
-        is_tag = looked.base is None
+        settings = stack.settings
         question = PushInput(
-            branch=happening.branch,
-            tag=happening.tag,
-            affected_files=looked.since(base) if is_tag else self._files,
+            branch=self._branch,
+            tag=self._tag,
+            affected_files=self._files,
             project_root=settings.project_root,
             additional_project_globs=settings.additional_project_globs,
             stack_branch=settings.branch,
-            pull_files=looked.pull_files,
+            pull_files=self._pull_files,
         )
-        own: Document = {
-            "stack": {
-                "branch": settings.branch,
-                "project_root": settings.project_root,
-                "additional_project_globs": list(settings.additional_project_globs),
-            }
+        answer = default_policy(question, self._index, self._pull_index)
+        return Ruling(stack=stack, answer=answer, note=self._note)
+
+
+def default_input(stack: Stack) -> Document:
+    """What of a stack the default policy looks at."""
+    settings = stack.settings
+    globs = list(settings.additional_project_globs)
+    return {
+        "stack": {
+            "branch": settings.branch,
+            "project_root": settings.project_root,
+            "additional_project_globs": globs,
         }
-        return Ruling(
-            stack=stack,
-            answer=default_policy(question, self._index, self._pull_index),
-            own_input=own,
-            note="" if is_tag else self._note,
-        )
+    }
 
 
 def base_of(looked: Looked, stack: Stack) -> Base:

@@ -17,7 +17,7 @@ from app.core.run import RunState
 from app.core.stack import PolicySpec, Stack, StackSpec, StateMode, settings_from_json
 from app.store.decisions import decision_values
 from app.store.schema import decision_inputs, decisions, policy_texts, stacks
-from app.store.wire import Wire, safe_text
+from app.store.wire import Wire, safe_json, safe_text
 
 _TUPLES: Final = ("attach_names", "attach_labels")
 
@@ -100,7 +100,7 @@ class StackWrites(Wire):
         """
         if not made:
             return []
-        again = insert(decision_inputs).values(guid=guid, document=dict(shared))
+        again = insert(decision_inputs).values(guid=guid, document=safe_json(shared))
         self._execute(again.on_conflict_do_nothing(index_elements=["guid"]))
         values = [decision_values(decision) | {"id": self.new_id(), "guid": guid} for decision in made]
         self._execute(insert(decisions), values)

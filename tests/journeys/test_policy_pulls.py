@@ -93,7 +93,7 @@ def test_a_newer_push_stops_a_plan_that_is_under_way(tmp_path: Path, database_ur
         wait_until(lambda: world.runs("app")[-1].state is RunState.PLANNING, "the engine plans")
         new = world.push(repo, {"app/main.tf": RESOURCE}, "More work", branch="work")
         world.expect_check(repo, new, "plan/app", "success")
-        states = {run.head_sha: run.state for run in world.runs("app")}
+        states = {str(run.head_sha): run.state for run in world.runs("app")}
         assert (states[old], states[new]) == (RunState.STOPPED, RunState.FINISHED)
         world.expect_check(repo, old, "plan/app", "neutral")
 

@@ -1,0 +1,42 @@
+"""Stacks are judged: the default policy without asking anybody, a policy that is not there closes the door."""
+
+from time import process_time
+
+from app.core.decision import Verdict
+from app.core.stack import PolicySpec
+from app.flows.judge import Judge
+from tests.flows.made import NoPolicies, case_of, stack
+
+JUDGE = Judge(policies=NoPolicies())
+
+
+def test_stacks_without_a_policy_are_judged_by_the_default_one() -> None:
+    app, net = JUDGE.rule(case_of([stack("app"), stack("net")], ["app/main.tf"]))
+    assert (app.answer.verdict, app.answer.reason, app.policy) == (Verdict.TRACK, "app/main.tf changed", "default")
+    assert (net.answer.verdict, net.answer.reason) == (Verdict.IGNORE, "outside net")
+    assert (app.is_run_wanted, net.is_run_wanted) == (True, False)
+
+
+def test_what_cannot_be_compared_counts_as_changed_and_the_note_says_so() -> None:
+    (app,) = JUDGE.rule(case_of([stack("app")], None))
+    assert app.answer.verdict is Verdict.TRACK
+    assert app.note == "bbbbbbb, the commit before, could not be had: everything counts as changed"
+
+
+def test_a_policy_whose_text_is_not_kept_starts_nothing() -> None:
+    policy = PolicySpec(name="mine", type="push", path="mine.rego", attach_all=True)
+    (app,) = JUDGE.rule(case_of([stack("app", policies=(policy,))], ["app/main.tf"]))
+    assert app.answer.verdict is Verdict.FAIL
+    assert "policy mine gave no answer: missing" in app.answer.reason
+    assert app.outcomes[0].failure.startswith("missing: ")
+
+
+def test_ten_thousand_stacks_and_two_hundred_files_cost_little() -> None:
+    """The cost grows with what a push touches. The bound is generous: a busy machine must not fail it."""
+    stacks = [stack(f"s{number}", root=f"infra/team{number % 100}/s{number}") for number in range(10_000)]
+    case = case_of(stacks, [f"infra/team1/s{100 * (number % 50) + 1}/f{number}.tf" for number in range(200)])
+    began = process_time()
+    rulings = JUDGE.rule(case)
+    spent_s = process_time() - began
+    assert sum(ruling.answer.verdict is Verdict.TRACK for ruling in rulings) == 50
+    assert spent_s < 0.5
