@@ -60,6 +60,8 @@ class Tasks:
     """Ends holds whose lease ran out; how many."""
     rescue: Callable[[procrastinate.App], Awaitable[int]]
     """Puts jobs of dead processes back; how many."""
+    revive: Callable[[procrastinate.App], Awaitable[int]]
+    """Tries again what GitHub refused for good a while ago; how many reports."""
     sweep_every_s: float
 
 
@@ -128,7 +130,11 @@ async def _sweep(app: procrastinate.App, tasks: Tasks) -> None:
     while True:
         await asyncio.sleep(tasks.sweep_every_s)
         try:
-            found = {"lost": await asyncio.to_thread(tasks.sweep), "stalled": await tasks.rescue(app)}
+            found = {
+                "lost": await asyncio.to_thread(tasks.sweep),
+                "stalled": await tasks.rescue(app),
+                "revived": await tasks.revive(app),
+            }
         except RetryableError as error:
             log.warning("a sweep did not end; the next one tries again", error=str(error))
             continue

@@ -46,7 +46,7 @@ from app.policy.pool import OpaPool
 from app.policy.server import OpaServer
 from app.settings import Settings, WorkerSettings
 from app.store.artifacts_disk import DiskArtifacts
-from app.store.jobs_app import make_job_app, rescue_stalled
+from app.store.jobs_app import make_job_app, rescue_stalled, revive_reports
 from app.store.listen import WorkSignal
 from app.store.postgres import PostgresStore
 from app.vault.keys import Keyring
@@ -236,6 +236,7 @@ def _tasks(settings: Settings, made: _Adapters, control: Control, conclude: Conc
         publish=publish.publish,
         sweep=Sweep(store=made.store, conclude=conclude, decisions_kept_days=settings.decisions_kept_days).sweep,
         rescue=rescue_stalled,
+        revive=revive_reports,
         sweep_every_s=settings.sweep_every_s,
     )
 

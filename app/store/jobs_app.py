@@ -32,6 +32,39 @@ def make_job_app(url: str) -> procrastinate.App:
     )
 
 
+_REVIVE: Final = """
+WITH behind AS (
+    SELECT id FROM reports WHERE published < wanted AND NOT EXISTS (
+        SELECT 1 FROM procrastinate_jobs AS job
+        WHERE job.task_name = 'publish' AND job.args ->> 'report_id' = reports.id AND (
+            job.status IN ('todo', 'doing')
+            OR EXISTS (
+                SELECT 1 FROM procrastinate_events AS event
+                WHERE event.job_id = job.id AND event.at > clock_timestamp() - interval '10 minutes'
+            )
+        )
+    ) LIMIT 100
+)
+SELECT count(procrastinate_defer_jobs_v1(ARRAY[ROW(
+    'publish', 'publish', -10, 'report:' || id, NULL, jsonb_build_object('report_id', id), NULL
+)::procrastinate_job_to_defer_v1])) AS revived FROM behind
+"""
+"""Reports that stand behind without a job that would mend it: GitHub refused them for good, ten minutes ago or more.
+A permission that was granted since is found out only by trying again."""
+
+
+async def revive_reports(app: procrastinate.App) -> int:
+    """Try again what GitHub refused for good; how many reports.
+
+    Raises: RetryableError when the database does not answer.
+    """
+    try:
+        rows = await app.connector.execute_query_all_async(_REVIVE)
+    except exceptions.ConnectorException as error:
+        raise RetryableError("looking for reports that stand behind: the database does not answer") from error
+    return int(rows[0]["revived"]) if rows else 0
+
+
 async def rescue_stalled(app: procrastinate.App, *, silent_s: float = SILENT_S) -> int:
     """Put the jobs of dead workers back into their queues; how many.
 

@@ -1,10 +1,13 @@
 """The outbox: a report is wanted in the transaction of its cause, published by jobs, and remembers what stands."""
 
+import asyncio
+
 import psycopg
 
 from app.core.names import ReportId
 from app.core.record import Remote, ReportKind
 from app.core.run import RunState, Step, advance
+from app.store.jobs_app import make_job_app, revive_reports
 from app.store.postgres import PostgresStore
 from tests.store.world import (
     HEAD,
@@ -128,3 +131,27 @@ def test_a_check_is_computed_from_the_newest_run_on_it(store: PostgresStore, dat
         tx.change_run(old.id, lambda run: advance(run, Step.CANCEL, by="ada", at=NOW))
     with psycopg.connect(database_url) as connection:
         assert connection.execute("SELECT run_id, wanted FROM reports").fetchall() == [(max(old.id, new.id), 3)]
+
+
+def test_a_report_that_was_refused_for_good_is_tried_again_after_a_while(
+    store: PostgresStore, database_url: str
+) -> None:
+    with store.begin() as tx:
+        tx.save_repository(REPOSITORY)
+        tx.want_report(ReportKind.CHECK, REPOSITORY.id, f"{HEAD}/config", run_id=None, document=b"{}")
+
+    async def revive() -> int:
+        app = make_job_app(database_url)
+        async with app.open_async():
+            return await revive_reports(app)
+
+    def sql(statement: str) -> None:
+        with psycopg.connect(database_url, autocommit=True) as connection:
+            connection.execute(statement)
+
+    assert asyncio.run(revive()) == 0, "its job still waits"
+    sql("UPDATE procrastinate_jobs SET status = 'failed'")
+    assert asyncio.run(revive()) == 0, "it failed just now"
+    sql("UPDATE procrastinate_events SET at = at - interval '11 minutes'")
+    assert asyncio.run(revive()) == 1
+    assert asyncio.run(revive()) == 0, "the new job waits"
