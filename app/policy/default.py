@@ -45,7 +45,16 @@ owns(file) if file == root
 owns(file) if startswith(file, concat("", [root, "/"]))
 
 owns(file) if {
-	some pattern in input.stack.additional_project_globs
-	glob.match(trim(pattern, "/"), ["/"], file)
+	some pattern in patterns
+	glob.match(pattern, ["/"], file)
 }
+
+# `**` may stand for no folder at all: a/** is also a, and a/**/b is also a/b.
+patterns contains trim(pattern, "/") if some pattern in input.stack.additional_project_globs
+
+patterns contains regex.replace(trim(pattern, "/"), `(^|/)\\*\\*/`, "$1") if {
+	some pattern in input.stack.additional_project_globs
+}
+
+patterns contains trim_suffix(trim(pattern, "/"), "/**") if some pattern in input.stack.additional_project_globs
 """

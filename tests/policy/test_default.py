@@ -11,7 +11,9 @@ from tests.policy.asked import told, written
 
 SEGMENTS = st.sampled_from(["infra", "net", "network2", "modules", "vpc", "a.tf", "main.tf", "x.tfvars"])
 PATHS = st.lists(SEGMENTS, min_size=1, max_size=4).map("/".join)
-GLOBS = st.sampled_from(["modules/**", "modules/*", "*.tf", "**/*.tfvars", "infra/*/main.tf", "modules/vpc/a.t?"])
+GLOBS = st.sampled_from(
+    ["modules/**", "modules/*", "*.tf", "**/*.tfvars", "infra/**/main.tf", "infra/*/a.tf", "net/a.t?", "**"]
+)
 BRANCHES = st.sampled_from(["", "main", "feature"])
 
 
