@@ -7,6 +7,7 @@ that one was begun, so that a crash between GitHub's work and our note is looked
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 import msgspec
 
@@ -48,6 +49,8 @@ class Subject:
     repository: Repository
     run: Run | None
     view: RunView | None
+    at: datetime
+    """When it was looked at, by the database's clock."""
 
     def remote(self, external_id: str) -> Remote | None:
         """The remote of a segment, or None before its POST."""
@@ -98,9 +101,9 @@ class Publish:
             repository = tx.find_repository(record.repository_id)
             if repository is None:
                 return None
-            run = tx.find_run(record.run_id) if record.run_id else None
+            run, at = tx.find_run(record.run_id) if record.run_id else None, tx.now()
             if run is None:
-                return Subject(record=record, repository=repository, run=None, view=None)
+                return Subject(record=record, repository=repository, run=None, view=None, at=at)
             number = run.plan.number if run.plan else 0
             summary = tx.find_summary(run.id, number) if number else None
             facts = tx.get_run_facts(run)
@@ -108,7 +111,7 @@ class Publish:
         view = replace(
             make_view(run, facts, run_url=self.run_url(run.id), prefix=self.prefix), summary=summary, blocked_by=blocker
         )
-        return Subject(record=record, repository=repository, run=run, view=view)
+        return Subject(record=record, repository=repository, run=run, view=view, at=at)
 
     def _is_left_to_summary(self, subject: Subject) -> bool:
         """True for a run of a crowded commit that nobody has acted on: only the summary tells of it."""
@@ -146,8 +149,9 @@ class Publish:
         digest = _digest(report)
         remote = subject.remote(report.external_id)
         if remote is None:
-            self._retire_others(subject, report)
-            if report.status is not CheckStatus.COMPLETED and (wait_s := self._soon_applied(subject)) > 0:
+            has_retired = self._retire_others(subject, report)
+            wait_s = self._soon_applied(subject, has_retired=has_retired)
+            if report.status is not CheckStatus.COMPLETED and wait_s > 0:
                 self._defer(subject, wait_s)
                 return False
             self._create_check(subject, report, digest)
@@ -161,7 +165,7 @@ class Publish:
             is_working = report.status is not CheckStatus.COMPLETED
             if is_working and remote.is_completed:
                 return True  # a completed check run is never reopened; the next segment will be a new one
-            if is_working and (wait_s := self._too_early(remote)) > 0:
+            if is_working and (wait_s := self._too_early(subject, remote)) > 0:
                 self._defer(subject, wait_s)
                 return False
             self._update_check(subject, report, digest, remote.remote_id)
@@ -202,30 +206,29 @@ class Publish:
             with self.store.begin() as tx:
                 tx.mark_plan_published(run.id, run.plan.number)
 
-    def _too_early(self, remote: Remote) -> float:
+    def _too_early(self, subject: Subject, remote: Remote) -> float:
         """Seconds until a working check run may be touched again."""
         if remote.published_at is None:
             return 0.0
-        with self.store.begin() as tx:
-            age_s = (tx.now() - remote.published_at).total_seconds()
-        return FIRST_PROGRESS_S - age_s
+        return FIRST_PROGRESS_S - (subject.at - remote.published_at).total_seconds()
 
-    def _soon_applied(self, subject: Subject) -> float:
+    def _soon_applied(self, subject: Subject, *, has_retired: bool) -> float:
         """Seconds until the check run of an apply that is under way is worth a request of its own."""
         if subject.run is None or subject.run.confirmed_digest is None:
             return 0.0
-        with self.store.begin() as tx:
-            record, now = tx.find_report(subject.record.id), tx.now()
-        retired = [one.published_at for one in (record.remotes if record else ()) if one.published == RETIRED]
-        newest = max((at for at in retired if at is not None), default=None)
-        return COALESCE_APPLY_S - (now - newest).total_seconds() if newest is not None else 0.0
+        if has_retired:
+            return COALESCE_APPLY_S
+        moments = [one.published_at for one in subject.record.remotes if one.published == RETIRED]
+        retired_at = max((at for at in moments if at is not None), default=None)
+        return COALESCE_APPLY_S - (subject.at - retired_at).total_seconds() if retired_at is not None else 0.0
 
     def _defer(self, subject: Subject, in_s: float) -> None:
         with self.store.begin() as tx:
             tx.defer_publish(subject.record.id, in_s=in_s)
 
-    def _retire_others(self, subject: Subject, report: CheckReport) -> None:
-        """The check runs of older segments lose their buttons before the new one appears."""
+    def _retire_others(self, subject: Subject, report: CheckReport) -> bool:
+        """The check runs of older segments lose their buttons before the new one appears; True when one just did."""
+        has_retired = False
         for remote in subject.record.remotes:
             if remote.external_id == report.external_id or remote.published == RETIRED:
                 continue
@@ -238,6 +241,8 @@ class Publish:
                 tx.save_remote(
                     subject.record.id, remote.external_id, remote_id=number, published=RETIRED, is_completed=True
                 )
+            has_retired = True
+        return has_retired
 
     def _deployment(self, subject: Subject, report: DeploymentReport | None) -> bool:
         """Create the deployment of a run with changes, and say how it stands."""
@@ -261,9 +266,7 @@ class Publish:
 
     def _quick(self, subject: Subject) -> float:
         """Seconds until `in_progress` is worth a request of its own."""
-        with self.store.begin() as tx:
-            age_s = (tx.now() - _run(subject).updated_at).total_seconds()
-        return COALESCE_DEPLOYMENT_S - age_s
+        return COALESCE_DEPLOYMENT_S - (subject.at - _run(subject).updated_at).total_seconds()
 
     def _deployment_number(self, subject: Subject, report: DeploymentReport, remote: Remote | None) -> int:
         if remote is not None and remote.remote_id is not None:
