@@ -16,7 +16,7 @@ from app.core.decision import EventKind
 from app.core.errors import RetryableError
 from app.core.event import Comment, MergeGroup, PullChanged, PullReviewed, Push, Repository
 from app.core.happening import QUEUE_REFS, Happening, of_comment, of_group, of_pull, of_push, of_review
-from app.core.names import DeliveryId, Sha, StackId
+from app.core.names import ZERO_SHA, DeliveryId, Sha, StackId
 from app.core.pull import MergeGroupAction
 from app.core.pushinput import CommitFacts, StackAsked, event_document, recorded, with_files
 from app.core.record import ConfigVersion, DeliveryOutcome
@@ -33,6 +33,8 @@ from app.flows.propose import stop_older
 
 MAX_PREFILLED = 4000
 """Characters of a suggested file that an address may carry."""
+MAX_HEADS: Final = 50
+"""Heads of stacks that one event is compared with."""
 MAX_TRACKED: Final = 200
 """Heads of stacks that git is asked about for one event."""
 NO_STACKS: Final = "the repository has no stacks"
@@ -119,7 +121,7 @@ class Decide:
         """The whole way of one event."""
         if happening.kind is not EventKind.PUSH and not self._has_stacks(happening.repository):
             return Told(text=self._ignore(happening.repository, guid, NO_STACKS))
-        looked = self.look.at(happening, tag_bases=self._tag_bases(happening))
+        looked = self.look.at(happening, heads=self._heads(happening))
         with self.store.begin() as tx:
             tx.save_repository(happening.repository)
             tx.lock_repository(happening.repository.id)
@@ -151,13 +153,17 @@ class Decide:
         with self.store.begin() as tx:
             return tx.find_accepted_config(repository.id) is not None
 
-    def _tag_bases(self, happening: Happening) -> frozenset[str]:
-        """The heads that a tag is compared with: only policies look at what changed."""
-        if happening.kind is not EventKind.TAG:
+    def _heads(self, happening: Happening) -> frozenset[str]:
+        """The heads of stacks that git has to look at: a tag is compared with them, as far as a policy looks at what
+        changed; and a branch that was not forced may have moved on past a push that arrives late."""
+        is_tag = happening.kind is EventKind.TAG
+        is_moved = happening.kind is EventKind.PUSH and not happening.is_forced and happening.before != ZERO_SHA
+        if not is_tag and not is_moved:
             return frozenset()
         with self.store.begin() as tx:
             stacks = _stacks(tx, happening.repository)
-        return frozenset(stack.head_sha for stack in stacks if stack.push_policies and stack.head_sha)
+        heads = {stack.head_sha for stack in stacks if stack.head_sha and (is_moved or stack.push_policies)}
+        return frozenset(sorted(heads - {happening.before, happening.after})[:MAX_HEADS])
 
     def _case(self, happening: Happening, looked: Looked, ground: Ground) -> Case:
         """All that the stacks are asked; what is dear is asked only when there are policies to see it."""

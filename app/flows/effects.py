@@ -31,6 +31,7 @@ MAX_NAME: Final = 200
 """Characters of an external dependency's name, of a lock's key, of a flag."""
 MAX_FLAGS: Final = 100
 FORK: Final = "the pull request comes from a fork: no run is made of a fork's commits"
+PASSED: Final = "the stack is at a newer commit that holds this one: the push arrived late, and takes nothing back"
 CLOSED: Final = "the pull request is closed: no run is made of it"
 
 
@@ -88,6 +89,8 @@ class Effects:
             allowed = ruling.said is not None and ruling.said.is_fork_allowed
             also = "; allow_fork does not change that in this version" if allowed else ""
             return _turned_down(ruling, f"{ruling.answer.reason}; {FORK}{also}")
+        if verdict is Verdict.TRACK and ruling.stack.head_sha in case.looked.passed_by:
+            return _turned_down(ruling, f"{ruling.answer.reason}; {PASSED}")
         pull = case.happening.pull
         if verdict is Verdict.PROPOSE and pull is not None and pull.is_closed:
             return _turned_down(ruling, f"{ruling.answer.reason}; {CLOSED}")

@@ -56,6 +56,8 @@ class Looked:
     """Where the pull request's base branch is."""
     is_undiverged: bool = False
     """The pull request's branch holds everything that its base branch holds."""
+    passed_by: frozenset[str] = frozenset()
+    """Heads of stacks that hold this push's commit already: it arrived after a newer push, and takes nothing back."""
 
     def since(self, base: Base) -> tuple[str, ...] | None:
         """The paths that changed since a base, or None when everything counts as changed."""
@@ -70,8 +72,8 @@ class Look:
     policies: Policies
     source_of: Callable[[Repository], Any]
 
-    def at(self, happening: Happening, *, tag_bases: frozenset[str] = frozenset()) -> Looked:
-        """Everything that deciding the event needs of git. `tag_bases`: heads of stacks that a tag is compared with."""
+    def at(self, happening: Happening, *, heads: frozenset[str] = frozenset()) -> Looked:
+        """Everything that deciding the event needs of git. `heads`: of stacks; a tag is compared with them."""
         source = self.source_of(happening.repository)
         self.mirror.fetch(source, wants=[happening.after])
         # An annotated tag's push names the tag's own object, not the commit that it stands for.
@@ -83,7 +85,7 @@ class Look:
             return self._pull(happening, source, commit)
         head = Sha(commit.sha)
         base = None if is_tag else self._base(happening, source, commit)
-        bases = {base.sha} if base is not None else set(tag_bases)
+        bases = {base.sha} if base is not None else set(heads)
         found, files = self._configuration(happening, source, head)
         return Looked(
             head=head,
@@ -92,7 +94,12 @@ class Look:
             changed={sha: self.mirror.changed_files(source, sha, head) for sha in bases if sha is not None},
             found=found,
             terraform_files=files,
+            passed_by=frozenset() if is_tag else self._passed_by(source, head, heads),
         )
+
+    def _passed_by(self, source: Any, head: Sha, heads: frozenset[str]) -> frozenset[str]:
+        """Those of the heads that hold the commit and more."""
+        return frozenset(one for one in heads if one != head and self._merge_base(source, head, one) == head)
 
     def all_files(self, happening: Happening, head: Sha) -> tuple[str, ...]:
         """Every file of the commit: what policies see as changed when the base could not be had."""
