@@ -103,10 +103,10 @@ def test_a_policy_ignores_by_label_and_sees_the_whole_pull_request(world: World)
     policy = (
         "package spacelift\n\n"
         'ignore { input.pull_request.labels[_] == "no plan" }\n'
-        "ignore { not input.pull_request }\n"
+        "ignore { is_null(input.pull_request) }\n"
         "propose { not is_null(input.pull_request); input.pull_request.approved; input.pull_request.mergeable }\n"
         'message[m] { m := sprintf("diff %v", [input.pull_request.diff]) }\n'
-        "notify { input.pull_request }\n"
+        "notify { not is_null(input.pull_request) }\n"
     )
     repo = world.repository(FILES | {".trackside/stacks.yml": STACKS + POLICY, "pulls.rego": policy})
     world.settle()
@@ -166,7 +166,7 @@ def test_a_merge_group_gets_proposed_runs_of_its_own_commit(world: World) -> Non
 
 def test_a_fork_starts_nothing_whatever_the_policy_says(world: World) -> None:
     """Nobody's branch runs on our workers because it is called main; the record says why."""
-    policy = 'package trackside\n\ntrack := true\n\nallow_fork := true\n\nlock := "mine" if input.pull_request\n'
+    policy = 'package trackside\n\ntrack := true\n\nallow_fork := true\n\nlock := "mine" if not is_null(input.pull_request)\n'
     repo = world.repository(FILES | {".trackside/stacks.yml": STACKS + POLICY, "pulls.rego": policy})
     world.settle()
     before = len(world.runs())
@@ -190,7 +190,7 @@ def test_a_policy_locks_by_pull_request_and_cancels_what_waits(world: World) -> 
         'key := sprintf("PR_%d", [input.pull_request.id])\n\n'
         'lock := key if input.pull_request.action in {"opened", "synchronize"}\n\n'
         'unlock := key if input.pull_request.action in {"closed", "merged"}\n\n'
-        "propose if input.pull_request\n\n"
+        "propose if not is_null(input.pull_request)\n\n"
         "track if {\n\tis_null(input.pull_request)\n\tinput.push.branch == input.stack.branch\n}\n\n"
         'cancel contains run.id if {\n\tsome run in input.in_progress\n\trun.state == "QUEUED"\n}\n'
     )
