@@ -166,7 +166,8 @@ def test_a_merge_group_gets_proposed_runs_of_its_own_commit(world: World) -> Non
 
 def test_a_fork_starts_nothing_whatever_the_policy_says(world: World) -> None:
     """Nobody's branch runs on our workers because it is called main; the record says why."""
-    policy = 'package trackside\n\ntrack := true\n\nallow_fork := true\n\nlock := "mine" if not is_null(input.pull_request)\n'
+    locks = 'lock := "mine" if not is_null(input.pull_request)\n'
+    policy = f"package trackside\n\ntrack := true\n\nallow_fork := true\n\n{locks}"
     repo = world.repository(FILES | {".trackside/stacks.yml": STACKS + POLICY, "pulls.rego": policy})
     world.settle()
     before = len(world.runs())

@@ -136,3 +136,27 @@ def test_a_policy_can_wait_for_something_outside_and_lock_by_key(world: World) -
     world.operate("external", waiting.id, f"image-{failed[:7]}", "failed")
     world.expect_check(repo, failed, "deploy/app", "failure")
     assert f"image-{failed[:7]} failed" in world.expect_state(RunState.FAILED, "app").reason
+
+
+def test_a_policy_wants_signed_tags_and_github_is_asked_who_signed(world: World) -> None:
+    """Only a tag whose own object is verified, of a commit that alice signed, is tracked; policies that do not care
+    cost no question."""
+    policy = (
+        "package trackside\n\n"
+        'track if {\n\tinput.push.tag != ""\n\tinput.push.tag_verified\n\tinput.push.signer == "alice"\n}\n'
+    )
+    repo = world.repository()
+    sha = world.push(repo, FILES | {"policies/only-tags.rego": policy}, "Signed", sign=True)
+    world.settle()
+    repo.tag("light", sha, by="alice")
+    assert world.decision(sha, "app", "refs/tags/light")[0] == "ignore"
+    repo.tag("v1", sha, by="alice", message="Signed", sign=True)
+    assert world.decision(sha, "app", "refs/tags/v1")[0] == "track"
+    world.expect_check(repo, sha, "deploy/app", "action_required")
+
+    world.push(repo, {"policies/only-tags.rego": ONLY_TAGS}, "Anybody")
+    world.settle()
+    asked = world.github.count_requests(path_contains="graphql")
+    repo.tag("v2", by="alice")
+    world.settle()
+    assert world.github.count_requests(path_contains="graphql") == asked
