@@ -35,6 +35,7 @@ from app.flows.judge import Judge
 from app.flows.look import Look as LookAtGit
 from app.flows.ports import Artifacts, GitHub, Policies, Sealer, Store
 from app.flows.publish import Publish
+from app.flows.rehearse import Rehearse
 from app.flows.state import States
 from app.flows.sweep import Sweep
 from app.github.client import GitHubApp
@@ -44,6 +45,7 @@ from app.jobs import Tasks
 from app.policy.engine import PolicyEngine
 from app.policy.pool import OpaPool
 from app.policy.server import OpaServer
+from app.policy.suite_texts import TextSuite
 from app.settings import Settings, WorkerSettings
 from app.store.artifacts_disk import DiskArtifacts
 from app.store.jobs_app import make_job_app, rescue_stalled, revive_reports
@@ -216,12 +218,22 @@ def _tasks(settings: Settings, made: _Adapters, control: Control, conclude: Conc
         effects=Effects(web_url=web_url),
         web_url=web_url,
     )
+    rehearse = Rehearse(
+        store=made.store,
+        events=made.store,
+        mirror=made.mirror,
+        policies=policies,
+        tests=TextSuite(),
+        source_of=lambda repository: _source(made.github, repository),
+        web_url=web_url,
+    )
     deliver = Deliver(
         store=made.store,
         read_payload=make_reader(settings.github_app_id),
         is_served=_allowed(settings, made.github),
         decide=decide,
         control=control,
+        rehearse=rehearse,
         prefix=settings.command_prefix,
     )
     publish = Publish(
@@ -230,6 +242,7 @@ def _tasks(settings: Settings, made: _Adapters, control: Control, conclude: Conc
         run_url=lambda run_id: run_url(settings.public_url, run_id),
         prefix=settings.command_prefix,
         explain=_explain(settings, made),
+        rehearse=rehearse,
     )
     return Tasks(
         deliver=deliver.deliver,
@@ -242,7 +255,11 @@ def _tasks(settings: Settings, made: _Adapters, control: Control, conclude: Conc
 
 
 def _explain(settings: Settings, made: _Adapters) -> Explain:
-    return Explain(questions=made.store, run_url=lambda run_id: run_url(settings.public_url, run_id))
+    return Explain(
+        questions=made.store,
+        run_url=lambda run_id: run_url(settings.public_url, run_id),
+        home_url=f"{settings.public_url}/",
+    )
 
 
 def _policy_engine(settings: Settings) -> PolicyEngine:

@@ -106,6 +106,8 @@ class ReportKind(StrEnum):
     """A check run with a fixed document (config, failed decision): subject is (repository, SHA, name)."""
     SUMMARY = "summary"
     """The summary check of a commit: subject is (repository, SHA, name); computed from decisions and runs."""
+    REHEARSAL = "rehearsal"
+    """The `config` check of a pull request's head: subject is (repository, SHA, name); computed when published."""
     REPLY = "reply"
     """An answer to a person, said once: subject is the delivery."""
 

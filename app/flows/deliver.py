@@ -26,6 +26,7 @@ from app.core.record import DeliveryOutcome
 from app.flows.control import Control
 from app.flows.decide import Decide
 from app.flows.ports import PayloadReader, Store
+from app.flows.rehearse import Rehearse
 
 RepositoryEvent = Push | PullChanged | PullReviewed | MergeGroup | Click | Comment | RepositoryMoved
 """What happens in one repository."""
@@ -43,6 +44,7 @@ class Deliver:
     """True for an account that this installation serves (ALLOWED_ACCOUNTS)."""
     decide: Decide
     control: Control
+    rehearse: Rehearse
     prefix: str
     """How a command in a comment begins."""
 
@@ -77,6 +79,7 @@ class Deliver:
                 case Push():
                     self.decide.push(event, guid)
                 case PullChanged():
+                    self.rehearse.want(event)
                     self.decide.pull(event, guid)
                 case PullReviewed():
                     self.decide.review(event, guid)

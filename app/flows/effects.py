@@ -21,6 +21,7 @@ from app.core.report_decision import IgnoredView, ignored_report
 from app.core.run import ExternalState, Run, RunState, RunType, Step
 from app.core.stack import CONFIG_PATH, Stack
 from app.flows.enquire import Source
+from app.flows.explain import want_summaries
 from app.flows.judge import Case, Ruling
 from app.flows.ports import Transaction
 from app.flows.propose import stop_older
@@ -74,6 +75,8 @@ class Effects:
         made = 0
         for ruling, decision_id in zip(settled, ids, strict=True):
             made += self._follow(tx, case, ruling, decision_id, source)
+        branches = {ruling.stack.settings.branch for ruling in ruled.rulings}
+        want_summaries(tx, happening, case.looked.head, branches)
         counts = dict.fromkeys(Verdict, 0)
         for ruling in settled:
             counts[ruling.answer.verdict] += 1

@@ -3,15 +3,17 @@
 Reads decisions and runs as they are now, whatever event brought them; decides nothing and changes nothing.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
 
 from app.core.decision import Decision, EventKind, Verdict
 from app.core.explanation import Explained, ShortDecision
+from app.core.happening import Happening
 from app.core.names import RepositoryId, RunId, Sha, StackId
 from app.core.report_summary import CROWD, RunLine, StackLine, SummaryName, SummaryView
 from app.core.run import Run, RunType
+from app.flows.ports import Transaction
 
 FEW: Final = 5
 """While more runs than this are under way on a crowded commit, its summary is left alone."""
@@ -35,6 +37,7 @@ class CommitQuestions(Protocol):
         ...
 
     def count_stacks_run(self, repository_id: RepositoryId, sha: Sha, *, is_state_changing: bool) -> int: ...
+    def count_stacks_failed(self, repository_id: RepositoryId, sha: Sha) -> int: ...
     def count_under_way(self, repository_id: RepositoryId, sha: Sha, *, is_state_changing: bool) -> int: ...
     def list_decisions(self, repository_id: RepositoryId, sha: Sha) -> list[Decision]: ...
     def list_decisions_about(self, repository_id: RepositoryId, sha: Sha, stack: str) -> list[Decision]: ...
@@ -42,10 +45,11 @@ class CommitQuestions(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explain:
-    """The use case. `run_url` names the page that people are sent to."""
+    """The use case. `run_url` and `home_url` name the pages that people are sent to."""
 
     questions: CommitQuestions
     run_url: Callable[[RunId], str]
+    home_url: str
 
     def summary(self, repository_id: RepositoryId, sha: Sha, name: SummaryName) -> SummaryView:
         """The commit as its summary check sees it."""
@@ -53,13 +57,14 @@ class Explain:
         missing = self.questions.count_decided(repository_id, sha) - len(found)
         runs = self.questions.list_newest_runs_at(repository_id, sha)
         lines = self._of_pull(found, runs) if name is SummaryName.PROPOSED else self._of_push(found, runs)
-        return SummaryView(name=name, head_sha=sha, lines=tuple(lines), left_out=max(0, missing))
+        return SummaryView(
+            name=name, head_sha=sha, lines=tuple(lines), left_out=max(0, missing), details_url=self.home_url
+        )
 
-    def is_crowded(self, run: Run) -> bool:
-        """True when so many stacks run on the run's commit that its summary speaks for all of them."""
-        changes = run.type.is_state_changing
-        count = self.questions.count_stacks_run(run.repository_id, run.head_sha, is_state_changing=changes)
-        return count > CROWD
+    def is_crowded(self, repository_id: RepositoryId, sha: Sha, *, is_state_changing: bool) -> bool:
+        """True when so many stacks are affected that the commit's summary speaks for all of them."""
+        running = self.questions.count_stacks_run(repository_id, sha, is_state_changing=is_state_changing)
+        return running + self.questions.count_stacks_failed(repository_id, sha) > CROWD
 
     def is_too_busy(self, repository_id: RepositoryId, sha: Sha, name: SummaryName) -> bool:
         """True while a summary that stands already would change with every run that goes on."""
@@ -123,6 +128,19 @@ class Explain:
             url=self.run_url(run.id),
             plan_number=run.plan_number,
         )
+
+
+def want_summaries(tx: Transaction, happening: Happening, head: Sha, branches: Collection[str]) -> None:
+    """Want the summary check that an event calls for. `branches`: those that the repository's stacks track.
+
+    `trackside` on every head of an open pull request and on every merge group, `trackside/deploy` on what was pushed to
+    a tracked branch, or tagged. A push of any other branch has none: its pull request's event brings one.
+    """
+    pull, repository = happening.pull, happening.repository
+    if happening.kind is EventKind.MERGE_GROUP or (pull is not None and not pull.is_closed):
+        tx.want_summary(repository.id, head, SummaryName.PROPOSED.value)
+    elif happening.tag or (happening.branch in branches and (pull is None or pull.is_merged)):
+        tx.want_summary(repository.id, head, SummaryName.DEPLOY.value)
 
 
 def _makes_run(short: ShortDecision) -> bool:

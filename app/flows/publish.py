@@ -22,6 +22,7 @@ from app.core.report_summary import SummaryName, SummaryView, says_something, su
 from app.core.run import Run, RunState
 from app.flows.explain import Explain
 from app.flows.ports import GitHub, Store
+from app.flows.rehearse import Rehearse, Wanted
 
 FIRST_PROGRESS_S = 15.0
 """A check run that says "working" is not touched again before this, unless the run stops working."""
@@ -66,6 +67,7 @@ class Publish:
     run_url: Callable[[RunId], str]
     prefix: str
     explain: Explain
+    rehearse: Rehearse
 
     def publish(self, report_id: ReportId) -> None:
         """Make GitHub say what the report should say. Safe to run twice. Raises: RetryableError to be run again."""
@@ -73,14 +75,14 @@ class Publish:
         if subject is None:
             return
         match subject.record.kind:
-            case ReportKind.RUN_CHECK if self._is_left_to_summary(subject):
-                done = True
-            case ReportKind.DEPLOYMENT if self._is_left_to_summary(subject):
+            case ReportKind.RUN_CHECK | ReportKind.DEPLOYMENT | ReportKind.CHECK if self._is_left_to_summary(subject):
                 done = True
             case ReportKind.RUN_CHECK:
                 done = self._check(subject, check_report(_of(subject.view)))
             case ReportKind.SUMMARY:
                 done = self._summary(subject)
+            case ReportKind.REHEARSAL:
+                done = self._rehearsal(subject)
             case ReportKind.CHECK:
                 document = msgspec.json.decode(subject.record.document, type=CheckReport)
                 done = self._check(subject, document)
@@ -114,9 +116,19 @@ class Publish:
         return Subject(record=record, repository=repository, run=run, view=view, at=at)
 
     def _is_left_to_summary(self, subject: Subject) -> bool:
-        """True for a run of a crowded commit that nobody has acted on: only the summary tells of it."""
-        run = subject.run
-        return run is not None and not subject.record.remotes and not run.decided_by and self.explain.is_crowded(run)
+        """True on a crowded commit, for a stack that nobody has acted on: only the summary tells of it."""
+        record, run = subject.record, subject.run
+        if record.remotes or record.kind is ReportKind.SUMMARY or (run is not None and run.decided_by):
+            return False
+        if run is not None:
+            return self.explain.is_crowded(
+                run.repository_id, run.head_sha, is_state_changing=run.type.is_state_changing
+            )
+        sha, _, name = record.subject.partition("/")
+        if record.kind is not ReportKind.CHECK or not name.startswith(("deploy/", "plan/")):
+            return False
+        is_tracked = name.startswith("deploy/")
+        return self.explain.is_crowded(record.repository_id, Sha(sha), is_state_changing=is_tracked)
 
     def _summary(self, subject: Subject) -> bool:
         """The summary check of a commit, with as few requests as it takes."""
@@ -132,14 +144,21 @@ class Publish:
         if not self._check(subject, report):
             return False
         if view.is_crowded:
-            self._mark_shown(view)
+            self._mark_shown(view, report)
         return True
 
-    def _mark_shown(self, view: SummaryView) -> None:
-        """From now on a comment can mean the plans whose counts stand in the summary."""
-        waiting = [
-            line.run for line in view.affected if line.run is not None and line.run.state is RunState.UNCONFIRMED
-        ]
+    def _rehearsal(self, subject: Subject) -> bool:
+        """The `config` check of a pull request's head, if it edits the configuration."""
+        sha = Sha(subject.record.subject.partition("/")[0])
+        wanted = msgspec.json.decode(subject.record.document, type=Wanted)
+        report = self.rehearse.rehearse(subject.repository, sha, wanted)
+        return report is None or self._check(subject, report)
+
+    def _mark_shown(self, view: SummaryView, report: CheckReport) -> None:
+        """From now on a comment can mean the plans whose counts stand in the summary; a row that did not fit has no
+        plan that anybody saw: `replan` gives its stack a check of its own."""
+        runs = [line.run for line in view.affected if line.run is not None]
+        waiting = [run for run in runs if run.state is RunState.UNCONFIRMED and f"<{run.url}>" in report.summary]
         with self.store.begin() as tx:
             for run in waiting:
                 tx.mark_plan_published(run.id, run.plan_number)

@@ -219,6 +219,7 @@ decisions = Table(
     _hex("before", 40),
     Index("ix_decisions_head", "head_sha"),
     Index("ix_decisions_created", "created_at"),
+    Index("ix_decisions_guid", "guid", postgresql_where=text("guid IS NOT NULL")),
     Index(
         "ix_decisions_pull",
         "pull_number",

@@ -22,6 +22,7 @@ PRIORITIES: Final = {
     ReportKind.CHECK: 5,
     ReportKind.SUMMARY: 5,
     ReportKind.DEPLOYMENT: 0,
+    ReportKind.REHEARSAL: -5,
 }
 """What is published first."""
 LATER_PRIORITY: Final = -10

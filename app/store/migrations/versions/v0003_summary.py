@@ -1,4 +1,4 @@
-"""0003: reports of kind `summary`, the summary checks of a commit."""
+"""0003: reports that are computed from decisions (`summary`, `rehearsal`), and events found by their delivery."""
 
 from typing import Any, Final
 
@@ -10,12 +10,14 @@ down_revision = "0002"
 KINDS: Final = """
 ALTER TABLE reports
     DROP CONSTRAINT ck_reports_kind,
-    ADD CONSTRAINT ck_reports_kind CHECK (kind IN ('run_check', 'deployment', 'check', 'summary', 'reply'));
+    ADD CONSTRAINT ck_reports_kind CHECK (kind IN ('run_check', 'deployment', 'check', 'summary', 'rehearsal',
+        'reply'));
+CREATE INDEX ix_decisions_guid ON decisions (guid) WHERE guid IS NOT NULL;
 """
 
 
 def upgrade() -> None:
-    """Admit the new kind, in one transaction."""
+    """Admit the new kinds, in one transaction."""
     driver: Any = op.get_bind().connection.driver_connection
     driver.execute(KINDS)
 
