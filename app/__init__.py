@@ -1,8 +1,9 @@
 """Trackside: git pushes become tracked Terraform and OpenTofu runs; what was confirmed is applied, exactly as planned.
 
 The rooms, outermost first; imports point inwards alone, and neighbours are strangers (pyproject.toml holds it).
-  cli        the door for people on a terminal: one command, one clear sentence
+  cli        the door for people on a terminal: one command, one clear sentence; policy_cli: those for policies
   demo       `make demo` and `make sandbox`: the product beside a stand-in GitHub
+  simulate   which stacks an event would run, told from a clone on an author's machine
   serve      one process tree: database, web, jobs, one worker
   wiring     settings in, adapters and flows out; the only file that knows every room
   web        the door for HTTP: webhooks, workers' calls, managed state, pages, health
@@ -12,29 +13,36 @@ The rooms, outermost first; imports point inwards alone, and neighbours are stra
   flows      the use cases: ask ports, call core, save; no library, no SQL, no URL
   github     alone speaks to GitHub, and is the wall where its payloads stop
   engine     alone starts git and terraform; workspaces and their archives
+  policy     alone runs Rego: OPA in child processes, or a server of the operator's
   vault      alone knows keys and ciphers
   store      alone knows SQL, the artifacts and how jobs are deferred
   settings   every environment variable, read once
   core       values in, values out: no I/O, no clock, no randomness
 
-The flow of a push, in order:
+The flow of an event, in order:
   web.webhook -> store      a delivery is stored with its job, then GitHub gets its 202
   jobs -> flows.deliver     the payload becomes an event (github.payloads), or ends as ignored or malformed, with why
-  flows.decide              configuration, changed files, push policy (core.pushpolicy); one decision for each stack;
-                            verdict track moves the stack's head and makes a run (core.run), queued
+  flows.decide              flows.look asks git: commit, changed files, stacks file and policies (flows.configure);
+                            flows.enquire asks GitHub what policies mention (core.pushinput); flows.judge asks the
+                            policies (policy, core.contract_push) or the default one (core.pushpolicy); outside of any
+                            transaction, all of it
+  flows.effects             one decision for each stack, with what follows: heads move, runs are made, locks turn
   flows.schedule            the stack's next run becomes ready when nothing is before it
   flows.assign              a worker's claim becomes an assignment, with credentials that die with it
   worker.steps              fetch, init, plan, hand in the plan, store the workspace
   flows.conclude            what the worker says moves the run: finished, or waiting for a person
   flows.publish             what should stand on GitHub is computed from the run, and put there (core.report_check)
+  flows.explain             why it did or did not run: answers, and the summary of a commit (core.words_why)
   flows.control             a button, a comment or the command line confirms, discards or replans
   flows.assign, worker      the confirmed plan is restored, verified and applied; `applying` is committed first
   flows.state               Terraform's state, for stacks whose state is managed
-  flows.sweep               leases that ran out: planned again, back to confirmed, or outcome unknown
+  flows.external            CI says what became of something outside that a queued run waits for
+  flows.sweep               leases that ran out: planned again, back to confirmed, or outcome unknown; old decisions go
 
 To add a command: a Verb and a Form in core.command, its permission in core.permit, its step in core.run's table when it
 moves a run, its sentences in core.words, its deed in flows.control, and cli when it is one for the server too.
-To add an event: a value in core.event, its reader in github.payloads, its case in flows.deliver.
-To add a policy type: its question and answer in core, its place in flows, and its name in core.configmodel, which
-refuses every type that nobody asks. docs/architecture.md walks through all three.
+To add an event: a value in core.event, its reader in github.payloads, its case in flows.deliver; core.happening, when
+stacks are asked about it.
+To add a policy type: its question in core and its place in flows; core.contract has its rules already, and
+core.configmodel refuses every type that nobody asks. docs/architecture.md walks through all three.
 """
