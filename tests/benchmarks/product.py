@@ -35,6 +35,11 @@ SELECT (SELECT count(*) FROM deliveries WHERE outcome = 'pending')
         WHERE status IN ('todo', 'doing') AND (scheduled_at IS NULL OR scheduled_at < clock_timestamp()))
 """
 
+_WITH_WORKER = """
+SELECT (SELECT count(*) FROM runs WHERE state NOT IN ('queued', 'unconfirmed', 'finished', 'failed', 'discarded'))
+     + (SELECT count(*) FROM assignments WHERE ended_at IS NULL OR sealed_clone_token <> '')
+"""
+
 
 def stack_files(value: str) -> dict[str, str]:
     """The smallest stack. `value`: what its one resource holds."""
@@ -84,6 +89,11 @@ class Product:
         """Wait until no delivery and no job is under way."""
         self.github.wait_deliveries()
         self.wait(lambda: self.rows(_BUSY) == [(0,)], "nothing is under way", pause_s=0.02)
+
+    def settle_runs(self) -> None:
+        """Wait until no run is with a worker, and every clone token was given back."""
+        self.wait(lambda: self.rows(_WITH_WORKER) == [(0,)], "no run is with a worker", pause_s=0.02)
+        self.settle()
 
     def wait(self, is_true: Callable[[], bool], what: str, *, pause_s: float) -> None:
         """Wait for something. Raises: AssertionError with the end of the product's log."""
