@@ -14,8 +14,8 @@ from app.core.stack import CONFIG_PATH, Problem
 
 MAX_PROBLEMS: Final = 60
 """Problems that are listed; the rest is counted."""
-MAX_SUGGESTION: Final = 20_000
-"""Characters of a suggested file that are shown."""
+MAX_SUGGESTION: Final = 15_000
+"""Characters of a suggested file that are shown: at four bytes each they fit."""
 MAX_NAMES: Final = 100
 
 

@@ -15,12 +15,14 @@ FILES = {".trackside/stacks.yml": STACKS, "infra/app/main.tf": EMPTY, "infra/net
 
 
 def test_a_push_outside_every_root_runs_nothing_and_its_record_says_why(world: World) -> None:
-    """The neighbour `infra/net2` is not in `infra/net`; nothing stands on the commit; the answer no is a record too."""
+    """The neighbour `infra/net2` is not in `infra/net`; the commit says so, once; the answer no is a record too."""
     repo = world.repository(FILES)
     sha = world.push(repo, {"infra/net2/main.tf": EMPTY, "docs/index.md": "# Docs\n"}, "Elsewhere")
     assert world.decision(sha, "net") == ("ignore", "outside infra/net", "")
     assert world.decision(sha, "app") == ("ignore", "outside infra/app and its additional globs", "")
-    assert repo.check_runs(sha) == []
+    assert [(check.name, check.title) for check in repo.check_runs(sha)] == [
+        ("trackside/deploy", "none of 2 stacks is affected")
+    ]
     assert repo.commit_comments(sha) == []
     assert world.delivery("push") == ("event", "decided for 2 stacks: 2 ignore")
     assert len(world.runs()) == 2, "those of the first push"
@@ -29,7 +31,7 @@ def test_a_push_outside_every_root_runs_nothing_and_its_record_says_why(world: W
     assert world.decision(module, "app") == ("track", "modules/vpc/main.tf changed, which modules/** matches", "")
     assert world.decision(module, "net")[0] == "ignore"
     world.expect_check(repo, module, "deploy/app", "success")
-    assert [check.name for check in repo.check_runs(module)] == ["deploy/app"]
+    assert sorted(check.name for check in repo.check_runs(module)) == ["deploy/app", "trackside/deploy"]
 
 
 def test_a_push_to_another_branch_makes_a_proposed_run(world: World) -> None:
