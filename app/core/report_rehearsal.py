@@ -20,6 +20,8 @@ MAX_TESTS: Final = 50
 """Failing tests that are listed."""
 MAX_FLIPS: Final = 200
 """Rows of the table of flips."""
+MAX_LABEL: Final = 255
+"""Characters of an annotation's title. Source: https://docs.github.com/rest/checks/runs"""
 MAX_MESSAGE: Final = 2_000
 """Characters of an annotation."""
 _ROOM: Final = 30_000
@@ -198,11 +200,16 @@ def _annotations(problems: Sequence[Problem]) -> tuple[Annotation, ...]:
             path=problem.path or CONFIG_PATH,
             line=max(1, problem.line),
             level=AnnotationLevel.FAILURE,
-            title=shortened(told(problem), 255),
-            message=cut(visible(f"{told(problem)}: {problem.remedy}", keep_lines=True), MAX_MESSAGE),
+            title=shortened(told(problem), MAX_LABEL),
+            message=cut(visible(_rest(problem), keep_lines=True), MAX_MESSAGE) or "-",
         )
         for problem in problems[:MAX_ANNOTATIONS]
     )
+
+
+def _rest(problem: Problem) -> str:
+    """What an annotation's title does not say: the remedy, after the whole message where the title had to cut it."""
+    return problem.remedy if len(told(problem)) <= MAX_LABEL else f"{told(problem)}: {problem.remedy}"
 
 
 def _test_counts(tests: Sequence[TestLine]) -> str:

@@ -255,7 +255,8 @@ def _not_affected(lines: list[StackLine], left_out: int) -> str:
     """The stacks that nothing follows for, each with its reason, as far as they fit; the rest counted exactly."""
     if not lines and not left_out:
         return ""
-    head = f"### Not affected: {len(lines) + left_out:,}\n\n"
+    names = {line.stack_name for line in lines}
+    head = f"### Not affected: {len(names) + left_out:,}\n\n"
     shown = fitting((_item(line) for line in lines), _ROOM - size_bytes(head))
     missing = len(lines) - len(shown) + left_out
     more = [f"- and {missing:,} more"] if missing else []

@@ -52,9 +52,9 @@ def test_a_configuration_that_would_break_has_every_problem_on_its_line() -> Non
                 ".trackside/stacks.yml",
                 6,
                 "unknown key `projct_root`",
-                "unknown key `projct_root`: did you mean `project_root`?",
+                "did you mean `project_root`?",
             ),
-            ("policies/x.rego", 3, "rego_parse_error: unexpected eof", "rego_parse_error: unexpected eof: mend it"),
+            ("policies/x.rego", 3, "rego_parse_error: unexpected eof", "mend it"),
         ]
     )
 

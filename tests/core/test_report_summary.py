@@ -126,7 +126,7 @@ def test_a_push_to_a_tracked_branch_reads_like_this() -> None:
 `trackside/deploy` tells what was decided. It never fails and never blocks.\
 """)
     assert report.text == snapshot("""\
-### Not affected: 2
+### Not affected: 1
 
 - `dns`: outside infra/dns
 - `dns` (tag `v1`): tag v1 ignored: no policy tracks tags\

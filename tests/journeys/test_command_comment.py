@@ -69,7 +69,7 @@ def test_what_is_not_said_plainly_by_a_person_does_nothing(world: World) -> None
     (words,) = world.replies(repo, still_open)
     assert "It was a preview: merge the pull request, and decide about the run of the merged commit" in words
     assert {run.state for run in world.runs() if run.type is RunType.TRACKED} == {RunState.UNCONFIRMED}
-    assert world.sql("SELECT count(*) FROM audit") == [(0,)]
+    assert world.sql("SELECT command, is_allowed FROM audit") == [(f"confirm {world.runs()[-1].id}", False)]
 
 
 def test_a_misunderstanding_is_answered_with_what_was_probably_meant(world: World) -> None:
