@@ -148,7 +148,7 @@ class Control:
         return result
 
     def unlock(self, stack_id: str, actor: str) -> str:
-        """Take a stack's hold away, with the state lock that the lost apply left; what there was to say.
+        """Take a stack's hold away, with the state lock that the lost apply left, or its policy's lock; what to say.
 
         Raises: UserError when there is no such stack.
         """
@@ -156,10 +156,12 @@ class Control:
             if tx.find_stack(StackId(stack_id)) is None:
                 raise UserError(f"unlocking stack {stack_id[:40]}: there is none; `trackside stacks` lists them")
             stack = tx.lock_stack(StackId(stack_id))
-            if not stack.hold_reason:
-                return f"stack {stack.name} is not on hold"
-            tx.save_stack(replace(stack, hold_reason=""))
-            tx.set_state_lock(stack.id, None)
+            held = stack.hold_reason or (f"locked by {stack.locked_by} with {stack.lock_key}" if stack.lock_key else "")
+            if not held:
+                return f"stack {stack.name} is neither on hold nor locked"
+            tx.save_stack(replace(stack, hold_reason="", lock_key="", locked_by=""))
+            if stack.hold_reason:
+                tx.set_state_lock(stack.id, None)
             tx.add_audit(
                 AuditLine(
                     at=tx.now(),
@@ -169,12 +171,12 @@ class Control:
                     run_id=None,
                     repository_id=stack.repository_id,
                     is_allowed=True,
-                    reason=stack.hold_reason,
+                    reason=held,
                 )
             )
             schedule(tx, tx.lock_stack(stack.id))
             retell(tx, stack)
-            return f"stack {stack.name} is free again; it was on hold: {stack.hold_reason}"
+            return f"stack {stack.name} is free again; it was on hold: {held}"
 
     def _person(self, repository: Repository, login: str, source: str) -> Person:
         """Ask GitHub for the permission now: a click or a comment is no proof of any."""

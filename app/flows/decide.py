@@ -34,7 +34,7 @@ from app.flows.propose import stop_older
 MAX_PREFILLED = 4000
 """Characters of a suggested file that an address may carry."""
 MAX_HEADS: Final = 50
-"""Heads of stacks that one event is compared with."""
+"""Heads of stacks of which one push is asked whether it came late."""
 MAX_TRACKED: Final = 200
 """Heads of stacks that git is asked about for one event."""
 NO_STACKS: Final = "the repository has no stacks"
@@ -163,6 +163,8 @@ class Decide:
         with self.store.begin() as tx:
             stacks = _stacks(tx, happening.repository)
         heads = {stack.head_sha for stack in stacks if stack.head_sha and (is_moved or stack.push_policies)}
+        if is_tag:
+            return frozenset(heads)
         return frozenset(sorted(heads - {happening.before, happening.after})[:MAX_HEADS])
 
     def _case(self, happening: Happening, looked: Looked, ground: Ground) -> Case:

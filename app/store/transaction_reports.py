@@ -25,6 +25,8 @@ PRIORITIES: Final = {
     ReportKind.REHEARSAL: -5,
 }
 """What is published first."""
+SOON_S: Final = 3.0
+"""A look this near goes before one that is further away."""
 LATER_PRIORITY: Final = -10
 """Of a look again later. It has to be the lowest: procrastinate holds every job of a lock back behind an earlier one of
 the same priority, also while that one is scheduled for the future."""
@@ -135,7 +137,8 @@ class ReportWrites(Wire):
 
     def defer_publish(self, report_id: ReportId, *, in_s: float) -> None:
         """Look at the report again later; anything wanted meanwhile goes before it."""
-        self._execute(_DEFER_LATER, {"id": report_id, "priority": LATER_PRIORITY, "in_s": max(0.0, in_s)})
+        priority = LATER_PRIORITY + (1 if in_s <= SOON_S else 0)  # a look in seconds must not wait behind a later one
+        self._execute(_DEFER_LATER, {"id": report_id, "priority": priority, "in_s": max(0.0, in_s)})
 
     def mark_plan_published(self, run_id: RunId, number: int) -> None:
         """Note when the plan's check run stood on GitHub, once."""
