@@ -101,3 +101,19 @@ def test_more_than_twenty_stacks_have_the_summary_alone_until_somebody_acts(worl
     assert len(repo.deployments(sha)) == 1
     told = world.expect_check(repo, sha, "trackside/deploy", "success")
     assert told.title == "22 of 22 stacks affected: 21 waiting for confirmation, 1 applied"
+
+
+def test_a_merge_group_has_the_check_that_its_queue_waits_for(world: World) -> None:
+    """On the group's own commit, once for the pull request and once for the queue; it ends, so nothing is blocked."""
+    repo = world.repository(FILES)
+    world.settle()
+    head = world.push(repo, {"app/main.tf": RESOURCE}, "Work", branch="work")
+    number = repo.open_pull("work", title="Work", author="alice")
+    world.expect_check(repo, head, "trackside", "success")
+    group = repo.enqueue_pull(number, by="alice")
+    queued = world.expect_check(repo, group.head_sha, "trackside", "success")
+    assert queued.title == "1 of 2 stacks affected: 1 planned"
+    landed = repo.land_group(group)
+    told = world.expect_check(repo, landed, "trackside/deploy", "success")
+    assert "| `app` | [tracked]" in (told.summary or "")
+    assert repo.check_run(landed, "trackside") == queued, "the landed commit is the group's own"
