@@ -18,7 +18,7 @@ from app.core.record import ConfigVersion
 from app.core.run import RunState, Step, allowed
 from app.core.stack import Configuration, PolicySpec, Problem, Stack, StackSpec
 from app.flows.ports import Policies, Transaction
-from app.flows.schedule import retell, schedule, step
+from app.flows.schedule import retell, step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,8 +203,3 @@ def _detach(tx: Transaction, stack: Stack) -> None:
             step(tx, run, Step.CANCEL, cause=cause)
         elif Step.DISCARD in allowed(run):
             step(tx, run, Step.DISCARD, cause=cause)
-
-
-def reattach(tx: Transaction, stack: Stack) -> None:
-    """Let a stack that came back go on with what is queued."""
-    schedule(tx, tx.lock_stack(stack.id))
