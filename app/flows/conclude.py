@@ -147,7 +147,7 @@ class Conclude:
         """Commit `applying` for this fencing number: the engine may start. Raises: LeaseLost when it may not."""
         with self.store.begin() as tx:
             held = self._guard(tx, assignment_id, token, request.fencing)
-            if held.run.state is RunState.APPLYING:
+            if held.run.state is RunState.APPLYING and held.run.confirmed_digest == request.digest:
                 return  # the answer before was lost on its way; the engine starts after an answer only
             proof = tx.get_confirmation(held.run.id)
             asked = (request.digest, request.engine, held.stack.settings.digest())
@@ -273,7 +273,8 @@ class Conclude:
             return Next.DONE
         is_newest = held.run.head_seq == held.stack.head_seq
         is_free = not (held.stack.is_detached or held.stack.hold_reason or held.stack.lock_key)
-        if held.stack.settings.autodeploy and is_newest and is_free:
+        is_bound = held.stack.settings.digest() == held.run.stack_digest  # else they changed while it was planned
+        if held.stack.settings.autodeploy and is_newest and is_free and is_bound:
             self._autodeploy(tx, held, plan)
             return Next.APPLY
         return Next.ARCHIVE
