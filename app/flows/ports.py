@@ -4,7 +4,7 @@ Nothing here names a library. Store methods run in one database transaction each
 called inside one.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, BinaryIO, Protocol
@@ -13,291 +13,23 @@ from app.core.contract import Evaluated, Mistake, PolicyFailed, PolicyText
 from app.core.decision import Decision
 from app.core.event import Event, Ignored, Malformed, Repository
 from app.core.names import (
-    AssignmentId,
-    ConfigVersionId,
-    DecisionId,
     DeliveryId,
-    Digest,
-    InstallationId,
-    ReportId,
     RepositoryId,
     RunId,
     Secret,
     Sha,
     StackId,
 )
-from app.core.plan import PlanSummary
 from app.core.protocol import Phase
 from app.core.pull import PullDetail, PullFacts, Reviews, Signature
 from app.core.record import (
-    AssignmentRecord,
-    AuditLine,
-    ConfigVersion,
-    Delivery,
     DeliveryOutcome,
     LogChunk,
-    NewAssignment,
-    ReportKind,
-    ReportRecord,
-    RunFacts,
-    StateLock,
-    StateVersion,
 )
 from app.core.reply import CheckReport, DeploymentReport, DeploymentState
-from app.core.run import Confirmation, ExternalState, Plan, Run, RunState, RunType, Transition
-from app.core.stack import Configuration, Permission, Stack, StackSpec, StateMode
-
-RunChange = Callable[[Run], tuple[Run, Transition]]
-"""A pure change of a run: gives the next run and the line for its history."""
-
-
-class Transaction(Protocol):
-    """One database transaction. Lock order, always: stack, run, assignment. Commits at the end of `begin()`'s block."""
-
-    def now(self) -> datetime:
-        """The database's clock, aware UTC: the only clock that leases and order use."""
-        ...
-
-    def new_id(self) -> str:
-        """A fresh ULID."""
-        ...
-
-    # deliveries
-    def lock_delivery(self, guid: DeliveryId) -> Delivery | None:
-        """The delivery under its row's lock, or None when there is no such row."""
-        ...
-
-    def close_delivery(self, guid: DeliveryId, outcome: DeliveryOutcome, reason: str) -> None:
-        """Write what became of it; the last word of its job, in the same transaction as its effect."""
-        ...
-
-    def find_twin(self, guid: DeliveryId, body_digest: Digest) -> DeliveryId | None:
-        """Note the body's digest (without hook and installation fields) on the row; an older delivery of equal body
-        that arrived within 10 minutes, or None."""
-        ...
-
-    # repositories and configuration
-    def save_repository(self, repository: Repository) -> None:
-        """Insert or follow: names, default branch, installation."""
-        ...
-
-    def find_repository(self, repository_id: RepositoryId) -> Repository | None: ...
-
-    def lock_repository(self, repository_id: RepositoryId) -> None:
-        """Serialise decisions of one repository (advisory, ends with the transaction)."""
-        ...
-
-    def save_installation(self, installation_id: InstallationId, account: str, *, is_active: bool) -> None: ...
-
-    def add_config_version(self, version: ConfigVersion) -> None:
-        """Keep a reading of the stacks file, valid or not; it is the newest from now on, also when it was known."""
-        ...
-
-    def find_config_version(self, repository_id: RepositoryId, sha: Sha) -> ConfigVersion | None: ...
-
-    def find_accepted_config(self, repository_id: RepositoryId) -> ConfigVersion | None:
-        """The newest valid version: the one in force."""
-        ...
-
-    # stacks
-    def list_stacks(self, repository_id: RepositoryId) -> list[Stack]:
-        """Every stack of the repository, detached ones too, by name."""
-        ...
-
-    def add_stack(self, repository_id: RepositoryId, spec: StackSpec, config: ConfigVersionId) -> Stack: ...
-
-    def get_stack(self, stack_id: StackId) -> Stack: ...
-
-    def find_stack(self, stack_id: StackId) -> Stack | None: ...
-
-    def lock_stack(self, stack_id: StackId) -> Stack:
-        """The stack under its row's lock. Raises: BrokenError when there is none."""
-        ...
-
-    def save_stack(self, stack: Stack) -> None:
-        """Save settings, policies, config version, detachment, state mode, head, hold and lock of a locked stack."""
-        ...
-
-    # decisions
-    def is_decided(self, guid: DeliveryId) -> bool:
-        """True when the delivery's decisions are written already."""
-        ...
-
-    def add_decisions(
-        self, guid: DeliveryId, shared: Mapping[str, object], made: Sequence[Decision]
-    ) -> list[DecisionId]:
-        """Keep the decisions about one event, in their order; `shared` is the part of the input that all have."""
-        ...
-
-    def sweep_decisions(self, *, kept_days: int) -> int:
-        """Let go of records and inputs that are older; how many rows. Bounded: the next sweep takes the next ones."""
-        ...
-
-    # policies
-    def save_policy_texts(self, texts: Mapping[str, str]) -> None:
-        """Keep policy texts by the SHA-256 of their bytes."""
-        ...
-
-    def find_policy_texts(self, digests: Sequence[str]) -> dict[str, str]:
-        """The texts that are here, by digest."""
-        ...
-
-    def list_stack_states(self, stack_ids: Sequence[StackId]) -> dict[StackId, RunState]:
-        """The state of each stack's newest tracked run; one that never had any is left out."""
-        ...
-
-    # runs
-    def add_run(self, run: Run, *, event_key: str | None) -> bool:
-        """Insert a run with its first line of history and its report. False when `event_key` (stack, SHA, type, ref)
-        has a run already: nothing was written then. Runs from commands have no key."""
-        ...
-
-    def get_run(self, run_id: RunId) -> Run:
-        """Raises: UserError naming the run when there is none."""
-        ...
-
-    def find_run(self, run_id: RunId) -> Run | None: ...
-
-    def change_run(self, run_id: RunId, change: RunChange) -> Run:
-        """The one way to change a run: lock its row, hand it to `change`, save, append to the history, mark its reports
-        wanted and defer their jobs, wake whoever waits for work. `change` may raise: nothing is written then.
-        Raises: BrokenError when SQL finds the state changed or terminal."""
-        ...
-
-    def list_live_runs(self, stack_id: StackId) -> list[Run]:
-        """Runs of the stack that have not ended, oldest first."""
-        ...
-
-    def list_runs_at(self, repository_id: RepositoryId, sha: Sha) -> list[Run]:
-        """Runs whose head_sha is that commit, newest first (at most 500)."""
-        ...
-
-    def list_waiting_runs(self, repository_id: RepositoryId) -> list[Run]:
-        """Runs of the repository that are queued, ready or unconfirmed, oldest first."""
-        ...
-
-    def list_live_proposed(self, repository_id: RepositoryId, ref: str) -> list[Run]:
-        """Live proposed runs of a ref, oldest first."""
-        ...
-
-    def find_event_run(self, event_key: str) -> Run | None:
-        """The run that an event of that key made, or None."""
-        ...
-
-    def note_pull(self, run_id: RunId, pull_number: int) -> None:
-        """Note the run's pull request, unless one is known; also of a run that has ended."""
-        ...
-
-    def save_externals(self, run_id: RunId, externals: Mapping[str, ExternalState]) -> None:
-        """Save what a live run waits for outside. Call it with the run's stack locked."""
-        ...
-
-    def get_run_facts(self, run: Run) -> RunFacts: ...
-
-    def add_confirmation(self, confirmation: Confirmation) -> None: ...
-
-    def get_confirmation(self, run_id: RunId) -> Confirmation:
-        """The newest confirmation of a run. Raises: BrokenError when there is none: nothing may be applied then."""
-        ...
-
-    def save_plan(self, run_id: RunId, plan: Plan, summary: PlanSummary) -> None:
-        """Keep a plan and its (sealed) summary; the same number again replaces it as long as the run has not waited
-        with it for a person."""
-        ...
-
-    def get_plan(self, run_id: RunId, number: int) -> Plan: ...
-
-    def find_summary(self, run_id: RunId, number: int) -> PlanSummary | None: ...
-
-    def save_outputs(self, run_id: RunId, outputs: bytes) -> None: ...
-
-    def save_data_key(self, run_id: RunId, sealed: bytes) -> None: ...
-
-    def find_data_key(self, run_id: RunId) -> bytes | None: ...
-
-    # assignments
-    def claim(self, pool: str, assignment: NewAssignment, advance: RunChange) -> tuple[Run, AssignmentRecord] | None:
-        """The oldest waiting run of the pool (confirmed first, then replans, then ready), locked with SKIP LOCKED,
-        moved by `advance` and held by a new assignment with the next fencing number; None when nothing waits.
-        The phase is APPLY for a confirmed run, PLAN otherwise."""
-        ...
-
-    def find_assignment(self, assignment_id: AssignmentId) -> AssignmentRecord | None: ...
-
-    def lock_assignment(self, assignment_id: AssignmentId) -> AssignmentRecord | None: ...
-
-    def find_live_assignment(self, run_id: RunId) -> AssignmentRecord | None: ...
-
-    def renew_lease(self, assignment_id: AssignmentId, fencing: int, lease_s: float) -> bool | None:
-        """The stop flag, with the lease renewed; None when the hold ended (also when its lease ran out)."""
-        ...
-
-    def save_assignment(self, assignment: AssignmentRecord) -> None:
-        """Save stop flag, state access and clone token of a locked assignment."""
-        ...
-
-    def end_assignment(self, assignment_id: AssignmentId) -> None: ...
-
-    def list_lost_assignments(self) -> list[AssignmentRecord]:
-        """Live ones whose lease ran out by the database's clock, oldest first."""
-        ...
-
-    def add_log(self, assignment_id: AssignmentId, offset: int, text: bytes) -> None:
-        """Keep a (sealed) chunk; the same offset again changes nothing."""
-        ...
-
-    # managed state
-    def find_state(self, stack_id: StackId) -> StateVersion | None:
-        """The current version, or None before the first."""
-        ...
-
-    def add_state_version(self, version: StateVersion) -> None:
-        """Keep a version; it becomes current unless quarantined."""
-        ...
-
-    def find_state_lock(self, stack_id: StackId) -> StateLock | None: ...
-
-    def set_state_lock(self, stack_id: StackId, lock: StateLock | None) -> None:
-        """Call it with the stack locked."""
-        ...
-
-    # reports (outbox)
-    def want_report(
-        self, kind: ReportKind, repository_id: RepositoryId, subject: str, *, run_id: RunId | None, document: bytes
-    ) -> ReportId:
-        """Insert or update the row, count `wanted` up, and defer its publish job in this transaction."""
-        ...
-
-    def want_summary(self, repository_id: RepositoryId, sha: Sha, name: str) -> None:
-        """Want the summary check of that name on a commit, from now on whenever a run that it lists has moved."""
-        ...
-
-    def find_report(self, report_id: ReportId) -> ReportRecord | None: ...
-
-    def save_remote(
-        self, report_id: ReportId, external_id: str, *, remote_id: int | None, published: str, is_completed: bool
-    ) -> None:
-        """Insert or update the remote of that external id; `published_at` is now if `published` is set."""
-        ...
-
-    def finish_report(self, report_id: ReportId, wanted: int) -> None:
-        """Note that everything up to `wanted` stands on GitHub."""
-        ...
-
-    def defer_publish(self, report_id: ReportId, *, in_s: float) -> None:
-        """Look at the report again later."""
-        ...
-
-    def mark_plan_published(self, run_id: RunId, number: int) -> None:
-        """Note when the plan's check run stood on GitHub, once: a comment from before cannot mean it."""
-        ...
-
-    def find_previous_success(self, run_id: RunId) -> ReportRecord | None:
-        """The deployment report of the stack's newest earlier finished run that stands as success, or None."""
-        ...
-
-    # audit
-    def add_audit(self, line: AuditLine) -> None: ...
+from app.core.run import Run, RunType, Transition
+from app.core.stack import Configuration, Permission, Stack, StateMode
+from app.flows.ports_transaction import RunChange, Transaction
 
 
 class Store(Protocol):
@@ -484,6 +216,7 @@ __all__ = [
     "PayloadReader",
     "Phase",
     "Reading",
+    "RunChange",
     "RunType",
     "Sealer",
     "StateMode",
