@@ -259,6 +259,7 @@ def _explain(settings: Settings, made: _Adapters) -> Explain:
         questions=made.store,
         run_url=lambda run_id: run_url(settings.public_url, run_id),
         home_url=f"{settings.public_url}/",
+        prefix=settings.command_prefix,
     )
 
 

@@ -3,8 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 from app.core.names import ConfigVersionId, Sha, StackId
+
+HELD_BACK: Final = "the pull request comes from a fork: its commits are validated only where somebody allows it"
+"""Ends the reason of a decision about a fork's commit that made no run, and would have made one otherwise."""
 
 
 class Verdict(StrEnum):

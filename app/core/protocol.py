@@ -27,6 +27,8 @@ class Phase(StrEnum):
 
     PLAN = "plan"
     APPLY = "apply"
+    VALIDATE = "validate"
+    """A fork's commit: init without backend, validate, nothing else."""
 
 
 class Stage(StrEnum):
@@ -179,6 +181,8 @@ class Outcome(StrEnum):
     PLANNED = "planned"
     """The workspace is stored; the run waits for a person."""
     APPLIED = "applied"
+    VALIDATED = "validated"
+    """A fork's commit is valid: the run has ended, and there is no plan."""
     FAILED = "failed"
     STOPPED = "stopped"
     """A person asked; the engine ended."""

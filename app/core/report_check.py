@@ -134,9 +134,12 @@ _PHASES: Final = {
 }
 
 
+_VALIDATING: Final = ("validating", "A worker validates the fork's commit, without secrets, state or tokens.")
+
+
 def _under_way(view: RunView) -> _Said:
     """What a worker is doing."""
-    word, line = _PHASES[view.run.state]
+    word, line = _VALIDATING if view.run.is_from_fork else _PHASES[view.run.state]
     is_apply = view.run.state in (RunState.PREPARING_APPLY, RunState.APPLYING)
     title = f"{word} {view.counts}" if is_apply else word
     by = (f"Confirmed by {_person(view.run.decided_by)}.",) if is_apply and view.run.decided_by else ()
@@ -175,7 +178,9 @@ def _decide(why: str, view: RunView, *lines: str) -> _Said:
 def _finished(view: RunView) -> _Said:
     """It ended well: nothing to do, planned only, or applied."""
     run = view.run
-    if not view.has_changes:
+    if run.is_from_fork:
+        title, line = "validated, not planned", "The configuration is valid. Nothing was planned, and nothing applied."
+    elif not view.has_changes:
         title, line = "no changes", "What exists is what the commit describes: there was nothing to do."
     elif run.type is RunType.PROPOSED:
         title, line = view.counts, "This is what the change would do once it has landed. Nothing was applied."
@@ -190,7 +195,7 @@ def _finished(view: RunView) -> _Said:
 
 def _planned(run: Run) -> str:
     """Which commit a proposed run planned: the merge that GitHub tried, or the head itself; empty for other runs."""
-    if run.type is not RunType.PROPOSED:
+    if run.type is not RunType.PROPOSED or run.is_from_fork:
         return ""
     if run.note:
         return f"{sentence(run.note[:1].upper() + run.note[1:])}."
@@ -218,7 +223,8 @@ def _failed(view: RunView) -> _Said:
             "Part of the plan may have been applied; the state records what was. Push a fix: the next run plans anew.",
         )
     else:
-        title = "plan failed" if run.attempts == 0 else f"plan failed after {run.attempts} lost attempts"
+        what = "validation" if run.is_from_fork else "plan"
+        title = f"{what} failed" if run.attempts == 0 else f"{what} failed after {run.attempts} lost attempts"
         lines = (reason, "Nothing was applied. Push a fix: it makes the next run.")
     return _Said(status=CheckStatus.COMPLETED, conclusion=Conclusion.FAILURE, title=title, lines=lines)
 

@@ -19,6 +19,8 @@ from app.core.run import RunState, RunType
 
 CROWD: Final = 20
 """More affected stacks than this on one commit: the summary speaks for all of them, until somebody acts on one."""
+MAX_OFFERED: Final = 10
+"""Stacks that one command, ready to copy, names."""
 MAX_REASON: Final = 300
 """Characters of one reason that are shown."""
 _ROOM: Final = MAX_BYTES - 200
@@ -46,6 +48,8 @@ class RunLine:
     has_changes: bool
     url: str
     plan_number: int = 1
+    is_from_fork: bool = False
+    """Validated alone: there is never a plan."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +63,8 @@ class StackLine:
     tag: str = ""
     """The tag that it was about; empty for a branch or a pull request."""
     run: RunLine | None = None
+    is_held_back: bool = False
+    """It would have a run if its commit were not a fork's."""
 
     @property
     def is_affected(self) -> bool:
@@ -77,6 +83,13 @@ class SummaryView:
     left_out: int = 0
     """Decisions beyond those in `lines`: too many to be read."""
     details_url: str = ""
+    prefix: str = "/trackside"
+    """How a command begins in a comment."""
+
+    @property
+    def held_back(self) -> tuple[str, ...]:
+        """The stacks that would have a run if the commit were not a fork's, by name."""
+        return tuple(sorted({line.stack_name for line in self.lines if line.is_held_back}))
 
     @property
     def affected(self) -> tuple[StackLine, ...]:
@@ -154,6 +167,8 @@ def _title(view: SummaryView) -> str:
         return "no stack is configured"
     names = {line.stack_name for line in affected}
     total = f"{len(stacks) + view.left_out:,}"
+    if not names and view.held_back:
+        return f"{len(view.held_back):,} of {total} {'stack' if total == '1' else 'stacks'} held back: a fork's commit"
     if not names:
         return "the one stack is not affected" if total == "1" else f"none of {total} stacks is affected"
     head = f"{len(names):,} of {total} {'stack' if total == '1' else 'stacks'} affected"
@@ -187,6 +202,8 @@ def _word(line: StackLine, *, shows_state: bool) -> str:
 
 def _state_word(run: RunLine) -> str:
     match run.state:
+        case RunState.FINISHED if run.is_from_fork:
+            return "validated"
         case RunState.FINISHED if run.type is RunType.PROPOSED:
             return "planned"
         case RunState.FINISHED:
@@ -208,14 +225,29 @@ def _state_word(run: RunLine) -> str:
 def _table(view: SummaryView) -> str:
     """The affected stacks: those that need somebody first."""
     lines = sorted(view.affected, key=lambda line: (_rank(line), *_by_name(line)))
+    if not lines and view.held_back:
+        return _held_back(view)
     if not lines:
         return "Nothing is to be done for any stack." if view.lines else "No stack of this repository is configured."
     head = "| stack | what happens | why |\n| --- | --- | --- |"
     shows_state = _shows_states(view)
     rows = (_row(line, shows_state=shows_state) for line in lines)
-    shown = fitting(rows, _ROOM - size_bytes(head) - size_bytes(_AFTER[view.name]))
+    after = _AFTER[view.name] + (f"\n\n{_held_back(view)}" if view.held_back else "")
+    shown = fitting(rows, _ROOM - size_bytes(head) - size_bytes(after))
     more = f"\n\nand {len(lines) - len(shown):,} more affected" if len(shown) < len(lines) else ""
-    return "\n".join((head, *shown)) + more + _AFTER[view.name]
+    return "\n".join((head, *shown)) + more + after
+
+
+def _held_back(view: SummaryView) -> str:
+    """What somebody who may can say to have a fork's commit looked at, ready to copy."""
+    names = view.held_back
+    command = code(f"{view.prefix} plan {' '.join(names[:MAX_OFFERED])} --sha {view.head_sha}", limit=2_000)
+    more = f" ({len(names) - MAX_OFFERED:,} more stacks are held back.)" if len(names) > MAX_OFFERED else ""
+    return (
+        "The commit comes from a fork, so nothing of it runs by itself. Somebody with write permission who has read it "
+        "can have it validated in a comment, without secrets, state or tokens, until the next push:\n\n"
+        f"{command}{more}"
+    )
 
 
 _AFTER: Final = {

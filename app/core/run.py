@@ -289,6 +289,8 @@ class Run:
     """What it waits for in the queue. Shape: name to what is known of it."""
     note: str = ""
     """What a reader must also know: which commit was planned instead of the head."""
+    is_from_fork: bool = False
+    """Made of a fork's commit: a worker validates it, with no secret, no state and no token, and plans nothing."""
 
     @property
     def waits_for(self) -> tuple[str, ...]:

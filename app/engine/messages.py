@@ -71,6 +71,10 @@ class Diagnostic(msgspec.Struct, frozen=True, kw_only=True):
         return "\n".join([head, *([f"  on {where}"] if where else []), *_indented(self.detail)])
 
 
+class _Validation(msgspec.Struct, frozen=True):
+    diagnostics: tuple[_Diagnostic, ...] = ()
+
+
 class Messages:
     """Reads one command's lines: each gives its text; the errors are remembered."""
 
@@ -88,10 +92,20 @@ class Messages:
             return clean(line)
         if message.diagnostic is None:
             return "\n  ".join(clean(message.text).strip("\n").split("\n")) if message.text else clean(line)
-        diagnostic = _diagnostic(message.diagnostic)
+        return self._keep(_diagnostic(message.diagnostic)).lines()
+
+    def read_validation(self, answer: bytes) -> list[str]:
+        """The answer of `validate -json` for people, a diagnostic each; nothing when it cannot be read."""
+        try:
+            found = msgspec.json.decode(answer, type=_Validation)
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            return []
+        return [self._keep(_diagnostic(each)).lines() for each in found.diagnostics[: 2 * MAX_ERRORS]]
+
+    def _keep(self, diagnostic: Diagnostic) -> Diagnostic:
         if diagnostic.is_error and diagnostic not in self.errors and len(self.errors) < MAX_ERRORS:
             self.errors.append(diagnostic)
-        return diagnostic.lines()
+        return diagnostic
 
 
 def _diagnostic(raw: _Diagnostic) -> Diagnostic:

@@ -113,6 +113,27 @@ class Terraform:
         self._check_backend()
         return Done()
 
+    def init_without_backend(self) -> Done | Failure:
+        """Get modules and providers alone: no backend is asked, and no credentials are there to ask one with."""
+        words = [
+            "init",
+            "-backend=false",
+            "-input=false",
+            "-no-color",
+            *(["-json"] if _has_json_init(self.engine) else []),
+        ]
+        code, messages, tail = self._stream(words)
+        return Done() if code == 0 else self._failure("init", code, messages, tail)
+
+    def validate(self) -> Done | Failure:
+        """Hold the configuration against its own rules and its providers' schemas; no state and no cloud is asked."""
+        captured = Capture(MAX_OUTPUTS_BYTES)
+        code, tail = self._capture(["validate", "-json", "-no-color"], captured)
+        messages = Messages()
+        for line in messages.read_validation(b"" if captured.is_over else captured.bytes()):
+            self._log(line)
+        return Done() if code == 0 else self._failure("validate", code, messages, tail)
+
     def plan(self, *, is_destroy: bool = False) -> Planned | Failure:
         """Write the plan file, or say why there is none."""
         state = self._stack.state

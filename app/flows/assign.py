@@ -53,7 +53,7 @@ class Assign:
         if held is None or repository is None:
             return None
         clone_token = Secret("")
-        if held.record.phase is Phase.PLAN:
+        if held.record.phase is not Phase.APPLY:
             try:
                 clone_token = self.github.mint_clone_token(repository)
             except (RetryableError, UserError) as error:
@@ -98,7 +98,10 @@ class Assign:
         return Held(record=record, run=run, stack=stack, data_key=data_key, confirmation=confirmation)
 
     def _data_key(self, tx: Transaction, run: Run, phase: Phase) -> Secret | None:
-        """The key of the run's archive: a fresh one for a plan, the stored one for its apply; None when it is gone."""
+        """The key of the run's archive: a fresh one for a plan, the stored one for its apply; None when it is gone. A
+        fork's commit is never archived: an empty one."""
+        if phase is Phase.VALIDATE:
+            return Secret("")
         context = {"table": "runs", "run": run.id, "column": "data_key"}
         if phase is Phase.PLAN:
             key = self.sealer.new_data_key()
@@ -118,7 +121,8 @@ class Assign:
 
     def _assignment(self, held: Held, tokens: Tokens, clone_token: Secret, clone_url: str) -> Assignment:
         run, settings, record = held.run, held.stack.settings, held.record
-        mode = settings.state or (held.stack.state_mode if record.phase is Phase.APPLY else None)
+        is_fork = record.phase is Phase.VALIDATE
+        mode = None if is_fork else settings.state or (held.stack.state_mode if record.phase is Phase.APPLY else None)
         return Assignment(
             id=record.id,
             token=tokens.assignment.reveal(),
@@ -139,7 +143,7 @@ class Assign:
             workspace=settings.workspace,
             var_files=settings.var_files,
             backend_config=settings.backend_config,
-            environment=phase_environment(settings.environment, record.phase),
+            environment={} if is_fork else phase_environment(settings.environment, record.phase),
             state_mode=mode.value if mode else "",
             state=state_access(held.stack, record, tokens.state) if mode is StateMode.MANAGED else None,
             data_key=held.data_key.reveal(),

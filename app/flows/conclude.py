@@ -21,6 +21,7 @@ from app.core.protocol import (
     HeartbeatAnswer,
     Next,
     Outcome,
+    Phase,
     PlanAnswer,
     PlanReport,
     ResultReport,
@@ -53,6 +54,7 @@ UNBOUND = (
     "the stack's settings changed after the confirmation, or the plan's key is gone: nothing was applied. "
     "The next push, or another plan, starts anew"
 )
+VALIDATED = "validated, and not planned: it is a fork's commit, so it got no secret, no state and no token"
 UNKNOWN_OUTCOME = (
     "the worker was lost while it applied: what it did to the infrastructure is not known. "
     "Nothing of this stack runs until a person has looked and taken the hold away"
@@ -127,6 +129,7 @@ class Conclude:
         """Take in a plan and say what comes next: archive it, apply it here (autodeploy), or nothing."""
         with self.store.begin() as tx:
             held = self._guard(tx, assignment_id, token, report.fencing)
+            _require_phase(held, Phase.PLAN)
             if held.run.state is RunState.APPLYING and held.run.confirmed_digest == report.digest:
                 return PlanAnswer(next=Next.APPLY)  # the answer before was lost on its way
             plan = Plan(
@@ -147,6 +150,7 @@ class Conclude:
         """Commit `applying` for this fencing number: the engine may start. Raises: LeaseLost when it may not."""
         with self.store.begin() as tx:
             held = self._guard(tx, assignment_id, token, request.fencing)
+            _require_phase(held, Phase.APPLY)
             if held.run.state is RunState.APPLYING and held.run.confirmed_digest == request.digest:
                 return  # the answer before was lost on its way; the engine starts after an answer only
             proof = tx.get_confirmation(held.run.id)
@@ -172,6 +176,9 @@ class Conclude:
                 case Outcome.APPLIED:
                     tx.save_outputs(held.run.id, msgspec.json.encode(result.outputs))
                     self._end(tx, held, Step.FINISH)
+                case Outcome.VALIDATED:
+                    _require_phase(held, Phase.VALIDATE)
+                    self._end(tx, held, Step.FINISH, cause=VALIDATED)
                 case Outcome.FAILED:
                     self._end(tx, held, Step.FAIL, cause=reason or "the worker gave no reason")
                 case Outcome.STOPPED:
@@ -193,6 +200,7 @@ class Conclude:
         """Store the workspace of the plan that was reported. Sent again, it replaces what came before."""
         with self.store.begin() as tx:
             held = self._guard(tx, assignment_id, token, fencing)
+            _require_phase(held, Phase.PLAN)
             plan = tx.get_plan(held.run.id, held.run.plan_number)
         key = archive_key(held.run.id, plan)
         self.artifacts.delete(key)
@@ -245,7 +253,10 @@ class Conclude:
         return Guarded(stack=stack, run=run, record=record)
 
     def _resolve_state(self, tx: Transaction, held: Guarded, implied: str) -> tuple[str, StateAccess | None]:
-        """Where the stack's state lives from now on: a refusal in words, or credentials when it is managed."""
+        """Where the stack's state lives from now on: a refusal in words, or credentials when it is managed. A fork's
+        commit says nothing about it, and gets none."""
+        if held.record.phase is Phase.VALIDATE:
+            return "", None
         stored, wanted = held.stack.state_mode, held.stack.settings.state
         mode = wanted or (StateMode(implied) if implied in list(StateMode) else stored)
         if mode is None:
@@ -393,6 +404,12 @@ class Conclude:
             locked = tx.lock_assignment(record.id)
             if locked is not None:
                 tx.save_assignment(replace(locked, sealed_clone_token=b""))
+
+
+def _require_phase(held: Guarded, phase: Phase) -> None:
+    """Nothing, when the assignment is for that. Raises: LeaseLost: a worker says what its assignment is not for."""
+    if held.record.phase is not phase:
+        raise LeaseLost(f"assignment {held.record.id} is there to {held.record.phase.value}, not to {phase.value}")
 
 
 def archive_key(run_id: RunId, plan: Plan) -> str:

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from app.core.contract_push import PushAnswer, turn_lock
-from app.core.decision import Answer, Decision, EventKind, Verdict
+from app.core.decision import HELD_BACK, Answer, Decision, EventKind, Verdict
 from app.core.event import Repository
 from app.core.happening import Happening
 from app.core.names import DecisionId, DeliveryId, RunId
@@ -31,7 +31,7 @@ MAX_EXTERNALS: Final = 50
 MAX_NAME: Final = 200
 """Characters of an external dependency's name, of a lock's key, of a flag."""
 MAX_FLAGS: Final = 100
-FORK: Final = "the pull request comes from a fork: no run is made of a fork's commits"
+UNTRACKED: Final = "nothing of a fork is tracked before it is merged"
 PASSED: Final = "the stack is at a newer commit that holds this one: the push arrived late, and takes nothing back"
 CLOSED: Final = "the pull request is closed: no run is made of it"
 
@@ -84,14 +84,15 @@ class Effects:
         return Told(text=f"decided for {len(settled)} stacks: {said or 'nothing new'}", runs=made)
 
     def _restrained(self, case: Case, ruling: Ruling) -> Ruling:
-        """The ruling without what no policy can have: runs of a fork, and previews of what is closed."""
+        """The ruling without what no policy can have: a fork's runs that nobody allowed, tracked ones of it at all, and
+        previews of what is closed."""
         verdict = ruling.answer.verdict
         if verdict not in (Verdict.TRACK, Verdict.PROPOSE):
             return ruling
-        if case.happening.is_from_fork:
-            allowed = ruling.said is not None and ruling.said.is_fork_allowed
-            also = "; allow_fork does not change that in this version" if allowed else ""
-            return _turned_down(ruling, f"{ruling.answer.reason}; {FORK}{also}")
+        is_fork_allowed = ruling.said is not None and ruling.said.is_fork_allowed
+        if case.happening.is_from_fork and (verdict is Verdict.TRACK or not is_fork_allowed):
+            why = UNTRACKED if is_fork_allowed else HELD_BACK
+            return _turned_down(ruling, f"{ruling.answer.reason}; {why}")
         if verdict is Verdict.TRACK and ruling.stack.head_sha in case.looked.passed_by:
             return _turned_down(ruling, f"{ruling.answer.reason}; {PASSED}")
         pull = case.happening.pull
@@ -289,6 +290,7 @@ def _new_run(tx: Transaction, case: Case, ruling: Ruling, stack: Stack, decision
         flags=_flags(said),
         externals={name[:MAX_NAME]: ExternalState.PENDING for name in externals if name},
         note=source.note,
+        is_from_fork=happening.is_from_fork,
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
 
-from app.core.decision import Decision, EventKind, Verdict
+from app.core.decision import HELD_BACK, Decision, EventKind, Verdict
 from app.core.explanation import Explained, ShortDecision
 from app.core.happening import Happening
 from app.core.names import RepositoryId, RunId, Sha, StackId
@@ -45,11 +45,12 @@ class CommitQuestions(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explain:
-    """The use case. `run_url` and `home_url` name the pages that people are sent to."""
+    """The use case. `run_url` and `home_url` name the pages that people are sent to, `prefix` begins a command."""
 
     questions: CommitQuestions
     run_url: Callable[[RunId], str]
     home_url: str
+    prefix: str
 
     def summary(self, repository_id: RepositoryId, sha: Sha, name: SummaryName) -> SummaryView:
         """The commit as its summary check sees it."""
@@ -58,7 +59,12 @@ class Explain:
         runs = self.questions.list_newest_runs_at(repository_id, sha)
         lines = self._of_pull(found, runs) if name is SummaryName.PROPOSED else self._of_push(found, runs)
         return SummaryView(
-            name=name, head_sha=sha, lines=tuple(lines), left_out=max(0, missing), details_url=self.home_url
+            name=name,
+            head_sha=sha,
+            lines=tuple(lines),
+            left_out=max(0, missing),
+            details_url=self.home_url,
+            prefix=self.prefix,
         )
 
     def is_crowded(self, repository_id: RepositoryId, sha: Sha, *, is_state_changing: bool) -> bool:
@@ -116,6 +122,7 @@ class Explain:
             reason=short.words,
             tag=short.ref.removeprefix("refs/tags/") if short.event is EventKind.TAG else "",
             run=self._run_line(run) if run is not None else None,
+            is_held_back=short.verdict is Verdict.IGNORE and short.reason.endswith(HELD_BACK),
         )
 
     def _run_line(self, run: Run) -> RunLine:
@@ -127,6 +134,7 @@ class Explain:
             has_changes=run.plan is not None and run.plan.has_changes,
             url=self.run_url(run.id),
             plan_number=run.plan_number,
+            is_from_fork=run.is_from_fork,
         )
 
 

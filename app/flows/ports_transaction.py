@@ -216,7 +216,7 @@ class AssignmentRows(Protocol):
     def claim(self, pool: str, assignment: NewAssignment, advance: RunChange) -> tuple[Run, AssignmentRecord] | None:
         """The oldest waiting run of the pool (confirmed first, then replans, then ready), locked with SKIP LOCKED,
         moved by `advance` and held by a new assignment with the next fencing number; None when nothing waits.
-        The phase is APPLY for a confirmed run, PLAN otherwise."""
+        The phase is VALIDATE for a fork's commit, APPLY for a confirmed run, PLAN otherwise."""
         ...
 
     def find_assignment(self, assignment_id: AssignmentId) -> AssignmentRecord | None: ...

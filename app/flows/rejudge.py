@@ -34,6 +34,8 @@ class Rejudged:
     outcomes: tuple[PolicyOutcome, ...] = ()
     is_run_wanted: bool = False
     """False for what is ignored, and for `notrigger`: the head moves, and no run is made."""
+    is_fork_allowed: bool = False
+    """A policy lets a fork's commits be validated."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +64,13 @@ class Rejudge:
         receipts = [PolicyReceipt(spec.name, self._evaluate(spec, texts, question)) for spec in stack.push_policies]
         said = combine(receipts, tag=_text(_part(question, "push"), "tag"))
         outcomes = tuple(outcome_of(receipt) for receipt in receipts)
-        return Rejudged(verdict=said.verdict, reason=said.reason, outcomes=outcomes, is_run_wanted=said.is_run_wanted)
+        return Rejudged(
+            verdict=said.verdict,
+            reason=said.reason,
+            outcomes=outcomes,
+            is_run_wanted=said.is_run_wanted,
+            is_fork_allowed=said.is_fork_allowed,
+        )
 
     def _evaluate(self, spec: PolicySpec, texts: Mapping[str, str], question: Document) -> Evaluated | PolicyFailed:
         text = texts.get(spec.digest)
@@ -107,12 +115,10 @@ class Rejudge:
             return said
         owner = _text(pull, "head_owner")
         is_merged = pull.get("action") == "merged"
-        if owner and owner.lower() != self.repository.owner.lower() and not is_merged:
-            return Rejudged(
-                verdict=Verdict.IGNORE,
-                reason=f"{said.reason}; the pull request comes from a fork",
-                outcomes=said.outcomes,
-            )
+        is_fork = bool(owner) and owner.lower() != self.repository.owner.lower() and not is_merged
+        if is_fork and (said.verdict is Verdict.TRACK or not said.is_fork_allowed):
+            why = "the pull request comes from a fork"
+            return Rejudged(verdict=Verdict.IGNORE, reason=f"{said.reason}; {why}", outcomes=said.outcomes)
         if said.verdict is Verdict.PROPOSE and pull.get("closed") is True:
             return Rejudged(
                 verdict=Verdict.IGNORE, reason=f"{said.reason}; the pull request is closed", outcomes=said.outcomes

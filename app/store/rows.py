@@ -79,6 +79,7 @@ def read_run(row: Row[Any]) -> Run:
         decided_by=row.decided_by,
         pull_number=row.pull_number,
         is_prioritized=row.is_prioritized,
+        is_from_fork=row.is_from_fork,
         lock_key=row.lock_key,
         flags=tuple(row.flags),
         externals={name: ExternalState(state) for name, state in row.externals.items()},
@@ -104,6 +105,7 @@ def run_identity(run: Run) -> dict[str, object]:
         "message": safe_text(run.message),
         "created_at": run.created_at,
         "is_prioritized": run.is_prioritized,
+        "is_from_fork": run.is_from_fork,
         "lock_key": safe_text(run.lock_key),
         "note": safe_text(run.note),
     }

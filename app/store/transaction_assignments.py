@@ -73,6 +73,7 @@ class AssignmentWrites(RunWrites):
             raise BrokenError(f"claiming run {run_id}: it is gone")
         waiting = read_run(row)
         phase = Phase.APPLY if waiting.state is RunState.CONFIRMED else Phase.PLAN
+        phase = Phase.VALIDATE if waiting.is_from_fork else phase
         run = self._apply(replace(waiting, fencing=waiting.fencing + 1), advance)
         if run.fencing != waiting.fencing + 1:
             raise BrokenError(f"claiming run {run_id}: its fencing number did not grow")

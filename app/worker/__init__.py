@@ -8,5 +8,6 @@ The flow, in the order in which a run meets it:
   log       ships an assignment's log by offset, so that a chunk sent twice is harmless
   job       one assignment: its workspace, its control, its log, its secrets
   steps     what an assignment does, step by step; each goes on or ends it
+  validation  the steps for a fork's commit
   executor  runs the steps of a phase and makes the result of whatever happened
 """

@@ -11,6 +11,7 @@ import structlog
 from app.core.errors import BrokenError, LeaseLost, RetryableError, UserError
 from app.core.protocol import Outcome, Phase, ResultReport
 from app.worker.steps import APPLY_STEPS, PLAN_STEPS, End, Job, Step
+from app.worker.validation import VALIDATE_STEPS
 
 MAX_REASON_CHARS: Final = 4_000
 _log = structlog.get_logger(__name__)
@@ -23,6 +24,8 @@ def steps_of(phase: Phase) -> tuple[Step, ...]:
             return PLAN_STEPS
         case Phase.APPLY:
             return APPLY_STEPS
+        case Phase.VALIDATE:
+            return VALIDATE_STEPS
         case _:
             assert_never(phase)
 

@@ -16,7 +16,10 @@ BRANCH, WORK, TAG = "refs/heads/main", "refs/heads/work", "refs/tags/v1"
 
 def explain_on(store: PostgresStore) -> Explain:
     return Explain(
-        questions=store, run_url=lambda run_id: f"https://t.example/runs/{run_id}", home_url="https://t.example/"
+        questions=store,
+        run_url=lambda run_id: f"https://t.example/runs/{run_id}",
+        home_url="https://t.example/",
+        prefix="/trackside",
     )
 
 

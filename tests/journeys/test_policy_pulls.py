@@ -1,4 +1,4 @@
-"""Pull requests and merge groups: proposed runs of what would be merged, one for each head, and none of a fork's."""
+"""Pull requests and merge groups: proposed runs of what would be merged, one for each head."""
 
 from pathlib import Path
 
@@ -162,25 +162,6 @@ def test_a_merge_group_gets_proposed_runs_of_its_own_commit(world: World) -> Non
     ]
     landed = repo.land_group(group)
     world.expect_check(repo, landed, "deploy/app", "action_required")
-
-
-def test_a_fork_starts_nothing_whatever_the_policy_says(world: World) -> None:
-    """Nobody's branch runs on our workers because it is called main; the record says why."""
-    locks = 'lock := "mine" if not is_null(input.pull_request)\n'
-    policy = f"package trackside\n\ntrack := true\n\nallow_fork := true\n\n{locks}"
-    repo = world.repository(FILES | {".trackside/stacks.yml": STACKS + POLICY, "pulls.rego": policy})
-    world.settle()
-    before = len(world.runs())
-    repo.set_permission("mallory", "read")
-    fork = world.github.fork_repository(repo.full_name, "mallory")
-    head = fork.push("main", files={"app/main.tf": RESOURCE, "net/main.tf": RESOURCE}, message="Mine", author="mallory")
-    repo.open_pull("mallory:main", title="Mine", author="mallory")
-    verdict, reason, _ = world.decision(head, "app")
-    assert verdict == "ignore"
-    assert "comes from a fork" in reason
-    assert world.decision(head, "net")[0] == "ignore"
-    assert len(world.runs()) == before
-    assert world.sql("SELECT lock_key FROM stacks WHERE lock_key <> ''") == []
 
 
 def test_a_policy_locks_by_pull_request_and_cancels_what_waits(world: World) -> None:

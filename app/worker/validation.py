@@ -1,0 +1,37 @@
+"""What a worker does with a fork's commit: init without a backend, validate, and nothing else.
+
+The assignment brings no variables, no state and no key. Its clone token, where the repository needs one, is spent by
+the worker's own fetch: no command of the engine ever sees it.
+"""
+
+from typing import Final
+
+import msgspec
+
+from app.core.protocol import Outcome, Stage, StageReport
+from app.engine.terraform import Failure
+from app.worker.steps import End, Job, Step, choose_engine, fetch, report_planning
+
+
+def report_initializing(job: Job) -> End | None:
+    """Move the run on, and forget the clone token: from here on the fork's own code is at work."""
+    job.assignment = msgspec.structs.replace(job.assignment, clone_token="")
+    job.hold.stage(StageReport(fencing=job.hold.fencing, stage=Stage.INITIALIZING))
+    return None
+
+
+def init(job: Job) -> End | None:
+    """Modules and providers."""
+    job.log.section("init")
+    done = job.terraform().init_without_backend()
+    return End(Outcome.FAILED, done.text) if isinstance(done, Failure) else None
+
+
+def validate(job: Job) -> End:
+    """Say whether the configuration is valid."""
+    job.log.section("validate")
+    done = job.terraform().validate()
+    return End(Outcome.FAILED, done.text) if isinstance(done, Failure) else End(Outcome.VALIDATED)
+
+
+VALIDATE_STEPS: Final[tuple[Step, ...]] = (choose_engine, fetch, report_initializing, init, report_planning, validate)
