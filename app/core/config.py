@@ -4,7 +4,8 @@ Pure: flows fetch the file and keep what comes out; `document` reads the YAML, `
 """
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
@@ -13,6 +14,7 @@ from pydantic_core import ErrorDetails
 from app.core.configmodel import NOT_YET, ConfirmModel, FileModel, GitModel, PolicyModel, StackModel
 from app.core.document import Document, Path, quoted, read_document
 from app.core.stack import (
+    DEFAULTABLE,
     MAX_CONFIG_BYTES,
     Configuration,
     Permission,
@@ -40,6 +42,22 @@ _REMEDIES: Final = {
     "attach": 'write `[network, dns]`, `{labels: [prod]}` or `"*"`',
 }
 """What to do when a key is missing."""
+UnknownKey = Callable[[str], tuple[str, str] | None]
+"""What is wrong with a key that a model does not have, and the way out; None: nothing special."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """What a file may hold, for words about its mistakes."""
+
+    model_at: Callable[[Path], type[BaseModel]]
+    """The model of the mapping at a path."""
+    remedies: Mapping[str, str]
+    """What to do when a key is missing."""
+    unknown: Mapping[type[BaseModel], UnknownKey]
+    """What is said of keys that only look as if they belonged there."""
+
+
 _KINDS: Final = {
     bool: "true or false",
     int: "a number",
@@ -59,15 +77,21 @@ def read_configuration(text: bytes, *, default_branch: str) -> Configuration | t
     try:
         model = FileModel.model_validate(document.data)
     except ValidationError as error:
-        problems.extend(_problem(document, details) for details in error.errors(include_url=False))
+        problems.extend(problem_of(document, details, _FORM) for details in error.errors(include_url=False))
         model = None
     if problems or model is None:
         return tuple(sorted(problems, key=lambda problem: problem.line)[:MAX_PROBLEMS])
     return Configuration(
         stacks=tuple(
-            _stack(stack, default_branch, document.line_of(("stacks", at))) for at, stack in enumerate(model.stacks)
+            replace(
+                _stack(stack, default_branch, document.line_of(("stacks", at))),
+                pool_line=document.line_of(("stacks", at, "worker_pool")),
+            )
+            for at, stack in enumerate(model.stacks)
         ),
-        policies=tuple(_policy(policy, document.line_of(("policies", at))) for at, policy in enumerate(model.policies)),
+        policies=tuple(
+            policy_of(policy, document.line_of(("policies", at))) for at, policy in enumerate(model.policies)
+        ),
     )
 
 
@@ -99,10 +123,17 @@ def _stack(model: StackModel, default_branch: str, line: int) -> StackSpec:
         github_environment=model.name if model.github_environment == "" else model.github_environment,
         worker_pool=model.worker_pool,
     )
-    return StackSpec(settings=settings, policy_id=model.id, renamed_from=model.renamed_from, line=line)
+    return StackSpec(
+        settings=settings,
+        policy_id=model.id,
+        renamed_from=model.renamed_from,
+        line=line,
+        given=frozenset(model.model_fields_set & DEFAULTABLE),
+    )
 
 
-def _policy(model: PolicyModel, line: int) -> PolicySpec:
+def policy_of(model: PolicyModel, line: int) -> PolicySpec:
+    """The policy of an entry."""
     return PolicySpec(
         name=model.name,
         type=model.type,
@@ -119,25 +150,25 @@ def _cross_checks(document: Document) -> Iterator[Problem]:
     """Mistakes between entries. Read from the raw data, so that they show beside the mistakes of single entries."""
     stacks, policies = _entries(document, "stacks"), _entries(document, "policies")
     names = {entry["name"] for entry in stacks.values() if isinstance(entry.get("name"), str)}
-    yield from _twice(document, "stacks", "name", "two stacks are called")
-    yield from _twice(document, "stacks", "id", "two stacks have the id")
-    yield from _twice(document, "stacks", "renamed_from", "two stacks were renamed from")
-    yield from _twice(document, "policies", "name", "two policies are called")
+    yield from twice(document, "stacks", "name", "two stacks are called")
+    yield from twice(document, "stacks", "id", "two stacks have the id")
+    yield from twice(document, "stacks", "renamed_from", "two stacks were renamed from")
+    yield from twice(document, "policies", "name", "two policies are called")
     for at, stack in stacks.items():
         before = stack.get("renamed_from")
         if isinstance(before, str) and before in names:
             message = f"{quoted(before)} is still a stack of this file, so nothing can have been renamed from it"
-            yield _at(document, ("stacks", at, "renamed_from"), message, "take `renamed_from` away")
+            yield problem_at(document, ("stacks", at, "renamed_from"), message, "take `renamed_from` away")
         yield from _prefixed_twice(document, at, stack.get("environment"))
     for at, policy in policies.items():
         attach = policy.get("attach")
         for name in attach if isinstance(attach, list) else ():
             if isinstance(name, str) and name not in names:
                 message = f"the policy is attached to {quoted(name)}, which is no stack of this file"
-                yield _at(document, ("policies", at, "attach"), message, _nearest(name, names, "take it away"))
+                yield problem_at(document, ("policies", at, "attach"), message, nearest(name, names, "take it away"))
 
 
-def _twice(document: Document, section: str, key: str, message: str) -> Iterator[Problem]:
+def twice(document: Document, section: str, key: str, message: str) -> Iterator[Problem]:
     """Entries of a section that share the value of a key with an earlier one."""
     first: dict[str, int] = {}
     for at, entry in _entries(document, section).items():
@@ -162,7 +193,7 @@ def _prefixed_twice(document: Document, at: int, environment: object) -> Iterato
         plain = name[3:] if name.startswith(("ro_", "wo_")) else ""
         if plain and plain in environment:
             message = f"{quoted(plain)} reaches every phase already, so {quoted(name)} contradicts it"
-            yield _at(
+            yield problem_at(
                 document, ("stacks", at, "environment", name), message, "keep one, or use `ro_` and `wo_` together"
             )
 
@@ -174,16 +205,16 @@ def _entries(document: Document, section: str) -> dict[int, dict[str, Any]]:
     return {at: each for at, each in enumerate(listed) if isinstance(each, dict)} if isinstance(listed, list) else {}
 
 
-def _problem(document: Document, details: ErrorDetails) -> Problem:
-    """One error of the model in our words."""
+def problem_of(document: Document, details: ErrorDetails, form: Form) -> Problem:
+    """One error of a file's model in our words."""
     path: Path = tuple(part for part in details["loc"] if part != "[key]")
-    key = next((part for part in reversed(path) if isinstance(part, str)), "")
-    message, remedy = _explain(details, path, key)
-    return _at(document, path, message, remedy)
+    message, remedy = _explain(details, path, form)
+    return problem_at(document, path, message, remedy)
 
 
-def _explain(details: ErrorDetails, path: Path, key: str) -> tuple[str, str]:
+def _explain(details: ErrorDetails, path: Path, form: Form) -> tuple[str, str]:
     """What is wrong, and the way out."""
+    key = next((part for part in reversed(path) if isinstance(part, str)), "")
     context: Mapping[str, Any] = details.get("ctx", {})
     value = details.get("input")
     what = ("an entry of " if isinstance(path[-1], int) else "") + quoted(key) if path else "the file"
@@ -191,13 +222,13 @@ def _explain(details: ErrorDetails, path: Path, key: str) -> tuple[str, str]:
         case "trackside":
             return str(context["message"]), str(context["remedy"])
         case "extra_forbidden":
-            return _unknown(key, path)
+            return _unknown(key, path, form)
         case "missing":
-            return f"the key `{key}` is missing", _REMEDIES.get(key, "add it")
+            return f"the key `{key}` is missing", form.remedies.get(key, "add it")
         case "literal_error":
             expected = str(context.get("expected", "")).replace("'", "`")
             choices = [str(each).strip("'") for each in expected.replace("`", "").replace(" or ", ", ").split(", ")]
-            return f"`{key}` must be {expected}, not {quoted(value)}", _nearest(
+            return f"`{key}` must be {expected}, not {quoted(value)}", nearest(
                 str(value), choices, "choose one of them"
             )
         case "too_long":
@@ -216,13 +247,18 @@ def _explain(details: ErrorDetails, path: Path, key: str) -> tuple[str, str]:
             return f"{what} cannot be read: {quoted(details['msg'])}", "see the documentation of this key"
 
 
-def _unknown(key: str, path: Path) -> tuple[str, str]:
+def _unknown(key: str, path: Path, form: Form) -> tuple[str, str]:
     """A key that the model does not have: of a later version, or a slip."""
     if key in NOT_YET:
         return f"{NOT_YET[key]}: not part of this version yet", f"take `{key}` away; it would do nothing"
-    known = _model_at(path[:-1]).model_fields
+    model = form.model_at(path[:-1])
+    special = form.unknown.get(model)
+    said = special(key) if special is not None else None
+    if said is not None:
+        return said
+    known = model.model_fields
     otherwise = "take it away" if len(known) > MAX_SHOWN else f"known here: {', '.join(f'`{each}`' for each in known)}"
-    return f"unknown key {quoted(key)}", _nearest(key, known, otherwise)
+    return f"unknown key {quoted(key)}", nearest(key, known, otherwise)
 
 
 def _model_at(path: Path) -> type[BaseModel]:
@@ -240,7 +276,10 @@ def _model_at(path: Path) -> type[BaseModel]:
             return FileModel
 
 
-def _nearest(word: str, known: Any, otherwise: str) -> str:
+_FORM: Final = Form(model_at=_model_at, remedies=_REMEDIES, unknown={})
+
+
+def nearest(word: str, known: Any, otherwise: str) -> str:
     """`did you mean …?`, or what else to do."""
     by_form = {str(each).lower(): str(each) for each in known}
     close = difflib.get_close_matches(word.lower()[:80], by_form, 1, 0.6)
@@ -252,5 +291,6 @@ def _kind(value: object) -> str:
     return "nothing" if value is None else _KINDS.get(type(value), "that")
 
 
-def _at(document: Document, path: Path, message: str, remedy: str) -> Problem:
+def problem_at(document: Document, path: Path, message: str, remedy: str) -> Problem:
+    """A mistake at a place of the document."""
     return Problem(line=document.line_of(path), message=message, remedy=remedy)

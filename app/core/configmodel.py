@@ -188,9 +188,9 @@ def _attachment(value: Any) -> Attachment:
     """The three forms of `attach:`."""
     if value == "*":
         return Attachment(is_all=True)
-    if _is_texts(value):
+    if is_texts(value):
         return Attachment(names=tuple(value))
-    if isinstance(value, dict) and set(value) == {"labels"} and _is_texts(value["labels"]):
+    if isinstance(value, dict) and set(value) == {"labels"} and is_texts(value["labels"]):
         return Attachment(labels=tuple(value["labels"]))
     raise wrong("`attach` has none of its three forms", 'write `[network, dns]`, `{labels: [prod]}` or `"*"`')
 
@@ -202,7 +202,8 @@ def _policy_type(value: str) -> str:
     raise wrong(f"{value} policies are not part of this version yet", "take the policy away; it would not be asked")
 
 
-def _is_texts(value: Any) -> bool:
+def is_texts(value: Any) -> bool:
+    """True for a list of texts with something in it."""
     return isinstance(value, list) and 0 < len(value) <= MAX_STACKS and all(isinstance(each, str) for each in value)
 
 
@@ -223,8 +224,10 @@ Name = Annotated[str, AfterValidator(_name), Field(json_schema_extra={"pattern":
 File = Annotated[str, AfterValidator(_file), Field(json_schema_extra={"minLength": 1, "maxLength": MAX_PATH})]
 GlobText = Annotated[str, AfterValidator(_glob), Field(json_schema_extra={"minLength": 1, "maxLength": MAX_GLOB})]
 Label = Annotated[str, AfterValidator(_label), Field(json_schema_extra={"minLength": 1, "maxLength": 100})]
+Constraint = Annotated[str, AfterValidator(_constraint)]
 Variable = Annotated[str, AfterValidator(_variable)]
 Setting = Annotated[str, BeforeValidator(_setting)]
+VersionOne = Annotated[int, PlainValidator(_one), WithJsonSchema({"const": 1})]
 NotTrue = Annotated[bool, PlainValidator(_not_true), WithJsonSchema({"const": False})]
 
 
@@ -269,7 +272,7 @@ class StackModel(_Model):
     """Words that policies attach to."""
     tool: Literal["terraform", "opentofu"] = "terraform"
     """The engine."""
-    version: Annotated[str, AfterValidator(_constraint)] = ""
+    version: Constraint = ""
     """Version constraint; default: required_version, else what the worker has."""
     workspace: Annotated[str, AfterValidator(_workspace)] = "default"
     """CLI workspace."""
@@ -317,7 +320,7 @@ class PolicyModel(_Model):
 class FileModel(_Model):
     """.trackside/stacks.yml"""
 
-    version: Annotated[int, PlainValidator(_one), WithJsonSchema({"const": 1})]
+    version: VersionOne
     """Of this format."""
     stacks: list[StackModel] = Field(max_length=MAX_STACKS)
     """The stacks of the repository."""

@@ -16,12 +16,16 @@ DecisionId = NewType("DecisionId", str)
 """ULID of a decision record."""
 ConfigVersionId = NewType("ConfigVersionId", str)
 """ULID of one reading of a repository's stacks file."""
+OrganisationVersionId = NewType("OrganisationVersionId", str)
+"""One accepted or refused reading of an organisation's settings."""
 ReportId = NewType("ReportId", str)
 """ULID of one thing that should stand on GitHub."""
 DeliveryId = NewType("DeliveryId", str)
 """GUID of a webhook delivery, as GitHub sent it."""
 RepositoryId = NewType("RepositoryId", int)
 """GitHub's number of a repository: survives renames and transfers."""
+AccountId = NewType("AccountId", int)
+"""GitHub's number of an account; survives renames."""
 InstallationId = NewType("InstallationId", int)
 """GitHub's number of an installation of the App."""
 Sha = NewType("Sha", str)

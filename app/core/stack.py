@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from app.core.names import ConfigVersionId, Digest, RepositoryId, Sha, StackId
+from app.core.names import ConfigVersionId, Digest, OrganisationVersionId, RepositoryId, Sha, StackId
 
 
 class Tool(StrEnum):
@@ -104,6 +104,10 @@ class StackSpec:
     renamed_from: str = ""
     line: int = 0
     """1-based line of the entry, for messages."""
+    pool_line: int = field(default=0, compare=False)
+    """The line of its `worker_pool`, or the entry's."""
+    given: frozenset[str] = field(default=frozenset(), compare=False)
+    """Which of the keys that an organisation has defaults for (`DEFAULTABLE`) the entry sets itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +124,11 @@ class PolicySpec:
     line: int = 0
     digest: str = ""
     """SHA-256 of its text at the commit of the configuration; empty: not known, so it can give no answer."""
+
+    @property
+    def is_of_organisation(self) -> bool:
+        """True for one that the owner's `.trackside` repository brings; no repository can give such a name."""
+        return self.name.startswith(ORGANISATION_PREFIX)
 
     def is_attached_to(self, settings: StackSettings) -> bool:
         """True when the policy speaks about that stack."""
@@ -175,6 +184,8 @@ class Stack:
     """Not empty: a push policy locked it, and only state-changing runs with that key become ready."""
     locked_by: str = ""
     """Which policy, and for whom, in words."""
+    organisation_version_id: OrganisationVersionId | None = None
+    """The version of the organisation's settings that is in these settings and policies; None: there was none."""
 
     @property
     def push_policies(self) -> tuple[PolicySpec, ...]:
@@ -188,5 +199,20 @@ class Stack:
 
 
 CONFIG_PATH: Final = ".trackside/stacks.yml"
+ORGANISATION_PREFIX: Final = ".trackside/"
+"""How names of an organisation's policies begin."""
+DEFAULTABLE: Final = frozenset(
+    {
+        "tool",
+        "version",
+        "autodeploy",
+        "confirm",
+        "worker_pool",
+        "labels",
+        "environment",
+        "github_environment",
+    }
+)
+"""Keys of a stack that an organisation may have defaults for."""
 MAX_CONFIG_BYTES: Final = 1024 * 1024
 MAX_STACKS: Final = 10_000
