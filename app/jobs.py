@@ -17,7 +17,7 @@ from procrastinate import BaseRetryStrategy, RetryDecision
 from procrastinate.jobs import Job
 
 from app.core.errors import RetryableError
-from app.core.names import DeliveryId, ReportId
+from app.core.names import DeliveryId, ReportId, RepositoryId
 
 log = structlog.get_logger("jobs")
 
@@ -56,6 +56,8 @@ class Tasks:
 
     deliver: Callable[[DeliveryId], None]
     publish: Callable[[ReportId], None]
+    renew: Callable[[RepositoryId], None]
+    """Takes a repository in again after its organisation's settings changed."""
     sweep: Callable[[], int]
     """Ends holds whose lease ran out; how many."""
     rescue: Callable[[procrastinate.App], Awaitable[int]]
@@ -66,7 +68,7 @@ class Tasks:
 
 
 def register(app: procrastinate.App, tasks: Tasks) -> procrastinate.App:
-    """Give the tasks their names: `deliver` and `publish`, as the store defers them."""
+    """Give the tasks their names: `deliver`, `publish` and `renew`, as the store defers them."""
 
     def deliver(guid: str) -> None:
         tasks.deliver(DeliveryId(guid))
@@ -74,6 +76,10 @@ def register(app: procrastinate.App, tasks: Tasks) -> procrastinate.App:
     def publish(report_id: str) -> None:
         tasks.publish(ReportId(report_id))
 
+    def renew(repository_id: int) -> None:
+        tasks.renew(RepositoryId(repository_id))
+
+    app.task(name="renew", queue="publish", retry=Patience(is_yielding=False))(renew)
     app.task(name="deliver", queue="deliver", retry=Patience(is_yielding=False))(deliver)
     app.task(name="publish", queue="publish", retry=Patience(is_yielding=True))(publish)
     return app

@@ -21,6 +21,7 @@ from app.core.config import json_schema
 from app.core.errors import TracksideError
 from app.core.event import Repository
 from app.core.names import RunId
+from app.core.organisationfile import organisation_schema
 from app.engine.git import Mirror, Source
 from app.flows.assign import Assign
 from app.flows.conclude import Conclude
@@ -33,6 +34,7 @@ from app.flows.explain import Explain
 from app.flows.external import Externals
 from app.flows.judge import Judge
 from app.flows.look import Look as LookAtGit
+from app.flows.organise import Organise
 from app.flows.ports import Artifacts, GitHub, Policies, Sealer, Store
 from app.flows.publish import Publish
 from app.flows.rehearse import Rehearse
@@ -179,6 +181,7 @@ def _wire(settings: Settings, database_url: str, made: _Adapters) -> ControlPlan
         readiness=lambda: _readiness(made),
         gauges=lambda: _gauges(made.store),
         stacks_schema=json_schema(),
+        organisation_schema=organisation_schema(),
         public_url=settings.public_url,
         github_server_url=settings.github_server_url,
         command_prefix=settings.command_prefix,
@@ -227,6 +230,14 @@ def _tasks(settings: Settings, made: _Adapters, control: Control, conclude: Conc
         source_of=lambda repository: _source(made.github, repository),
         web_url=web_url,
     )
+    organise = Organise(
+        store=made.store,
+        mirror=made.mirror,
+        policies=policies,
+        look=look,
+        source_of=lambda repository: _source(made.github, repository),
+        web_url=web_url,
+    )
     deliver = Deliver(
         store=made.store,
         read_payload=make_reader(settings.github_app_id),
@@ -234,6 +245,7 @@ def _tasks(settings: Settings, made: _Adapters, control: Control, conclude: Conc
         decide=decide,
         control=control,
         rehearse=rehearse,
+        organise=organise,
         prefix=settings.command_prefix,
     )
     publish = Publish(
@@ -247,6 +259,7 @@ def _tasks(settings: Settings, made: _Adapters, control: Control, conclude: Conc
     return Tasks(
         deliver=deliver.deliver,
         publish=publish.publish,
+        renew=organise.renew,
         sweep=Sweep(store=made.store, conclude=conclude, decisions_kept_days=settings.decisions_kept_days).sweep,
         rescue=rescue_stalled,
         revive=revive_reports,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from app.core.names import ConfigVersionId, Sha, StackId
+from app.core.names import ConfigVersionId, OrganisationVersionId, Sha, StackId
 
 HELD_BACK: Final = "the pull request comes from a fork: its commits are validated only where somebody allows it"
 """Ends the reason of a decision about a fork's commit that made no run, and would have made one otherwise."""
@@ -102,5 +102,7 @@ class Decision:
     elapsed_s: float = 0.0
     is_sampled: bool = False
     """A policy asked for it to be looked at (`sample`)."""
+    organisation_version_id: OrganisationVersionId | None = None
+    """The version of the organisation's settings that decided with it; None: there was none."""
     note: str = ""
     """What a reader must also know: `the base could not be had: everything counts as changed`; `duplicate of run …`."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from app.core.names import InstallationId, RepositoryId, Sha
+from app.core.names import UNKNOWN_ACCOUNT, AccountId, InstallationId, RepositoryId, Sha
 from app.core.pull import MergeGroupAction, PullAction, PullFacts, ReviewAction, ReviewState
 
 
@@ -22,6 +22,8 @@ class Repository:
     default_branch: str
     is_private: bool
     installation_id: InstallationId
+    owner_id: AccountId = UNKNOWN_ACCOUNT
+    """GitHub's number of the owner; 0: not known."""
 
     @property
     def full_name(self) -> str:

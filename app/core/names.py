@@ -33,6 +33,8 @@ Sha = NewType("Sha", str)
 Digest = NewType("Digest", str)
 """SHA-256 as 64 lower-case hex digits."""
 
+UNKNOWN_ACCOUNT: Final = AccountId(0)
+"""Of a repository that no event has named the owner of, since that is kept."""
 ZERO_SHA: Final = Sha("0" * 40)
 """What GitHub sends for "no commit": the `before` of a new ref, the `after` of a deleted one."""
 

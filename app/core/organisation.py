@@ -22,7 +22,6 @@ from app.core.stack import (
     Permission,
     PolicySpec,
     Problem,
-    StackSettings,
     StackSpec,
     Tool,
 )
@@ -144,13 +143,13 @@ def pool_problems(
         return ()
     serving = [pool for pool in organisation.pools if organisation.serves(pool, repository)]
     return tuple(
-        _unserved(spec, serving, repository)
+        _unserved(spec, serving)
         for spec in configuration.stacks
         if not organisation.serves(spec.settings.worker_pool, repository)
     )
 
 
-def _unserved(spec: StackSpec, serving: list[str], repository: str) -> Problem:
+def _unserved(spec: StackSpec, serving: list[str]) -> Problem:
     pool = spec.settings.worker_pool
     is_given = "worker_pool" in spec.given
     close = difflib.get_close_matches(pool, serving, 1, 0.6)

@@ -76,7 +76,8 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     clone_url: str
     """https URL of the repository, without credentials."""
     clone_token: str
-    """contents: read on the run's repository; empty when the phase needs no fetch. Reaches fetch and init only."""
+    """contents: read on the run's repository and the module repositories that its owner lists for it; empty when the
+    phase needs no fetch. Reaches fetch and init only."""
     repository_id: int
     """Names the mirror on the worker: survives renames."""
     sha: str
@@ -103,6 +104,8 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     """Encryption context bound to the archive: run, stack, sha."""
     plan_digest: str = ""
     """Apply only: the confirmed plan's digest; another plan file is never applied."""
+    clone_note: str = ""
+    """For the log: which module repositories the clone token reads, or why it reads none."""
     engine: str = ""
     """Apply only: engine and exact version that made the plan: `terraform 1.11.4`."""
 

@@ -99,6 +99,10 @@ class RehearsalView:
     replay_note: str = ""
     """Why nothing was decided again."""
     details_url: str = ""
+    path: str = CONFIG_PATH
+    """The file that the check is about."""
+    contents: str = ""
+    """What a valid file holds; empty: its stacks, counted."""
 
 
 def rehearsal_report(view: RehearsalView) -> CheckReport:
@@ -116,7 +120,7 @@ def rehearsal_report(view: RehearsalView) -> CheckReport:
         summary=_summary(view),
         text="\n\n".join(part for part in parts if part),
         details_url=view.details_url,
-        annotations=_annotations(view.problems),
+        annotations=annotations_of(view.problems),
     )
 
 
@@ -125,7 +129,7 @@ def _title(view: RehearsalView, bad: int) -> str:
         return f"{_count(len(view.problems), 'problem')} in the configuration"
     if bad:
         return f"{_count(bad, 'policy test')} failed"
-    valid = f"valid: {_count(view.stack_count, 'stack')}"
+    valid = f"valid: {view.contents or _count(view.stack_count, 'stack')}"
     if view.flips:
         events = len({(flip.event, flip.head_sha) for flip in view.flips})
         return f"{valid} · {events:,} of {view.replayed:,} recorded events would be decided otherwise"
@@ -138,7 +142,7 @@ def _summary(view: RehearsalView) -> str:
             "This pull request would break the configuration. Merged as it is, nothing of it would come into force: "
             "the last valid version would stay."
         )
-    lines = [f"`{CONFIG_PATH}` and its policies are valid. They come into force when this pull request has landed."]
+    lines = [f"`{view.path}` and its policies are valid. They come into force when this pull request has landed."]
     counts = _test_counts(view.tests)
     if counts or view.tests_note:
         lines.append(f"Policy tests: {'; '.join(part for part in (counts, _words(view.tests_note)) if part)}.")
@@ -193,7 +197,7 @@ def _row(flip: Flip) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _annotations(problems: Sequence[Problem]) -> tuple[Annotation, ...]:
+def annotations_of(problems: Sequence[Problem]) -> tuple[Annotation, ...]:
     """The problems on their lines, those that one request takes; the text lists all of them."""
     return tuple(
         Annotation(

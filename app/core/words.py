@@ -78,6 +78,15 @@ def settings_changed(run: Run, prefix: str) -> str:
     )
 
 
+def settings_on_their_way(run: Run, prefix: str) -> str:
+    """A confirm met a stack that the organisation's new settings have not reached."""
+    confirm = code(f"{prefix} confirm {run.stack_name}")
+    return (
+        f"Not done: the organisation's settings changed a moment ago and are about to reach {code(run.stack_name)}. "
+        f"{confirm} in a minute confirms, if they leave its settings as they were when this plan was made."
+    )
+
+
 def detached(run: Run) -> str:
     """A command met a stack that the stacks file does not have any more."""
     return (

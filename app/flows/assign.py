@@ -4,15 +4,20 @@ An apply is handed out from a Confirmation alone. GitHub is asked for the clone 
 """
 
 from dataclasses import dataclass, replace
+from typing import Final
 
-from app.core.errors import RetryableError, UserError
+from app.core.errors import BrokenError, RetryableError, UserError
+from app.core.event import Repository
 from app.core.names import AssignmentId, Secret
+from app.core.organisation import EVERY, Organisation, served_nowhere
 from app.core.protocol import Assignment, ClaimRequest, Phase
 from app.core.record import AssignmentRecord, NewAssignment
 from app.core.run import GIVEN_BACK_COSTS, LOST_COSTS, Confirmation, Run, RunState, Step, Transition, advance
 from app.core.stack import Stack, StateMode
 from app.flows.conclude import Conclude, archive_context, clone_token_context, state_access
 from app.flows.ports import GitHub, Sealer, Store, Transaction
+
+MAX_NOTE: Final = 2_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +35,20 @@ class Held:
     record: AssignmentRecord
     run: Run
     stack: Stack
+    repository: Repository
+    organisation: Organisation | None
+    """The settings of the repository's owner; None: there are none."""
     data_key: Secret
     confirmation: Confirmation | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clone:
+    """What reads the commit, and private modules."""
+
+    token: Secret
+    note: str = ""
+    """For the run's log."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,19 +66,32 @@ class Assign:
         tokens = Tokens(assignment=self.sealer.new_token(), state=self.sealer.new_token())
         with self.store.begin() as tx:
             held = self._hold(tx, pool, request.worker[:200], tokens)
-            repository = tx.find_repository(held.run.repository_id) if held else None
-        if held is None or repository is None:
+        if held is None:
             return None
-        clone_token = Secret("")
+        clone = Clone(token=Secret(""))
         if held.record.phase is not Phase.APPLY:
             try:
-                clone_token = self.github.mint_clone_token(repository)
+                clone = self._mint(held)
             except (RetryableError, UserError) as error:
                 costs = GIVEN_BACK_COSTS if isinstance(error, RetryableError) else LOST_COSTS
                 self.conclude.give_back(held.record.id, f"asking GitHub for a clone token: {error}", costs=costs)
                 raise
-            self._keep_clone_token(held.record.id, clone_token)
-        return self._assignment(held, tokens, clone_token, self.github.clone_url(repository))
+            self._keep_clone_token(held.record.id, clone.token)
+        return self._assignment(held, tokens, clone, self.github.clone_url(held.repository))
+
+    def _mint(self, held: Held) -> Clone:
+        """The clone token of the run's repository and its module repositories. Where GitHub gives none for all of them
+        (one is gone, or out of the App's reach), it is the repository's alone, and the run's log says so."""
+        modules = held.organisation.modules_of(held.repository.name) if held.organisation is not None else ()
+        if not modules or held.record.phase is not Phase.PLAN:  # a fork's commit reads nothing else of ours
+            return Clone(token=self.github.mint_clone_token(held.repository))
+        named = "every repository of the owner" if modules == (EVERY,) else ", ".join(modules)
+        try:
+            token = self.github.mint_clone_token(held.repository, modules)
+        except UserError as error:
+            token = self.github.mint_clone_token(held.repository)
+            return Clone(token=token, note=f"module repositories cannot be read in this run ({named}): {error}")
+        return Clone(token=token, note=f"module repositories that this run may read: {named}")
 
     def _hold(self, tx: Transaction, pool: str, worker: str, tokens: Tokens) -> Held | None:
         new = NewAssignment(
@@ -87,15 +117,31 @@ class Assign:
             return None
         run, record = claimed
         stack = tx.get_stack(run.stack_id)
+        repository = tx.find_repository(run.repository_id)
+        if repository is None:
+            raise BrokenError(f"claiming run {run.id}: its repository is not known")
+        version = tx.find_organisation(repository.owner_id)
+        organisation = version.organisation if version is not None else None
+        if organisation is not None and not organisation.serves(pool, repository.name):
+            self.conclude.refuse(tx, record, served_nowhere(pool, repository.full_name))
+            return None
         confirmation = _proof(tx, run, stack) if record.phase is Phase.APPLY else None
         data_key = self._data_key(tx, run, record.phase)
         if data_key is None or (record.phase is Phase.APPLY and confirmation is None):
-            self.conclude.refuse_apply(tx, record)
+            self.conclude.refuse(tx, record)
             return None
         if not run.type.is_state_changing:
             record = replace(record, is_state_read_only=True)
             tx.save_assignment(record)
-        return Held(record=record, run=run, stack=stack, data_key=data_key, confirmation=confirmation)
+        return Held(
+            record=record,
+            run=run,
+            stack=stack,
+            repository=repository,
+            organisation=organisation,
+            data_key=data_key,
+            confirmation=confirmation,
+        )
 
     def _data_key(self, tx: Transaction, run: Run, phase: Phase) -> Secret | None:
         """The key of the run's archive: a fresh one for a plan, the stored one for its apply; None when it is gone. A
@@ -119,7 +165,7 @@ class Assign:
             if record is not None:
                 tx.save_assignment(replace(record, sealed_clone_token=sealed))
 
-    def _assignment(self, held: Held, tokens: Tokens, clone_token: Secret, clone_url: str) -> Assignment:
+    def _assignment(self, held: Held, tokens: Tokens, clone: Clone, clone_url: str) -> Assignment:
         run, settings, record = held.run, held.stack.settings, held.record
         is_fork = record.phase is Phase.VALIDATE
         mode = None if is_fork else settings.state or (held.stack.state_mode if record.phase is Phase.APPLY else None)
@@ -134,7 +180,8 @@ class Assign:
             stack_id=held.stack.id,
             stack_name=run.stack_name,
             clone_url=clone_url,
-            clone_token=clone_token.reveal(),
+            clone_token=clone.token.reveal(),
+            clone_note=clone.note[:MAX_NOTE],
             repository_id=run.repository_id,
             sha=run.source_sha,
             project_root=settings.project_root,

@@ -55,6 +55,7 @@ UNBOUND = (
     "The next push, or another plan, starts anew"
 )
 VALIDATED = "validated, and not planned: it is a fork's commit, so it got no secret, no state and no token"
+RENEWED = "the organisation's settings changed a moment ago: taken in first, then held against the confirmation again"
 UNKNOWN_OUTCOME = (
     "the worker was lost while it applied: what it did to the infrastructure is not known. "
     "Nothing of this stack runs until a person has looked and taken the hold away"
@@ -156,7 +157,10 @@ class Conclude:
             proof = tx.get_confirmation(held.run.id)
             asked = (request.digest, request.engine, held.stack.settings.digest())
             plan = held.run.plan
-            if plan is None or asked != (proof.plan_digest, plan.engine, proof.stack_digest):
+            if not tx.is_current(held.stack.id):
+                refusal = RENEWED
+                self._lose(tx, held, refusal, costs=0)
+            elif plan is None or asked != (proof.plan_digest, plan.engine, proof.stack_digest):
                 refusal = f"the worker restored another plan, engine or configuration than {proof.actor} confirmed"
                 self._end(tx, held, Step.FAIL, cause=refusal)
             else:
@@ -228,11 +232,12 @@ class Conclude:
             self._lose(tx, held, cause, costs=costs)
         self._revoke(held)
 
-    def refuse_apply(self, tx: Transaction, record: AssignmentRecord) -> None:
-        """Fail a confirmed run whose confirmation does not bind what would be applied now."""
+    def refuse(self, tx: Transaction, record: AssignmentRecord, cause: str = UNBOUND) -> None:
+        """Fail a claimed run that must not be carried out: by default a confirmed one whose confirmation does not bind
+        what would be applied now."""
         stack = tx.lock_stack(record.stack_id)
         held = Guarded(stack=stack, run=tx.get_run(record.run_id), record=record)
-        self._end(tx, held, Step.FAIL, cause=UNBOUND)
+        self._end(tx, held, Step.FAIL, cause=cause)
 
     def _authorise(self, tx: Transaction, assignment_id: AssignmentId, token: str) -> AssignmentRecord:
         record = tx.find_assignment(assignment_id)
@@ -284,7 +289,8 @@ class Conclude:
             return Next.DONE
         is_newest = held.run.head_seq == held.stack.head_seq
         is_free = not (held.stack.is_detached or held.stack.hold_reason or held.stack.lock_key)
-        is_bound = held.stack.settings.digest() == held.run.stack_digest  # else they changed while it was planned
+        is_same = held.stack.settings.digest() == held.run.stack_digest  # else they changed while it was planned
+        is_bound = is_same and tx.is_current(held.stack.id)
         if held.stack.settings.autodeploy and is_newest and is_free and is_bound:
             self._autodeploy(tx, held, plan)
             return Next.APPLY

@@ -5,15 +5,16 @@ Knows the identity rules of the product (a name, `renamed_from`, a ULID that nev
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from app.core.config import read_configuration
 from app.core.contract import MAX_POLICY_BYTES, Dialect, PolicyText, PolicyType
-from app.core.errors import UserError
+from app.core.errors import RetryableError, UserError
 from app.core.event import Repository
 from app.core.names import ConfigVersionId, Digest, Sha
+from app.core.organisation import OrganisationVersion, effective, pool_problems
 from app.core.record import ConfigVersion
 from app.core.run import RunState, Step, allowed
 from app.core.stack import Configuration, PolicySpec, Problem, Stack, StackSpec
@@ -63,10 +64,28 @@ def read_policies(found: Found, read: ReadBytes, policies: Policies) -> Found:
     """The same configuration with its policies' texts, each checked; broken when one of them cannot be used."""
     if found.configuration is None or not found.configuration.policies:
         return found
+    specs, texts, problems = read_texts(found.configuration.policies, read, policies)
+    digest = digest_of(found.digest, specs)
+    if problems:
+        return replace(found, digest=digest, configuration=None, problems=problems)
+    configuration = replace(found.configuration, policies=specs)
+    return replace(found, digest=digest, configuration=configuration, texts=texts)
+
+
+def digest_of(file: Digest, specs: Sequence[PolicySpec]) -> Digest:
+    """What a file and its policies are known by: SHA-256 over both."""
+    whole = "\n".join((file, *(f"{spec.path} {spec.digest}" for spec in specs)))
+    return Digest(hashlib.sha256(whole.encode()).hexdigest())
+
+
+def read_texts(
+    wanted: Sequence[PolicySpec], read: ReadBytes, policies: Policies
+) -> tuple[tuple[PolicySpec, ...], dict[str, str], tuple[Problem, ...]]:
+    """The policies with their digests, their texts by digest, and what stops them from being used."""
     specs: list[PolicySpec] = []
     texts: dict[str, str] = {}
     problems: list[Problem] = []
-    for spec in found.configuration.policies:
+    for spec in wanted:
         text = _read_text(spec, read)
         if isinstance(text, Problem):
             problems.append(text)
@@ -77,13 +96,8 @@ def read_policies(found: Found, read: ReadBytes, policies: Policies) -> Found:
         problems.extend(_mistakes(spec, text, policies))
     if sum(len(text) for text in texts.values()) > MAX_TEXTS_BYTES:
         message = f"the policies are larger than {MAX_TEXTS_BYTES:,} bytes together"
-        problems.append(Problem(line=found.configuration.policies[0].line, message=message, remedy="shorten them"))
-    whole = "\n".join((found.digest, *(f"{spec.path} {spec.digest}" for spec in specs)))
-    digest = Digest(hashlib.sha256(whole.encode()).hexdigest())
-    if problems:
-        return replace(found, digest=digest, configuration=None, problems=tuple(problems))
-    configuration = replace(found.configuration, policies=tuple(specs))
-    return replace(found, digest=digest, configuration=configuration, texts=texts)
+        problems.append(Problem(line=wanted[0].line, message=message, remedy="shorten them"))
+    return tuple(specs), texts, tuple(problems)
 
 
 def text_of(spec: PolicySpec, text: str) -> PolicyText:
@@ -128,36 +142,113 @@ def _mistakes(spec: PolicySpec, text: str, policies: Policies) -> list[Problem]:
     ]
 
 
-def take_in(tx: Transaction, repository: Repository, found: Found) -> ConfigVersion | None:
-    """Keep the version; when it is valid and new it is in force from here on. The version in force afterwards, or None.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """What became of a stacks file."""
 
-    A file that is broken, or gone while there are stacks, is kept as invalid and changes nothing.
+    version: ConfigVersion | None
+    """In force afterwards; None: nothing is."""
+    problems: tuple[Problem, ...] = ()
+    """Why the file that was looked at is not, or why some of its stacks cannot run."""
+
+
+def take_in(tx: Transaction, repository: Repository, found: Found) -> Taken:
+    """Keep the version; when it is valid and new it is in force from here on, under the organisation's settings.
+
+    A file that is broken, or gone while there are stacks, is kept as invalid and changes nothing. Whatever is in force
+    afterwards is so with the organisation's settings as they are now.
     """
+    organisation = tx.hold_organisation(repository.owner_id)
     accepted = tx.find_accepted_config(repository.id)
     if found.is_missing and accepted is None:
-        return None
-    if accepted is not None and accepted.digest == found.digest:
-        return accepted
+        return Taken(version=None)
     problems = (GONE,) if found.is_missing else found.problems
+    if found.configuration is not None:
+        problems = unserved(found.configuration, organisation, repository)
+        tx.save_policy_texts(found.texts)
+    if accepted is not None and accepted.digest == found.digest:
+        if tx.find_configuration(accepted.id) is None:
+            tx.add_config_version(accepted, found.configuration)
+        _refresh(tx, repository, accepted, organisation)
+        return Taken(version=accepted, problems=problems)
     version = ConfigVersion(
         id=ConfigVersionId(tx.new_id()),
         repository_id=repository.id,
         sha=found.sha,
         digest=found.digest,
-        is_valid=found.configuration is not None,
+        is_valid=not problems,
         problems=problems,
     )
-    tx.add_config_version(version)
-    if found.configuration is None:
-        return accepted
+    tx.add_config_version(version, found.configuration)
+    if problems or found.configuration is None:
+        if accepted is not None:
+            _refresh(tx, repository, accepted, organisation)
+        return Taken(version=accepted, problems=problems)
     version = tx.find_config_version(repository.id, found.sha) or version
-    tx.save_policy_texts(found.texts)
-    _accept(tx, repository, found.configuration, version.id)
-    return version
+    _accept(tx, repository, found.configuration, version.id, organisation)
+    return Taken(version=version)
 
 
-def _accept(tx: Transaction, repository: Repository, configuration: Configuration, version: ConfigVersionId) -> None:
-    """Make the repository's stacks what the configuration says."""
+def refresh(tx: Transaction, repository: Repository) -> ConfigVersion | None:
+    """The version in force, its stacks made of the organisation's settings as they are now; None: nothing is in force.
+
+    Raises: RetryableError when the file has to be read again first (`flows.organise` does).
+    """
+    organisation = tx.hold_organisation(repository.owner_id)
+    accepted = tx.find_accepted_config(repository.id)
+    if accepted is not None:
+        _refresh(tx, repository, accepted, organisation)
+    return accepted
+
+
+def renew(tx: Transaction, repository: Repository) -> tuple[Taken, bool]:
+    """After the organisation's settings changed: what is in force, and whether that is a newer file than before: one
+    that the settings before had refused.
+
+    Raises: RetryableError when the file has to be read again first.
+    """
+    organisation = tx.hold_organisation(repository.owner_id)
+    newest = tx.find_newest_config(repository.id)
+    refused = tx.find_configuration(newest.id) if newest is not None and not newest.is_valid else None
+    if newest is not None and refused is not None and not unserved(refused, organisation, repository):
+        version = replace(newest, is_valid=True, problems=())
+        tx.add_config_version(version, refused)
+        _accept(tx, repository, refused, version.id, organisation)
+        return Taken(version=version), True
+    accepted = refresh(tx, repository)
+    configuration = tx.find_configuration(accepted.id) if accepted is not None else None
+    problems = unserved(configuration, organisation, repository) if configuration is not None else ()
+    return Taken(version=accepted, problems=problems), False
+
+
+def unserved(
+    configuration: Configuration, organisation: OrganisationVersion | None, repository: Repository
+) -> tuple[Problem, ...]:
+    """The stacks of a repository's own configuration whose pool, as it comes out, does not serve it."""
+    settings = organisation.organisation if organisation is not None else None
+    return pool_problems(effective(configuration, settings), settings, repository.name)
+
+
+def _refresh(
+    tx: Transaction, repository: Repository, accepted: ConfigVersion, organisation: OrganisationVersion | None
+) -> None:
+    if not tx.has_outdated(repository.id):
+        return
+    configuration = tx.find_configuration(accepted.id)
+    if configuration is None:
+        raise RetryableError(f"taking in {repository.full_name} again: its stacks file has to be read first")
+    _accept(tx, repository, configuration, accepted.id, organisation)
+
+
+def _accept(
+    tx: Transaction,
+    repository: Repository,
+    own: Configuration,
+    version: ConfigVersionId,
+    organisation: OrganisationVersion | None,
+) -> None:
+    """Make the repository's stacks what its configuration says under the organisation's settings."""
+    configuration = effective(own, organisation.organisation if organisation is not None else None)
     known = {stack.name: stack for stack in tx.list_stacks(repository.id)}
     named = {spec.settings.name for spec in configuration.stacks}
     kept: set[str] = set()
@@ -175,6 +266,7 @@ def _accept(tx: Transaction, repository: Repository, configuration: Configuratio
                 policies=policies,
                 policy_id=spec.policy_id,
                 config_version_id=version,
+                organisation_version_id=organisation.id if organisation is not None else None,
                 is_detached=False,
             )
         )
@@ -183,6 +275,7 @@ def _accept(tx: Transaction, repository: Repository, configuration: Configuratio
     for stack in known.values():
         if stack.id not in kept and not stack.is_detached:
             _detach(tx, stack)
+    tx.wake_workers(repository.id)
 
 
 def _match(spec: StackSpec, known: dict[str, Stack], named: set[str]) -> Stack | None:

@@ -287,6 +287,8 @@ class Control:
         """Why this plan must not be confirmed although it waits for it, or None."""
         if stack.is_detached:
             return Not(words.detached(run))
+        if not tx.is_current(stack.id):
+            return Not(words.settings_on_their_way(run, self.prefix))
         if stack.settings.digest() != run.stack_digest:
             return Not(words.settings_changed(run, self.prefix))
         facts = tx.get_run_facts(run)

@@ -23,7 +23,7 @@ from app.core.record import ConfigVersion, DeliveryOutcome
 from app.core.report import ConfigView, config_report
 from app.core.run import Run, RunState
 from app.core.stack import CONFIG_PATH, Stack
-from app.flows.configure import GONE, take_in
+from app.flows.configure import refresh, take_in
 from app.flows.effects import Effects, Ruled, Told, want_check
 from app.flows.enquire import Enquire
 from app.flows.judge import Case, Judge, Ruling, base_of
@@ -198,12 +198,12 @@ class Decide:
         """The configuration that decides this event; a broken or missing file is said on the commit."""
         found = looked.found
         if found is None:
-            return tx.find_accepted_config(repository.id)
-        config = take_in(tx, repository, found)
+            return refresh(tx, repository)
+        taken = take_in(tx, repository, found)
+        config = taken.version
         view = ConfigView(head_sha=looked.head, details_url=self._file_url(repository, looked.head))
-        if found.problems or (found.is_missing and config is not None):
-            problems = found.problems or (GONE,)
-            report = config_report(replace(view, problems=problems, has_last_good=config is not None))
+        if taken.problems:
+            report = config_report(replace(view, problems=taken.problems, has_last_good=config is not None))
             want_check(tx, repository, report)
         elif found.is_missing and looked.terraform_files:
             suggestion = suggest_configuration(looked.terraform_files)
@@ -244,6 +244,11 @@ def _ground(tx: Transaction, repository: Repository) -> Ground:
 
 def _require_same(tx: Transaction, repository: Repository, rulings: Sequence[Ruling]) -> None:
     """The configuration that was asked is still in force. Raises: RetryableError to decide again."""
-    now = {stack.id: stack.config_version_id for stack in _stacks(tx, repository)}
-    if any(now.get(ruling.stack.id) != ruling.stack.config_version_id for ruling in rulings):
+    now = {stack.id: _versions(stack) for stack in _stacks(tx, repository)}
+    if any(now.get(ruling.stack.id) != _versions(ruling.stack) for ruling in rulings):
         raise RetryableError(f"deciding an event of {repository.full_name}: the configuration changed meanwhile")
+
+
+def _versions(stack: Stack) -> tuple[str, str | None]:
+    """What a stack was made of."""
+    return stack.config_version_id, stack.organisation_version_id

@@ -25,6 +25,7 @@ from app.core.names import DeliveryId, Digest
 from app.core.record import DeliveryOutcome
 from app.flows.control import Control
 from app.flows.decide import Decide
+from app.flows.organise import Organise
 from app.flows.ports import PayloadReader, Store
 from app.flows.rehearse import Rehearse
 
@@ -45,6 +46,7 @@ class Deliver:
     decide: Decide
     control: Control
     rehearse: Rehearse
+    organise: Organise
     prefix: str
     """How a command in a comment begins."""
 
@@ -76,6 +78,8 @@ class Deliver:
     def _carry_out(self, event: RepositoryEvent, guid: DeliveryId) -> None:
         try:
             match event:
+                case Push() if self.organise.takes(event):
+                    self.organise.push(event, guid)
                 case Push():
                     self.decide.push(event, guid)
                 case PullChanged():

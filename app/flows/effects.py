@@ -256,6 +256,7 @@ def _record(case: Case, ruling: Ruling) -> Decision:
         elapsed_s=ruling.elapsed_s,
         is_sampled=ruling.said is not None and ruling.said.is_sampled,
         note=ruling.note,
+        organisation_version_id=ruling.stack.organisation_version_id,
     )
 
 

@@ -129,15 +129,23 @@ class Look:
         default = happening.repository.default_branch
         if happening.kind is not EventKind.PUSH or happening.branch != default:
             return None, ()
-
-        def read(path: str) -> bytes | None:
-            return self.mirror.read_file(source, head, path, max_bytes=MAX_POLICY_BYTES)
-
-        text = self.mirror.read_file(source, head, CONFIG_PATH, max_bytes=MAX_CONFIG_BYTES)
-        found = read_policies(read_file(head, text, default_branch=default), read, self.policies)
+        found = self._read(source, head, default)
         if not found.is_missing:
             return found, ()
         return found, tuple(self.mirror.find_files(source, head, (".tf", ".tofu", ".tf.json")))
+
+    def read_again(self, repository: Repository, sha: Sha) -> Found:
+        """The stacks file of a commit, with its policies, apart from any event."""
+        source = self.source_of(repository)
+        self.mirror.fetch(source, wants=[sha])
+        return self._read(source, sha, repository.default_branch)
+
+    def _read(self, source: Any, sha: Sha, default_branch: str) -> Found:
+        def read(path: str) -> bytes | None:
+            return self.mirror.read_file(source, sha, path, max_bytes=MAX_POLICY_BYTES)
+
+        text = self.mirror.read_file(source, sha, CONFIG_PATH, max_bytes=MAX_CONFIG_BYTES)
+        return read_policies(read_file(sha, text, default_branch=default_branch), read, self.policies)
 
     def _base(self, happening: Happening, source: Any, commit: Commit) -> Base:
         """What a branch's head is compared with. Source: the rules on changed files in docs/architecture.md."""

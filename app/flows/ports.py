@@ -67,6 +67,14 @@ class Policies(Protocol):
         ...
 
 
+class ReadFile(Protocol):
+    """Reads a file of one commit."""
+
+    def __call__(self, path: str, /, *, max_bytes: int) -> bytes | None:
+        """None: there is none. Raises: UserError when it is larger."""
+        ...
+
+
 class Commit(Protocol):
     """What git says of a commit."""
 
@@ -116,8 +124,8 @@ class GitHub(Protocol):
         """The installation token of the control plane (cached, single flight): for its own mirror."""
         ...
 
-    def mint_clone_token(self, repository: Repository) -> Secret:
-        """A fresh token with contents: read on that repository alone."""
+    def mint_clone_token(self, repository: Repository, modules: Sequence[str] = ()) -> Secret:
+        """A fresh token with contents: read on that repository, and on others of its owner by name (`*`: on all)."""
         ...
 
     def revoke_token(self, token: Secret) -> None: ...

@@ -10,6 +10,7 @@ from typing import Protocol
 from app.core.decision import Decision
 from app.core.event import Repository
 from app.core.names import (
+    AccountId,
     AssignmentId,
     ConfigVersionId,
     DecisionId,
@@ -22,6 +23,7 @@ from app.core.names import (
     Sha,
     StackId,
 )
+from app.core.organisation import OrganisationVersion
 from app.core.plan import PlanSummary
 from app.core.record import (
     AssignmentRecord,
@@ -37,7 +39,7 @@ from app.core.record import (
     StateVersion,
 )
 from app.core.run import Confirmation, ExternalState, Plan, Run, RunState, Transition
-from app.core.stack import Stack, StackSpec
+from app.core.stack import Configuration, Stack, StackSpec
 
 RunChange = Callable[[Run], tuple[Run, Transition]]
 """A pure change of a run: gives the next run and the line for its history."""
@@ -75,14 +77,68 @@ class ConfigRows(Protocol):
 
     def save_installation(self, installation_id: InstallationId, account: str, *, is_active: bool) -> None: ...
 
-    def add_config_version(self, version: ConfigVersion) -> None:
-        """Keep a reading of the stacks file, valid or not; it is the newest from now on, also when it was known."""
+    def add_config_version(self, version: ConfigVersion, configuration: Configuration | None = None) -> None:
+        """Keep a reading of the stacks file, valid or not, and what it says by itself; it is the newest from now on,
+        also when it was known."""
         ...
 
     def find_config_version(self, repository_id: RepositoryId, sha: Sha) -> ConfigVersion | None: ...
 
     def find_accepted_config(self, repository_id: RepositoryId) -> ConfigVersion | None:
         """The newest valid version: the one in force."""
+        ...
+
+    def find_newest_config(self, repository_id: RepositoryId) -> ConfigVersion | None:
+        """The newest version, valid or not."""
+        ...
+
+    def find_configuration(self, version_id: ConfigVersionId) -> Configuration | None:
+        """What the file of that version says by itself; None when it is broken, or was read before that was kept."""
+        ...
+
+
+class OrganisationRows(Protocol):
+    """Organisations' settings, and which stacks are behind them."""
+
+    def find_organisation(self, owner_id: AccountId) -> OrganisationVersion | None:
+        """The newest valid version of that owner: the one in force."""
+        ...
+
+    def hold_organisation(self, owner_id: AccountId) -> OrganisationVersion | None:
+        """The same, and nobody replaces it until the transaction ends. After the repository's lock, before stacks."""
+        ...
+
+    def lock_organisation(self, owner_id: AccountId) -> OrganisationVersion | None:
+        """The same, once nobody holds it, until the transaction ends: to replace it."""
+        ...
+
+    def add_organisation_version(self, version: OrganisationVersion) -> None:
+        """Keep a reading; a valid one is in force from now on."""
+        ...
+
+    def adopt_repositories(self, owner_id: AccountId, owner: str) -> None:
+        """Note the owner of repositories that are known by its name alone."""
+        ...
+
+    def defer_renewals(self, owner_id: AccountId) -> int:
+        """Have each of the owner's repositories that has a configuration taken in again, a job each; how many."""
+        ...
+
+    def is_current(self, stack_id: StackId) -> bool:
+        """False when the organisation's settings changed since the stack's were made of them: they are being taken in,
+        and until then nothing may be confirmed or applied."""
+        ...
+
+    def has_outdated(self, repository_id: RepositoryId) -> bool:
+        """True when some stack of the repository is not current."""
+        ...
+
+    def wake_workers(self, repository_id: RepositoryId) -> None:
+        """Tell the pools of the repository's stacks that there may be work again."""
+        ...
+
+    def list_owned_repositories(self, owner_id: AccountId, *, limit: int) -> list[Repository]:
+        """The owner's repositories that are known, by name."""
         ...
 
 
@@ -303,7 +359,16 @@ class ReportRows(Protocol):
 
 
 class Transaction(
-    DeliveryRows, ConfigRows, StackRows, DecisionRows, RunRows, AssignmentRows, StateRows, ReportRows, Protocol
+    DeliveryRows,
+    ConfigRows,
+    OrganisationRows,
+    StackRows,
+    DecisionRows,
+    RunRows,
+    AssignmentRows,
+    StateRows,
+    ReportRows,
+    Protocol,
 ):
     """One database transaction. Lock order, always: stack, run, assignment. Commits at the end of `begin()`'s block."""
 

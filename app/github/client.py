@@ -3,6 +3,7 @@
 Every call may raise RetryableError (try later; `retry_after_s` when GitHub said when) or UserError (GitHub said no).
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from threading import Lock
 
@@ -49,9 +50,9 @@ class GitHubApp:
         """The installation's token (cached, single flight), for the control plane's own mirror."""
         return self._tokens.get(repository.installation_id)
 
-    def mint_clone_token(self, repository: Repository) -> Secret:
-        """A fresh token with contents: read on that repository alone."""
-        return self._tokens.mint_for_clone(repository)
+    def mint_clone_token(self, repository: Repository, modules: Sequence[str] = ()) -> Secret:
+        """A fresh token with contents: read on that repository, and on others of its owner by name (`*`: on all)."""
+        return self._tokens.mint_for_clone(repository, modules)
 
     def revoke_token(self, token: Secret) -> None:
         """End a token's life; one that ended already is no error."""

@@ -5,7 +5,7 @@ from typing import Final
 import msgspec
 
 from app.core.event import Ignored, InstallationChanged, Repository, RepositoryMoved
-from app.core.names import InstallationId, RepositoryId
+from app.core.names import AccountId, InstallationId, RepositoryId
 from app.github.shapes import Login, Number, RefText, RepositoryName, Word
 
 MOVES: Final = frozenset({"renamed", "transferred", "publicized", "privatized"})
@@ -17,6 +17,7 @@ class OwnerShape(msgspec.Struct, frozen=True):
     """The account that owns the repository."""
 
     login: Login
+    id: Number | None = None
 
 
 class RepositoryShape(msgspec.Struct, frozen=True):
@@ -57,6 +58,7 @@ def to_repository(shape: RepositoryShape, installation: InstallationShape) -> Re
         default_branch=shape.default_branch,
         is_private=shape.private,
         installation_id=InstallationId(installation.id),
+        owner_id=AccountId(shape.owner.id or 0),
     )
 
 

@@ -3,7 +3,7 @@
 githubkit's own credentials are not used: it picks them by matching paths, and a repository's names occur in paths.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ import msgspec
 from app.core.errors import BrokenError, RetryableError
 from app.core.event import Repository
 from app.core.names import InstallationId, Secret
+from app.core.organisation import EVERY
 from app.github.api import Api, Ask, Clock, read_answer
 from app.github.config import AppConfig
 from app.github.refusals import UnauthorisedError
@@ -107,9 +108,14 @@ class Tokens:
             if held is not None and held.token == token:
                 del self._held[installation_id]
 
-    def mint_for_clone(self, repository: Repository) -> Secret:
-        """A fresh token that reads the contents of one repository and can nothing else; never cached."""
-        narrowed = {"repository_ids": [repository.id], "permissions": {"contents": "read"}}
+    def mint_for_clone(self, repository: Repository, modules: Sequence[str] = ()) -> Secret:
+        """A fresh token that reads the contents of one repository, and of `modules` of its owner (`*`: of all that the
+        installation has), and can nothing else; never cached."""
+        narrowed: dict[str, object] = {"permissions": {"contents": "read"}}
+        if EVERY not in modules:
+            narrowed["repository_ids"] = [repository.id]
+        if modules and EVERY not in modules:
+            narrowed["repositories"] = list(modules)
         return self.mint(repository.installation_id, narrowed).token
 
     def mint(self, installation_id: InstallationId, narrowed: Mapping[str, object] | None = None) -> Held:

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Row, Select, select
 
 from app.core.decision import Answer, Decision, EventKind, PolicyOutcome, Verdict
-from app.core.names import ConfigVersionId, Sha, StackId
+from app.core.names import ConfigVersionId, OrganisationVersionId, Sha, StackId
 from app.store.schema import decision_inputs, decisions
 from app.store.wire import safe_json, safe_text
 
@@ -39,6 +39,9 @@ def read_decision(row: Row[Any]) -> Decision:
         elapsed_s=row.elapsed_s,
         is_sampled=row.is_sampled,
         note=row.note,
+        organisation_version_id=OrganisationVersionId(row.organisation_version_id)
+        if row.organisation_version_id
+        else None,
     )
 
 
@@ -51,6 +54,7 @@ def decision_values(decision: Decision) -> dict[str, object]:
         "head_sha": decision.head_sha,
         "before": decision.before,
         "config_version_id": decision.config_version_id,
+        "organisation_version_id": decision.organisation_version_id,
         "policy": safe_text(decision.policy),
         "input": safe_json(decision.input),
         "verdict": decision.answer.verdict.value,

@@ -56,6 +56,8 @@ repositories = Table(
     column("is_private", Boolean),
     column("installation_id", BigInteger),
     time_column("updated_at"),
+    column("owner_id", BigInteger, default="0"),
+    Index("ix_repositories_owner", "owner_id"),
 )
 
 config_versions = Table(
@@ -69,9 +71,30 @@ config_versions = Table(
     column("is_valid", Boolean),
     column("problems", JSON),
     time_column("created_at"),
+    Column("configuration", Text),
     UniqueConstraint("repository_id", "sha"),
     is_hex("sha", 40),
     Index("ix_config_versions_valid", "repository_id", text("seq DESC"), postgresql_where=text("is_valid")),
+)
+
+organisation_versions = Table(
+    "organisation_versions",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("seq", BigInteger, Identity(always=True), nullable=False),
+    column("owner_id", BigInteger),
+    Column("repository_id", ForeignKey("repositories.id"), nullable=False),
+    column("sha"),
+    column("digest"),
+    column("is_valid", Boolean),
+    column("problems", JSON),
+    Column("organisation", Text),
+    time_column("created_at"),
+    CheckConstraint("is_valid = (organisation IS NOT NULL)", name="organisation"),
+    CheckConstraint("owner_id > 0", name="owner"),
+    is_hex("sha", 40),
+    is_hex("digest", 64),
+    Index("ix_organisation_versions_valid", "owner_id", text("seq DESC"), postgresql_where=text("is_valid")),
 )
 
 policy_texts = Table(
@@ -102,6 +125,7 @@ stacks = Table(
     time_column("created_at"),
     column("lock_key", default="''"),
     column("locked_by", default="''"),
+    Column("organisation_version_id", ForeignKey("organisation_versions.id")),
     ExcludeConstraint(
         ("repository_id", "="),
         ("name", "="),
@@ -144,6 +168,7 @@ decisions = Table(
     column("policies", JSON, default="'[]'"),
     column("elapsed_s", Double, default="0"),
     column("is_sampled", Boolean, default="false"),
+    Column("organisation_version_id", ForeignKey("organisation_versions.id")),
     UniqueConstraint("stack_id", "guid"),
     is_hex("head_sha", 40),
     is_hex("before", 40),

@@ -16,6 +16,7 @@ from app.core.record import AssignmentRecord, NewAssignment
 from app.core.run import Run, RunState
 from app.store.rows import read_assignment, read_run, select_runs
 from app.store.schema import CLAIM_ORDER, IS_CLAIMABLE, assignments, log_chunks, runs
+from app.store.transaction_organisation import IS_CURRENT
 from app.store.transaction_runs import RunChange, RunWrites
 from app.store.wire import safe_text, sealed_as
 
@@ -23,7 +24,8 @@ MAX_LOST: Final = 1_000
 """How many lost assignments one sweep looks at."""
 _CLAIM: Final = text(
     "SELECT runs.id FROM runs JOIN stacks ON stacks.id = runs.stack_id"  # noqa: S608 - our own words only
-    f" WHERE {IS_CLAIMABLE} AND stacks.worker_pool = :pool"
+    " JOIN repositories ON repositories.id = runs.repository_id"
+    f" WHERE {IS_CLAIMABLE} AND stacks.worker_pool = :pool AND {IS_CURRENT}"
     f" ORDER BY {', '.join(CLAIM_ORDER)}, runs.created_at, runs.id"
     " LIMIT 1 FOR NO KEY UPDATE OF runs SKIP LOCKED"
 )
@@ -61,8 +63,8 @@ class AssignmentWrites(RunWrites):
     def claim(self, pool: str, assignment: NewAssignment, advance: RunChange) -> tuple[Run, AssignmentRecord] | None:
         """The oldest waiting run of the pool, moved by `advance` and held by a new assignment; None when nothing waits.
 
-        Confirmed first, then replans, then ready; state-changing before proposed before drift. `advance` is handed the
-        run with its next fencing number.
+        Nothing of a stack that is to be taken in again first. Confirmed first, then replans, then ready; state-changing
+        before proposed before drift. `advance` is handed the run with its next fencing number.
         """
         self._see_worker(pool, assignment.worker)
         run_id = self._scalar(_CLAIM, {"pool": pool})

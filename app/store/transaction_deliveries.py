@@ -7,18 +7,21 @@ from dataclasses import asdict
 from datetime import timedelta
 from typing import Any, Final
 
+import msgspec
 from sqlalchemy import Row, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from app.core.event import Repository
-from app.core.names import ConfigVersionId, DeliveryId, Digest, InstallationId, RepositoryId, Sha
+from app.core.names import AccountId, ConfigVersionId, DeliveryId, Digest, InstallationId, RepositoryId, Sha
 from app.core.record import ConfigVersion, Delivery, DeliveryOutcome
-from app.core.stack import Problem
+from app.core.stack import Configuration, Problem
 from app.store.schema import config_versions, decision_inputs, deliveries, installations, repositories
 from app.store.wire import Wire, safe_text
 
 TWIN_WINDOW: Final = timedelta(minutes=10)
 """How far apart two deliveries of one event by two hooks may arrive."""
+_CONFIG: Final = tuple(one for one in config_versions.c if one.name != "configuration")
+"""A version without what it says, which can be large, and is wanted only when it is taken in again."""
 RECORD_DELIVERY: Final = """
 WITH kept AS (
     INSERT INTO deliveries (guid, event, body, outcome, reason)
@@ -98,9 +101,11 @@ class DeliveryWrites(Wire):
             "default_branch": repository.default_branch,
             "is_private": repository.is_private,
             "installation_id": repository.installation_id,
+            "owner_id": repository.owner_id,
         }
-        changes = {**values, "updated_at": func.clock_timestamp()}
         statement = insert(repositories).values(id=repository.id, **values)
+        known = func.coalesce(func.nullif(statement.excluded.owner_id, 0), repositories.c.owner_id)
+        changes = {**values, "owner_id": known, "updated_at": func.clock_timestamp()}
         self._execute(statement.on_conflict_do_update(index_elements=["id"], set_=changes))
 
     def find_repository(self, repository_id: RepositoryId) -> Repository | None:
@@ -108,14 +113,7 @@ class DeliveryWrites(Wire):
         row = self._first(select(repositories).where(repositories.c.id == repository_id))
         if row is None:
             return None
-        return Repository(
-            id=RepositoryId(row.id),
-            owner=row.owner,
-            name=row.name,
-            default_branch=row.default_branch,
-            is_private=row.is_private,
-            installation_id=InstallationId(row.installation_id),
-        )
+        return read_repository(row)
 
     def lock_repository(self, repository_id: RepositoryId) -> None:
         """Serialise decisions of one repository until the transaction ends."""
@@ -127,9 +125,9 @@ class DeliveryWrites(Wire):
         statement = insert(installations).values(id=installation_id, **values)
         self._execute(statement.on_conflict_do_update(index_elements=["id"], set_=values))
 
-    def add_config_version(self, version: ConfigVersion) -> None:
-        """Keep a reading of the stacks file. The same (repository, sha) again makes it the newest: a branch that was
-        forced back is decided with the file that it has now."""
+    def add_config_version(self, version: ConfigVersion, configuration: Configuration | None = None) -> None:
+        """Keep a reading of the stacks file, and what it says by itself. The same (repository, sha) again makes it the
+        newest: a branch that was forced back is decided with the file that it has now."""
         values = {
             "id": version.id,
             "repository_id": version.repository_id,
@@ -137,23 +135,48 @@ class DeliveryWrites(Wire):
             "digest": version.digest,
             "is_valid": version.is_valid,
             "problems": [asdict(problem) for problem in version.problems],
+            "configuration": msgspec.json.encode(configuration).decode() if configuration is not None else None,
         }
         again = insert(config_versions).values(values)
-        changes = {key: values[key] for key in ("digest", "is_valid", "problems")} | {"seq": text("DEFAULT")}
+        changes = {key: values[key] for key in ("digest", "is_valid", "problems", "configuration")} | {
+            "seq": text("DEFAULT")
+        }
         self._execute(again.on_conflict_do_update(index_elements=["repository_id", "sha"], set_=changes))
 
     def find_config_version(self, repository_id: RepositoryId, sha: Sha) -> ConfigVersion | None:
         """The reading of that commit, or None."""
         table = config_versions.c
-        return _config(
-            self._first(select(config_versions).where(table.repository_id == repository_id, table.sha == sha))
-        )
+        return _config(self._first(select(*_CONFIG).where(table.repository_id == repository_id, table.sha == sha)))
 
     def find_accepted_config(self, repository_id: RepositoryId) -> ConfigVersion | None:
         """The newest valid version, or None."""
         table = config_versions.c
-        wanted = select(config_versions).where(table.repository_id == repository_id, table.is_valid)
+        wanted = select(*_CONFIG).where(table.repository_id == repository_id, table.is_valid)
         return _config(self._first(wanted.order_by(table.seq.desc()).limit(1)))
+
+    def find_newest_config(self, repository_id: RepositoryId) -> ConfigVersion | None:
+        """The newest version, valid or not, or None."""
+        wanted = select(*_CONFIG).where(config_versions.c.repository_id == repository_id)
+        return _config(self._first(wanted.order_by(config_versions.c.seq.desc()).limit(1)))
+
+    def find_configuration(self, version_id: ConfigVersionId) -> Configuration | None:
+        """What the file of that version says by itself; None when it is broken, or was read before that was kept."""
+        wanted = select(config_versions.c.configuration).where(config_versions.c.id == version_id)
+        kept = self._scalar(wanted)
+        return msgspec.json.decode(kept, type=Configuration) if kept else None
+
+
+def read_repository(row: Row[Any]) -> Repository:
+    """The repository of a row of `repositories`."""
+    return Repository(
+        id=RepositoryId(row.id),
+        owner=row.owner,
+        name=row.name,
+        default_branch=row.default_branch,
+        is_private=row.is_private,
+        installation_id=InstallationId(row.installation_id),
+        owner_id=AccountId(row.owner_id),
+    )
 
 
 def _config(row: Row[Any] | None) -> ConfigVersion | None:

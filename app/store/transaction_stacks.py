@@ -12,7 +12,15 @@ from sqlalchemy.dialects.postgresql import insert
 
 from app.core.decision import Decision
 from app.core.errors import BrokenError, UserError
-from app.core.names import ConfigVersionId, DecisionId, DeliveryId, RepositoryId, Sha, StackId
+from app.core.names import (
+    ConfigVersionId,
+    DecisionId,
+    DeliveryId,
+    OrganisationVersionId,
+    RepositoryId,
+    Sha,
+    StackId,
+)
 from app.core.run import RunState
 from app.core.stack import PolicySpec, Stack, StackSpec, StateMode, settings_from_json
 from app.store.decisions import decision_values
@@ -161,6 +169,9 @@ def read_stack(row: Row[Any]) -> Stack:
         policy_id=row.policy_id,
         lock_key=row.lock_key,
         locked_by=row.locked_by,
+        organisation_version_id=OrganisationVersionId(row.organisation_version_id)
+        if row.organisation_version_id
+        else None,
     )
 
 
@@ -179,6 +190,7 @@ def _values(stack: Stack) -> dict[str, object]:
         "policy_id": safe_text(stack.policy_id),
         "lock_key": safe_text(stack.lock_key),
         "locked_by": safe_text(stack.locked_by),
+        "organisation_version_id": stack.organisation_version_id,
     }
 
 

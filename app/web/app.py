@@ -54,6 +54,7 @@ def make_app(doors: Doors) -> Starlette:
         Route("/readyz", health.readyz, middleware=[chatty("health")]),
         Route("/metrics", health.metrics, middleware=[chatty("health")]),
         Route("/schema/stacks.json", health.schema, middleware=[chatty("health")]),
+        Route("/schema/organisation.json", health.organisation_schema, middleware=[chatty("health")]),
         Mount(
             "/",
             routes=pages.routes(),

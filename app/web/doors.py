@@ -208,6 +208,8 @@ class Doors:
     gauges: Callable[[], Sequence[Gauge]]
     stacks_schema: Mapping[str, object]
     """JSON Schema of stacks.yml."""
+    organisation_schema: Mapping[str, object]
+    """JSON Schema of an organisation's stacks.yml."""
     public_url: str
     github_server_url: str
     """For links to commits."""

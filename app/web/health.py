@@ -51,11 +51,11 @@ class Health:
 
     async def schema(self, _request: Request) -> Response:
         """200 with the JSON Schema of stacks.yml, for editors."""
-        return Response(
-            encoded(self._doors.stacks_schema).body,
-            headers={"cache-control": "public, max-age=3600", "access-control-allow-origin": "*"},
-            media_type="application/schema+json",
-        )
+        return _schema(self._doors.stacks_schema)
+
+    async def organisation_schema(self, _request: Request) -> Response:
+        """200 with the JSON Schema of an organisation's stacks.yml, for editors."""
+        return _schema(self._doors.organisation_schema)
 
     def _ask(self) -> Mapping[str, str]:
         try:
@@ -66,3 +66,11 @@ class Health:
 
     def _expose(self) -> bytes:
         return self._metrics.expose(self._doors.gauges())
+
+
+def _schema(schema: Mapping[str, object]) -> Response:
+    return Response(
+        encoded(schema).body,
+        headers={"cache-control": "public, max-age=3600", "access-control-allow-origin": "*"},
+        media_type="application/schema+json",
+    )

@@ -143,6 +143,8 @@ def fetch(job: Job) -> End | None:
     source = Source(assignment.repository_id, assignment.clone_url, Secret(assignment.clone_token))
     job.mirror.checkout(source, assignment.sha, job.workspace.source)
     job.log.line(f"checked out {assignment.sha}")
+    if assignment.clone_note:
+        job.log.line(assignment.clone_note)
     return None
 
 

@@ -327,6 +327,7 @@ class World:
             readiness=lambda: self.wrong,
             gauges=self.gauges,
             stacks_schema={"title": "stacks.yml"},
+            organisation_schema={"title": "organisation"},
             **(given | self.settings),
         )
 
