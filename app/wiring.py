@@ -38,6 +38,7 @@ from app.flows.organise import Organise
 from app.flows.ports import Artifacts, GitHub, Policies, Sealer, Store
 from app.flows.publish import Publish
 from app.flows.rehearse import Rehearse
+from app.flows.rehearse_organisation import RehearseOrganisation
 from app.flows.state import States
 from app.flows.sweep import Sweep
 from app.github.client import GitHubApp
@@ -229,6 +230,15 @@ def _tasks(settings: Settings, made: _Adapters, control: Control, conclude: Conc
         tests=TextSuite(),
         source_of=lambda repository: _source(made.github, repository),
         web_url=web_url,
+        organisation=RehearseOrganisation(
+            store=made.store,
+            events=made.store,
+            mirror=made.mirror,
+            policies=policies,
+            tests=TextSuite(),
+            source_of=lambda repository: _source(made.github, repository),
+            web_url=web_url,
+        ),
     )
     organise = Organise(
         store=made.store,

@@ -1,4 +1,4 @@
-"""The `config` check of a commit of the owner's repository `.trackside`: what is in force, or every mistake on its line.
+"""The `config` check of a commit of an owner's `.trackside` repository: what is in force, or mistakes on their lines.
 
 Fixed content, computed once. The check of a pull request there is `report_rehearsal`'s.
 """

@@ -20,6 +20,8 @@ MAX_TESTS: Final = 50
 """Failing tests that are listed."""
 MAX_FLIPS: Final = 200
 """Rows of the table of flips."""
+MAX_UNSERVED: Final = 20
+"""Stacks that could not run any more, by name; the rest is counted."""
 MAX_LABEL: Final = 255
 """Characters of an annotation's title. Source: https://docs.github.com/rest/checks/runs"""
 MAX_MESSAGE: Final = 2_000
@@ -103,6 +105,8 @@ class RehearsalView:
     """The file that the check is about."""
     contents: str = ""
     """What a valid file holds; empty: its stacks, counted."""
+    unserved: tuple[str, ...] = ()
+    """Stacks of the owner's repositories whose pool would not serve them any more; hostile text."""
 
 
 def rehearsal_report(view: RehearsalView) -> CheckReport:
@@ -143,6 +147,10 @@ def _summary(view: RehearsalView) -> str:
             "the last valid version would stay."
         )
     lines = [f"`{view.path}` and its policies are valid. They come into force when this pull request has landed."]
+    if view.unserved:
+        named = ", ".join(code(name, limit=100) for name in view.unserved[:MAX_UNSERVED])
+        more = f" and {len(view.unserved) - MAX_UNSERVED:,} more" if len(view.unserved) > MAX_UNSERVED else ""
+        lines.append(f"**Could not run any more**, since their worker pool would not serve them: {named}{more}.")
     counts = _test_counts(view.tests)
     if counts or view.tests_note:
         lines.append(f"Policy tests: {'; '.join(part for part in (counts, _words(view.tests_note)) if part)}.")

@@ -22,7 +22,8 @@ from app.core.report_summary import SummaryName, SummaryView, says_something, su
 from app.core.run import Run, RunState
 from app.flows.explain import Explain
 from app.flows.ports import GitHub, Store
-from app.flows.rehearse import Rehearse, Wanted
+from app.flows.rehearse import Rehearse
+from app.flows.replay import Wanted
 
 FIRST_PROGRESS_S = 15.0
 """A check run that says "working" is not touched again before this, unless the run stops working."""

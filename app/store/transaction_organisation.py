@@ -40,7 +40,7 @@ SELECT pg_notify(:channel, worker_pool) FROM (SELECT DISTINCT worker_pool FROM s
 """)
 _DEFER: Final = text("""
 SELECT count(procrastinate_defer_jobs_v1(ARRAY[ROW(
-    'renew', 'publish', 5, 'renew:' || id, NULL, jsonb_build_object('repository_id', id), NULL
+    'publish', 'renew', 5, 'renew:' || id, NULL, jsonb_build_object('repository_id', id), NULL
 )::procrastinate_job_to_defer_v1])) FROM repositories WHERE owner_id = :owner_id
 AND EXISTS (SELECT FROM config_versions WHERE repository_id = repositories.id)
 """)

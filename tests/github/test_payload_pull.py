@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from app.core.event import Ignored, Malformed, MergeGroup, PullChanged, PullReviewed, Repository
-from app.core.names import InstallationId, RepositoryId, Sha
+from app.core.names import AccountId, InstallationId, RepositoryId, Sha
 from app.core.pull import MergeGroupAction, PullAction, PullFacts, ReviewAction, ReviewState
 from app.github.payloads import make_reader
 from app.sandbox import Repo, SandboxGitHub
@@ -30,6 +30,7 @@ INFRA = Repository(
     default_branch="main",
     is_private=True,
     installation_id=InstallationId(42),
+    owner_id=AccountId(21031067),
 )
 FACTS = PullFacts(
     number=7,

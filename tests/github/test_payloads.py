@@ -17,7 +17,7 @@ from app.core.event import (
     Repository,
     RepositoryMoved,
 )
-from app.core.names import InstallationId, RepositoryId, Sha
+from app.core.names import AccountId, InstallationId, RepositoryId, Sha
 from app.github.payloads import make_reader
 from app.sandbox import Repo, SandboxGitHub
 from tests.github import payload_samples as samples
@@ -47,6 +47,7 @@ INFRA = Repository(
     default_branch="main",
     is_private=True,
     installation_id=InstallationId(42),
+    owner_id=AccountId(21031067),
 )
 
 

@@ -1,0 +1,148 @@
+"""What a rehearsal is made of, whatever it is about: policy tests that are run, recorded events decided again.
+
+Asks the policy engine, the mirror and the records; writes nothing.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from time import monotonic
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from app.core.contract import MAX_POLICY_BYTES
+from app.core.decision import Verdict
+from app.core.errors import UserError
+from app.core.explanation import RecordedEvent
+from app.core.names import RepositoryId, Sha
+from app.core.report_rehearsal import Flip, TestLine
+from app.core.stack import Stack
+from app.flows.ports import Mirror, ReadFile
+from app.flows.rejudge import Rejudge, decides_alike
+
+MAX_EVENTS: Final = 200
+"""Recorded events that are decided again."""
+MAX_ASKED: Final = 5_000
+"""Questions to stacks, all in all."""
+REPLAY_S: Final = 30.0
+TESTS_S: Final = 60.0
+MAX_TEST_FILES: Final = 200
+FORK: Final = "This pull request comes from a fork: its policies are checked, and not run"
+
+
+class RecordedEvents(Protocol):
+    """What the store is asked."""
+
+    def list_recorded_events(self, repository_id: RepositoryId, *, limit: int) -> list[RecordedEvent]:
+        """The newest events that were decided, newest first."""
+        ...
+
+
+class PolicyTests(Protocol):
+    """What runs the tests beside policies."""
+
+    def run(self, texts: Mapping[str, str], *, timeout_s: float) -> tuple[tuple[TestLine, ...], str]:
+        """The results, and why some are missing. Raises: UserError when there is no engine to ask."""
+        ...
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """The document of a REHEARSAL report."""
+
+    pull_number: int
+    base_ref: str
+    """The branch's name."""
+    is_fork: bool
+
+
+def edited_by(mirror: Mirror, source: Any, sha: Sha, base_ref: str) -> tuple[str, ...] | None:
+    """What a pull request into that branch changes; None when that is not known."""
+    try:
+        left = mirror.merge_base(source, f"refs/heads/{base_ref}", sha)
+    except UserError:
+        return None
+    return mirror.changed_files(source, left, sha) if left is not None else None
+
+
+def run_tests(tests: PolicyTests, files: Sequence[str], read: ReadFile) -> tuple[tuple[TestLine, ...], str]:
+    """The results of the tests among those files, and why some are missing."""
+    if not any(path.endswith("_test.rego") for path in files):
+        return (), ""
+    if len(files) > MAX_TEST_FILES:
+        return (), f"not run, more than {MAX_TEST_FILES} files beside the policies"
+    texts: dict[str, str] = {}
+    try:
+        for path in files:
+            raw = read(path, max_bytes=MAX_POLICY_BYTES)
+            if raw is not None:
+                texts[path] = raw.decode("utf-8", "replace")
+        return tests.run(texts, timeout_s=TESTS_S)
+    except UserError as error:
+        return (), f"not run: {error}"
+
+
+@dataclass(slots=True, kw_only=True)
+class Replay:
+    """What a replay has found so far, within its bounds."""
+
+    rejudge: Rejudge
+    deadline: float = field(default_factory=lambda: monotonic() + REPLAY_S)
+    prefix: str = ""
+    """Before the names of stacks, where several repositories are told of."""
+    flips: list[Flip] = field(default_factory=list)
+    replayed: int = 0
+    left_out: int = 0
+    asked: int = 0
+
+    def play(
+        self,
+        events: Sequence[RecordedEvent],
+        pairs: Sequence[tuple[Stack | None, Stack | None]],
+        texts: Mapping[str, str],
+    ) -> None:
+        """Decide the events for each stack as it is and as it would be. `texts`: policies by digest."""
+        for event in events:
+            if not event.is_whole or self._is_spent(len(pairs)):
+                self.left_out += 1
+                continue
+            self.replayed += 1
+            for now, then in pairs:
+                flip = _compare(self.rejudge, event, now, then, texts)
+                self.asked += 2
+                if flip is not None:
+                    self.flips.append(replace(flip, stack_name=f"{self.prefix}{flip.stack_name}"))
+
+    def _is_spent(self, more: int) -> bool:
+        """True when there is no room for another event."""
+        return self.asked + 2 * more > MAX_ASKED or monotonic() > self.deadline
+
+
+def pairs_of(proposed: Sequence[Stack], stacks: Sequence[Stack]) -> Iterator[tuple[Stack | None, Stack | None]]:
+    """Each stack as it is and as it would be; those that decide alike are left out."""
+    by_id = {stack.id: stack for stack in stacks}
+    for stack in proposed:
+        before = by_id.pop(stack.id, None)
+        if before is None or not decides_alike(before, stack):
+            yield before, stack
+    for stack in by_id.values():
+        yield stack, None
+
+
+def _compare(
+    rejudge: Rejudge, event: RecordedEvent, now: Stack | None, then: Stack | None, texts: Mapping[str, str]
+) -> Flip | None:
+    """The flip of one event for one stack, or None."""
+    before = rejudge.ask(now, event.document, texts, is_everything=event.is_everything) if now else None
+    after = rejudge.ask(then, event.document, texts, is_everything=event.is_everything) if then else None
+    verdicts = tuple(said.verdict if said is not None else Verdict.IGNORE for said in (before, after))
+    if verdicts[0] is verdicts[1]:
+        return None
+    named = then or now
+    return Flip(
+        event=event.words,
+        head_sha=event.head_sha,
+        stack_name=named.name if named is not None else "",
+        now=before.verdict if before is not None else None,
+        then=after.verdict if after is not None else None,
+        reason=after.reason if after is not None else "",
+    )
