@@ -210,6 +210,10 @@ def simulate(
     base: Annotated[
         str, typer.Option("--base", metavar="REF", help="Compare with this commit instead of the event's own base.")
     ] = "",
+    organisation: Annotated[
+        Path | None,
+        typer.Option("--organisation", metavar="FOLDER", help="A clone of the owner's `.trackside`, to count too."),
+    ] = None,
 ) -> None:
     """Say which stacks an event would run, and why, with the stacks file and policies of this clone. Runs nothing."""
     from app.engine.clone import Clone
@@ -217,8 +221,9 @@ def simulate(
     from app.simulate import simulate as tell
 
     clone = Clone(Path.cwd(), environ=dict(os.environ))
+    owners = Clone(organisation, environ=dict(os.environ)) if organisation is not None else None
     with engine_here(os.environ) as engine:
-        told = tell(clone, event, engine, base=base)
+        told = tell(clone, event, engine, base=base, organisation=owners)
     typer.echo(json.dumps(document_of(told), indent=2) if as_json else "\n".join(lines_of(told)))
 
 

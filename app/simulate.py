@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -28,11 +29,13 @@ from app.core.event import (
 from app.core.happening import Happening, of_group, of_pull, of_push, of_review
 from app.core.markdown import shortened
 from app.core.names import InstallationId, RepositoryId, Sha
+from app.core.organisation import ORGANISATION_PATH, effective, pool_problems
 from app.core.pushinput import CommitFacts, EventAsked, PullAsked, PushAsked, event_document, with_files
 from app.core.stack import CONFIG_PATH, MAX_CONFIG_BYTES, Problem
 from app.engine.clone import Clone
 from app.flows.configure import Found, read_file, read_policies
 from app.flows.look import Base, Look, Looked
+from app.flows.organisation import FoundOrganisation, read_settings
 from app.flows.ports import Policies
 from app.flows.rejudge import Rejudge, Rejudged, imagined_stacks
 from app.github.payloads import make_reader
@@ -80,10 +83,13 @@ class BrokenConfiguration(UserError):
         self.problems = problems
 
 
-def simulate(clone: Clone, event: Path, policies: Policies, *, base: str = "") -> Simulated:
+def simulate(
+    clone: Clone, event: Path, policies: Policies, *, base: str = "", organisation: Clone | None = None
+) -> Simulated:
     """What the event of a file would mean for each stack of the clone's working tree.
 
-    `base`: a name that the event's commit is compared with, instead of what the event says.
+    `base`: a name that the event's commit is compared with, instead of what the event says. `organisation`: a clone of
+    the owner's `.trackside`, whose settings count as well.
     Raises: UserError for an event, a commit or a configuration that cannot be used.
     """
     document = _read_document(event)
@@ -101,8 +107,15 @@ def simulate(clone: Clone, event: Path, policies: Policies, *, base: str = "") -
     if found.configuration is None:
         raise BrokenConfiguration(found.problems)
     rejudge = Rejudge(policies=policies, repository=asked.repository, web_url=_WEB_URL)
-    stacks = imagined_stacks(found.configuration, {}, asked.repository.id)
-    texts: dict[str, str] = {**found.texts}
+    settings = _settings(organisation, policies) if organisation is not None else None
+    own = found.configuration
+    configuration = effective(own, settings.organisation) if settings is not None else own
+    if settings is not None:
+        problems = pool_problems(configuration, settings.organisation, asked.repository.name)
+        if problems:
+            raise BrokenConfiguration(problems)
+    stacks = imagined_stacks(configuration, {}, asked.repository.id)
+    texts: dict[str, str] = {**found.texts, **(settings.texts if settings is not None else {})}
     told = [
         (stack.name, rejudge.ask(stack, asked.document, texts, is_everything=asked.files is None)) for stack in stacks
     ]
@@ -326,6 +339,16 @@ def _configuration(clone: Clone, repository: Repository, policies: Policies) -> 
     if text is None:
         raise UserError(f"reading {CONFIG_PATH}: there is none in {clone.root}")
     return read_policies(read_file(_HEAD, text, default_branch=repository.default_branch), read, policies)
+
+
+def _settings(organisation: Clone, policies: Policies) -> FoundOrganisation:
+    """The settings of the working tree of a `.trackside` clone, with their policies."""
+    found = read_settings(_HEAD, partial(organisation.read_file, None, _HEAD), policies)
+    if found.is_missing:
+        raise UserError(f"reading {ORGANISATION_PATH}: there is none in {organisation.root}")
+    if found.organisation is None:
+        raise BrokenConfiguration(found.problems)
+    return found
 
 
 def _title(happening: Happening) -> str:

@@ -86,6 +86,21 @@ def test_a_clone_token_reads_the_contents_of_one_repository_and_can_nothing_else
     assert other.status_code == 404
 
 
+def test_a_clone_token_reads_module_repositories_too_when_it_is_asked_for_them(
+    app: GitHubApp, repo: Repo, repository: Repository, sandbox: SandboxGitHub
+) -> None:
+    modules = sandbox.create_repository("acme", "modules", files={"a": "b"})
+    sandbox.create_repository("acme", "secrets", files={"a": "b"})
+    token = app.mint_clone_token(repository, ("modules",)).reveal()
+    assert sandbox.tokens[token].permissions == {"contents": "read", "metadata": "read"}
+    assert sandbox.tokens[token].repository_ids == {repo.id, modules.id}
+    wide = app.mint_clone_token(repository, ("*",)).reveal()
+    assert sandbox.tokens[wide].permissions == {"contents": "read", "metadata": "read"}
+    assert sandbox.tokens[wide].repository_ids is None, "all that the installation has"
+    with pytest.raises(UserError, match="does not exist or is not accessible"):
+        app.mint_clone_token(repository, ("modules", "gone"))
+
+
 def test_clone_tokens_are_never_shared(app: GitHubApp, repository: Repository) -> None:
     assert app.mint_clone_token(repository) != app.mint_clone_token(repository)
 

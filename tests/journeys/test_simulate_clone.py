@@ -198,3 +198,28 @@ def test_a_broken_stacks_file_or_policy_is_named_with_its_line(clone: Path, comm
     outside = clone.parent / "nowhere"
     outside.mkdir()
     assert "not a git repository" in simulate(outside, push(first, second)).stderr
+
+
+def test_the_owners_settings_count_when_a_clone_of_them_is_named(clone: Path, commit: Commit, tmp_path: Path) -> None:
+    """Policies and pools of `.trackside`'s working tree; its mistakes are named with file and line."""
+    first = commit({".trackside/stacks.yml": STACKS, "policies/only-tags.rego": POLICY}, "Stacks")
+    second = commit({"infra/network/main.tf": "# one\n"}, "One root")
+    owners = tmp_path / "owners"
+    subprocess.run(["git", "init", "-q", "-b", "main", str(owners)], check=True)
+    (owners / "policies").mkdir()
+    settings = "version: 1\npolicies:\n  - {name: calm, type: push, path: policies/calm.rego, attach: '*'}\n"
+    (owners / "stacks.yml").write_text(settings)
+    (owners / "policies/calm.rego").write_text('package trackside\n\nignore if input.push.branch == "main"\n')
+    asked = push(first, second)
+
+    done = simulate(clone, asked, "--organisation", str(owners), "--json")
+
+    assert told(done)["network"] == (None, "policy .trackside/calm said ignore (line 3)")
+    (owners / "stacks.yml").write_text(settings + "pools: {large: '*'}\n")
+    done = simulate(clone, asked, "--organisation", str(owners))
+    assert done.returncode == 1
+    assert ".trackside/stacks.yml:3: the worker pool `default` of stack `network` does not serve" in done.stderr
+    (owners / "stacks.yml").write_text("version: 1\npolices: []\n")
+    done = simulate(clone, asked, "--organisation", str(owners))
+    assert done.returncode == 1
+    assert "stacks.yml:2: unknown key `polices`: did you mean `policies`?" in done.stderr

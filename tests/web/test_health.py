@@ -56,3 +56,5 @@ def test_metrics_without_a_token_are_for_this_machine(world: World) -> None:
 def test_the_schema_is_for_everyone(world: World) -> None:
     answer = world.client(peer="203.0.113.9").get("/schema/stacks.json")
     assert (answer.status_code, answer.json()) == (200, {"title": "stacks.yml"})
+    answer = world.client(peer="203.0.113.9").get("/schema/organisation.json")
+    assert (answer.status_code, answer.json()) == (200, {"title": "organisation"})
