@@ -209,8 +209,10 @@ MISTAKES = [
     ),
     (
         "version: 1\ndefaults: {environment: {X: a, ro_X: b}}",
-        "line 2: `X` reaches every phase already, so `ro_X` contradicts it -> keep one, or use `ro_` and `wo_`"
-        " together",
+        (
+            "line 2: `X` reaches every phase already, so `ro_X` contradicts it -> keep one, or use `ro_` and `wo_`"
+            " together"
+        ),
     ),
     (
         "version: 1\ndefaults: {confirm: {permision: admin}}",
@@ -219,8 +221,8 @@ MISTAKES = [
     (
         "version: 1\npolicies:\n  - {name: a, type: push, path: policies/a.rego, attach: [net]}",
         (
-            "line 3: an organisation's policy is attached to all stacks or by label: names are unique in one repository "
-            'only -> write `{labels: [prod]}` or `"*"`'
+            "line 3: an organisation's policy is attached to all stacks or by label: names are unique in one "
+            'repository only -> write `{labels: [prod]}` or `"*"`'
         ),
     ),
     (

@@ -1,4 +1,4 @@
-"""0005: the settings of an organisation, and what takes them in: owners, stacks, decisions, configurations as read.
+"""0006: the settings of an organisation, and what takes them in: owners, stacks, decisions, configurations as read.
 
 Expands what was there: every new column has a default or may be empty, so older rows stay readable as they are.
 """
@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from alembic import op
 
-revision = "0005"
-down_revision = "0004"
+revision = "0006"
+down_revision = "0005"
 
 TABLES: Final = """
 ALTER TABLE repositories ADD COLUMN owner_id BIGINT DEFAULT 0 NOT NULL;
