@@ -26,6 +26,7 @@ The flow of an event, in order:
                             flows.enquire asks GitHub what policies mention (core.pushinput); flows.judge asks the
                             policies (policy, core.contract_push) or the default one (core.pushpolicy); outside of any
                             transaction, all of it
+  flows.organise            the owner's `.trackside`: its settings are kept, and every repository is taken in under them
   flows.effects             one decision for each stack, with what follows: heads move, runs are made, locks turn
   flows.schedule            the stack's next run becomes ready when nothing is before it
   flows.assign              a worker's claim becomes an assignment, with credentials that die with it
