@@ -79,6 +79,11 @@ class EmbeddedPostgres:
             self._use = None
 
     @property
+    def data(self) -> Path:
+        """Where the server keeps what it knows, and its process number while it runs."""
+        return self._data
+
+    @property
     def url(self) -> str:
         """The URL of the server, whether it runs or not; only this account can open its socket."""
         return f"postgresql://postgres@/postgres?host={quote(str(self._socket_dir()), safe='')}"
