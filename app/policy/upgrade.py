@@ -99,15 +99,25 @@ def _rule(text: str, tokens: Sequence[Token], rule: Statement) -> list[Edit]:
 
 
 def _unshadowed(tokens: Sequence[Token], rule: Statement) -> list[Edit]:
-    """Variables of a rule that are called `input` or `data` get an underscore; the documents keep their names."""
+    """Variables and parameters of a rule called `input` or `data` get an underscore; the documents keep their names."""
     edits: list[Edit] = []
     places = range(rule.span.first, min(rule.span.last, len(tokens)))
+    arguments = _arguments(tokens, rule)
     for name in ("input", "data"):
         named = [at for at in places if tokens[at].text == name and tokens[at].kind is TokenKind.NAME]
         named = [at for at in named if not at or tokens[at - 1].text not in (".", "with")]
-        if any(at + 1 < len(tokens) and tokens[at + 1].text == ":=" for at in named):
+        if any(at in arguments or (at + 1 < len(tokens) and tokens[at + 1].text == ":=") for at in named):
             edits += [Edit(tokens[at].end, tokens[at].end, "_") for at in named]
     return edits
+
+
+def _arguments(tokens: Sequence[Token], rule: Statement) -> frozenset[int]:
+    """Where a function's parameters stand that are names, and no longer references."""
+    if not rule.has_arguments:
+        return frozenset()
+    opening = next(at for at in range(rule.head.first, rule.head.last) if tokens[at].text == "(")
+    closing = min(closing_of(tokens, opening), len(tokens) - 1)
+    return frozenset(at for at in range(opening + 1, closing) if tokens[at + 1].text not in (".", "[", "("))
 
 
 def _if_before(text: str, tokens: Sequence[Token], body: Body) -> Edit:
@@ -158,12 +168,17 @@ def _has_keywords(tokens: Sequence[Token], statements: Sequence[Statement]) -> b
 
 def _renamed(tokens: Sequence[Token], own: frozenset[str], *, has_keywords: bool) -> list[Edit]:
     """Rules and variables that are called like a keyword of v1 get an underscore."""
+    places = [
+        at
+        for at, token in enumerate(tokens[:-1])
+        if token.kind is TokenKind.NAME and token.text in _KEYWORDS and not (at and tokens[at - 1].text == ".")
+    ]
+    variables = frozenset() if has_keywords else {tokens[at].text for at in places if tokens[at + 1].text in (":=", "=")}
     edits = []
-    for at, token in enumerate(tokens[:-1]):
-        if token.kind is not TokenKind.NAME or token.text not in _KEYWORDS or (at and tokens[at - 1].text == "."):
-            continue
-        after = tokens[at + 1]
-        is_variable = not has_keywords and after.kind is TokenKind.SIGN and after.text in _AFTER_OPERAND
+    for at in places:
+        token, after = tokens[at], tokens[at + 1]
+        is_operand = after.kind is TokenKind.SIGN and after.text in _AFTER_OPERAND
+        is_variable = not has_keywords and (is_operand or (after.text == "[" and token.text in variables))
         if token.text in own or is_variable:
             edits.append(Edit(token.end, token.end, "_"))
     return edits
