@@ -10,6 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+from app.core.flags import FlagOwners
 from app.core.names import ConfigVersionId, DecisionId, Digest, RepositoryId, RunId, Sha, StackId
 from app.core.plan import Delta
 
@@ -283,8 +284,8 @@ class Run:
     """Goes before the runs of other stacks; never before its own stack's order."""
     lock_key: str = ""
     """The key that its event locked the stack with: it may run while the stack is locked with it."""
-    flags: tuple[str, ...] = ()
-    """What policies noted on it, sorted."""
+    flag_owners: FlagOwners = field(default_factory=dict)
+    """What policies noted on it, each flag with who did."""
     externals: Mapping[str, ExternalState] = field(default_factory=dict)
     """What it waits for in the queue. Shape: name to what is known of it."""
     note: str = ""
@@ -296,6 +297,11 @@ class Run:
     def waits_for(self) -> tuple[str, ...]:
         """The names of what it still waits for, sorted."""
         return tuple(sorted(name for name, state in self.externals.items() if not state.is_done))
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """What policies noted on it, sorted."""
+        return tuple(sorted(self.flag_owners))
 
     @property
     def is_live(self) -> bool:

@@ -12,6 +12,7 @@ import msgspec
 from app.core.contract_push import PushAnswer, turn_lock
 from app.core.decision import HELD_BACK, Answer, Decision, EventKind, Verdict
 from app.core.event import Repository
+from app.core.flags import FlagOwners, turn_flags
 from app.core.happening import Happening
 from app.core.names import DecisionId, DeliveryId, RunId
 from app.core.record import ReportKind
@@ -29,8 +30,7 @@ from app.flows.schedule import retell, schedule, step
 
 MAX_EXTERNALS: Final = 50
 MAX_NAME: Final = 200
-"""Characters of an external dependency's name, of a lock's key, of a flag."""
-MAX_FLAGS: Final = 100
+"""Characters of an external dependency's name, of a lock's key."""
 UNTRACKED: Final = "nothing of a fork is tracked before it is merged"
 PASSED: Final = "the stack is at a newer commit that holds this one: the push arrived late, and takes nothing back"
 CLOSED: Final = "the pull request is closed: no run is made of it"
@@ -152,7 +152,7 @@ class Effects:
                 # The head came back to an older commit, by a forced push: its run was of another time.
                 made = int(tx.add_run(run, event_key=f"{key}/{stack.head_seq}"))
             else:
-                _note_pull(tx, case.happening, key)
+                _enrich(tx, case, ruling, key)
             if made:
                 _cancel(tx, ruling, run)
         schedule(tx, stack)
@@ -176,7 +176,7 @@ class Effects:
                 key = f"{key}/{decision_id}" if case.happening.is_new_head else key
             is_made = tx.add_run(run, event_key=key)
         if not is_made:
-            _note_pull(tx, case.happening, key)
+            _enrich(tx, case, ruling, key)
             return 0
         _cancel(tx, ruling, run)
         schedule(tx, stack)
@@ -288,25 +288,28 @@ def _new_run(tx: Transaction, case: Case, ruling: Ruling, stack: Stack, decision
         pull_number=happening.pull_number or source.pull_number,
         is_prioritized=said is not None and said.is_prioritized,
         lock_key=said.lock[:MAX_NAME] if said is not None else "",
-        flags=_flags(said),
+        flag_owners=_flags({}, said),
         externals={name[:MAX_NAME]: ExternalState.PENDING for name in externals if name},
         note=source.note,
         is_from_fork=happening.is_from_fork,
     )
 
 
-def _flags(said: PushAnswer | None) -> tuple[str, ...]:
-    """What the policies note on a new run: nothing is there yet that could be taken back."""
-    if said is None:
-        return ()
-    return tuple(sorted({flag[:MAX_NAME] for flags in said.flags.values() for flag in flags}))[:MAX_FLAGS]
+def _flags(held: FlagOwners, said: PushAnswer | None) -> FlagOwners:
+    """What the policies leave on a run that has flags already, or on a new one."""
+    return turn_flags(held, sets=said.flags, resets=said.reset_flags) if said is not None else held
 
 
-def _note_pull(tx: Transaction, happening: Happening, key: str) -> None:
-    """The run that the first event made learns its pull request from the second."""
+def _enrich(tx: Transaction, case: Case, ruling: Ruling, key: str) -> None:
+    """The run that the first event made learns from the second: its pull request, and flags while it is live."""
     run = tx.find_event_run(key)
-    if run is not None and happening.pull_number is not None:
-        tx.note_pull(run.id, happening.pull_number)
+    if run is None:
+        return
+    if case.happening.pull_number is not None:
+        tx.note_pull(run.id, case.happening.pull_number)
+    flags = _flags(run.flag_owners, ruling.said)
+    if run.is_live and flags != run.flag_owners:
+        tx.save_flags(run.id, flags)
 
 
 def _cancel(tx: Transaction, ruling: Ruling, made: Run) -> None:

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from app.core.decision import Decision
 from app.core.event import Repository
+from app.core.flags import FlagOwners
 from app.core.names import (
     AccountId,
     AssignmentId,
@@ -236,6 +237,10 @@ class RunRows(Protocol):
 
     def note_pull(self, run_id: RunId, pull_number: int) -> None:
         """Note the run's pull request, unless one is known; also of a run that has ended."""
+        ...
+
+    def save_flags(self, run_id: RunId, owners: FlagOwners) -> None:
+        """Save the flags of a run that has not ended; of one that has, nothing. Call it with its stack locked."""
         ...
 
     def save_externals(self, run_id: RunId, externals: Mapping[str, ExternalState]) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Row, Select, select
 
+from app.core.flags import FlagOwners
 from app.core.names import (
     AssignmentId,
     ConfigVersionId,
@@ -81,7 +82,7 @@ def read_run(row: Row[Any]) -> Run:
         is_prioritized=row.is_prioritized,
         is_from_fork=row.is_from_fork,
         lock_key=row.lock_key,
-        flags=tuple(row.flags),
+        flag_owners=_flag_owners(row),
         externals={name: ExternalState(state) for name, state in row.externals.items()},
         note=row.note,
     )
@@ -127,9 +128,19 @@ def run_changes(run: Run) -> dict[str, object]:
         "is_outcome_unknown": run.is_outcome_unknown,
         "decided_by": safe_text(run.decided_by),
         "pull_number": run.pull_number,
-        "flags": [safe_text(flag) for flag in run.flags],
+        **flag_values(run.flag_owners),
         "externals": {safe_text(name): state.value for name, state in run.externals.items()},
     }
+
+
+def flag_values(owners: FlagOwners) -> dict[str, object]:
+    """The columns of a run's flags: their names, as versions before knew them, and whose they are."""
+    safe = {safe_text(flag): [safe_text(owner) for owner in names] for flag, names in owners.items()}
+    return {"flags": sorted(safe), "flag_owners": safe}
+
+
+def _flag_owners(row: Row[Any]) -> FlagOwners:
+    return {flag: tuple(row.flag_owners.get(flag, ())) for flag in row.flags}
 
 
 def plan_values(run_id: RunId, plan: Plan) -> dict[str, object]:

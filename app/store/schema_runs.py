@@ -73,6 +73,7 @@ runs = Table(
     column("is_prioritized", Boolean, default="false"),
     column("lock_key", default="''"),
     column("flags", JSON, default="'[]'"),
+    column("flag_owners", JSON, default="'{}'"),
     column("externals", JSON, default="'{}'"),
     column("note", default="''"),
     column("is_from_fork", Boolean, default="false"),

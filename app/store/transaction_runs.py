@@ -10,13 +10,14 @@ from sqlalchemy import Select, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from app.core.errors import BrokenError, UserError
+from app.core.flags import FlagOwners
 from app.core.names import RepositoryId, RunId, Sha, StackId
 from app.core.record import ReportKind, RunFacts
 from app.core.report_check import check_name
 from app.core.report_summary import SummaryName
 from app.core.run import ExternalState, Plan, Run, RunState, RunType, Transition
 from app.core.stack import settings_from_json
-from app.store.rows import plan_values, read_run, run_changes, run_identity, select_runs
+from app.store.rows import flag_values, plan_values, read_run, run_changes, run_identity, select_runs
 from app.store.schema import CREATED, IS_LIVE, IS_STATE_CHANGING, plans, run_steps, runs, stacks
 from app.store.transaction_reports import ReportWrites
 from app.store.wire import safe_text, sealed_as
@@ -107,6 +108,10 @@ class RunWrites(ReportWrites):
         """Note the run's pull request, unless one is known; also of a run that has ended."""
         unknown = (runs.c.id == run_id) & runs.c.pull_number.is_(None)
         self._execute(update(runs).where(unknown).values(pull_number=pull_number))
+
+    def save_flags(self, run_id: RunId, owners: FlagOwners) -> None:
+        """Save the flags of a run that has not ended; of one that has, nothing. Call it with the stack locked."""
+        self._execute(update(runs).where(runs.c.id == run_id, text(IS_LIVE)).values(flag_values(owners)))
 
     def save_externals(self, run_id: RunId, externals: Mapping[str, ExternalState]) -> None:
         """Save what a live run waits for outside; its report is wanted again. Call it with the run's stack locked."""

@@ -10,6 +10,7 @@ from psycopg import Connection
 
 from app.core.decision import Answer, Decision, EventKind, PolicyOutcome, Verdict
 from app.core.errors import BrokenError
+from app.core.flags import FlagOwners
 from app.core.names import ZERO_SHA, DeliveryId
 from app.core.run import ExternalState, RunState, RunType, Step
 from app.core.stack import Stack
@@ -127,7 +128,8 @@ def test_what_a_run_waits_for_is_part_of_it(store: PostgresStore) -> None:
     """The facts say what keeps it back: something outside, or the stack's lock."""
     stack = make_stack(store)
     waiting = {"image": ExternalState.PENDING, "scan": ExternalState.SKIPPED}
-    run = replace(run_of(stack), externals=waiting, flags=("a", "b"), is_prioritized=True, lock_key="mine", note="why")
+    noted: FlagOwners = {"a": ("one", "two"), "b": ()}
+    run = replace(run_of(stack), externals=waiting, flag_owners=noted, is_prioritized=True, lock_key="mine", note="why")
     with store.begin() as tx:
         tx.add_run(run, event_key=None)
         assert tx.get_run(run.id) == run
@@ -138,6 +140,20 @@ def test_what_a_run_waits_for_is_part_of_it(store: PostgresStore) -> None:
         assert tx.get_run_facts(freed).waits_for == ""
         tx.save_stack(replace(tx.lock_stack(stack.id), lock_key="PR_5", locked_by="policy locks"))
         assert tx.get_run_facts(freed).waits_for == "the stack's lock PR_5, taken by policy locks"
+
+
+def test_flags_of_a_run_that_has_ended_are_history(store: PostgresStore, sql: psycopg.Connection) -> None:
+    """While it is live they are replaced; a flag of the time before owners were known has none."""
+    run = make_run(store, make_stack(store), kind=RunType.PROPOSED)
+    with store.begin() as tx:
+        tx.save_flags(run.id, {"a": ("one",)})
+        assert tx.get_run(run.id).flag_owners == {"a": ("one",)}
+    sql.execute("UPDATE runs SET flags = '[\"a\", \"old\"]'")
+    with store.begin() as tx:
+        assert tx.get_run(run.id).flag_owners == {"a": ("one",), "old": ()}
+        tx.change_run(run.id, step(Step.CANCEL))
+        tx.save_flags(run.id, {})
+        assert tx.get_run(run.id).flags == ("a", "old")
 
 
 def test_a_prioritized_run_is_claimed_before_older_ones_of_other_stacks(store: PostgresStore) -> None:
