@@ -3,7 +3,7 @@
 Pure. The policy room evaluates by it, `app.core.contract_push` combines by it; nobody else decides what a rule means.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Literal
@@ -113,6 +113,15 @@ class PolicyText:
     """Where it stands, for error messages."""
     text: str
     dialect: Dialect = Dialect.AUTO
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyQuestions:
+    """A policy with the questions that one event brings it."""
+
+    policy: PolicyText
+    own: Sequence[Mapping[str, object]]
+    """The part of each question that is its own; the rest is shared by all, and a key of its own wins."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,8 @@ Asks the policy engine, outside of any transaction; changes nothing. A policy th
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from time import perf_counter
 
-from app.core.contract import Evaluated, PolicyFailed
+from app.core.contract import Evaluated, PolicyFailed, PolicyQuestions
 from app.core.contract_push import PolicyReceipt, PushAnswer, combine
 from app.core.decision import Answer, EventKind, PolicyOutcome, PushInput, Verdict
 from app.core.errors import UserError
@@ -83,49 +82,83 @@ class Judge:
         is_comment = case.happening.kind is EventKind.COMMENT
         default = DefaultJudge(case)
         shared = event_document(case.event)
+        if case.looked.base is not None:
+            shared = self._with_files(case, shared, case.looked.base)
+        asked = [each for each in case.stacks if each.stack.policies and each.stack.push_policies]
+        told = iter(self._ask(case, shared, asked))
         rulings = []
-        for asked in case.stacks:
-            if asked.stack.policies and asked.stack.push_policies:
-                rulings.append(self._ask(case, shared, asked))
+        for each in case.stacks:
+            if each.stack.policies and each.stack.push_policies:
+                rulings.append(next(told))
             elif not is_comment:
-                rulings.append(default.rule(asked.stack))
+                rulings.append(default.rule(each.stack))
         return rulings
 
-    def _ask(self, case: Case, shared: Document, asked: StackAsked) -> Ruling:
-        """Ask the stack's policies, each apart."""
-        began = perf_counter()
-        base = base_of(case.looked, asked.stack)
-        files = case.looked.since(base)
-        own = stack_document(case.event, asked)
-        question = with_files(shared, case.everything if files is None else files) | own
-        receipts = [
-            PolicyReceipt(spec.name, self._evaluate(spec, case.texts, question)) for spec in asked.stack.push_policies
+    def _ask(self, case: Case, shared: Document, stacks: Sequence[StackAsked]) -> list[Ruling]:
+        """Ask the stacks' policies: each apart, all that one policy is asked together."""
+        owns = [self._own(case, shared, asked) for asked in stacks]
+        places: dict[PolicySpec, list[int]] = {}
+        for at, asked in enumerate(stacks):
+            for spec in asked.stack.push_policies:
+                places.setdefault(spec, []).append(at)
+        questions = {spec: [owns[at] for at in wanted] for spec, wanted in places.items()}
+        answers = self._evaluate(case.texts, shared, questions)
+        told = {
+            (spec, at): said for spec, wanted in places.items() for at, said in zip(wanted, answers[spec], strict=True)
+        }
+        return [
+            _ruling(case, asked, own, [PolicyReceipt(spec.name, told[spec, at]) for spec in asked.stack.push_policies])
+            for at, (asked, own) in enumerate(zip(stacks, owns, strict=True))
         ]
-        said = combine(receipts, tag=case.happening.tag)
-        answer = Answer(
-            verdict=said.verdict,
-            reason=said.reason,
-            rules={name: value for name, value in said.rules.items() if isinstance(value, bool)},
-        )
-        return Ruling(
-            stack=asked.stack,
-            answer=answer,
-            said=said,
-            outcomes=tuple(outcome_of(receipt) for receipt in receipts),
-            asked=own | ({"push": question["push"]} if case.looked.base is None else {}),
-            note=note_of(case.looked, base),
-            elapsed_s=perf_counter() - began,
-        )
 
-    def _evaluate(self, spec: PolicySpec, texts: Mapping[str, str], question: Document) -> Evaluated | PolicyFailed:
-        text = texts.get(spec.digest)
-        if text is None:
+    def _own(self, case: Case, shared: Document, asked: StackAsked) -> Document:
+        """The part of the question that is the stack's own: after a tag also what was pushed, since its own head."""
+        own = stack_document(case.event, asked)
+        if case.looked.base is not None:
+            return own
+        return own | {"push": self._with_files(case, shared, base_of(case.looked, asked.stack))["push"]}
+
+    def _with_files(self, case: Case, shared: Document, base: Base) -> Document:
+        files = case.looked.since(base)
+        return with_files(shared, case.everything if files is None else files)
+
+    def _evaluate(
+        self, texts: Mapping[str, str], shared: Document, questions: Mapping[PolicySpec, Sequence[Document]]
+    ) -> dict[PolicySpec, Sequence[Evaluated | PolicyFailed]]:
+        """What each policy says to its questions; one without a text, or without an engine to ask, says nothing."""
+        found: dict[PolicySpec, Sequence[Evaluated | PolicyFailed]] = {}
+        known = {spec: text for spec in questions if (text := texts.get(spec.digest)) is not None}
+        for spec in questions.keys() - known.keys():
             words = "its text is not kept yet: the next push to the default branch brings it"
-            return PolicyFailed(kind="missing", message=words)
+            found[spec] = [PolicyFailed(kind="missing", message=words)] * len(questions[spec])
+        if not known:
+            return found
+        asked = [PolicyQuestions(policy=text_of(spec, text), own=questions[spec]) for spec, text in known.items()]
         try:
-            return self.policies.evaluate(text_of(spec, text), question)
+            return found | dict(zip(known, self.policies.evaluate_all(shared, asked), strict=True))
         except UserError as error:
-            return PolicyFailed(kind="unavailable", message=str(error)[:500])
+            failed = PolicyFailed(kind="unavailable", message=str(error)[:500])
+            return found | {spec: [failed] * len(questions[spec]) for spec in known}
+
+
+def _ruling(case: Case, asked: StackAsked, own: Document, receipts: Sequence[PolicyReceipt]) -> Ruling:
+    """What a stack's policies come to together."""
+    said = combine(receipts, tag=case.happening.tag)
+    answer = Answer(
+        verdict=said.verdict,
+        reason=said.reason,
+        rules={name: value for name, value in said.rules.items() if isinstance(value, bool)},
+    )
+    spent = (each.said.elapsed_s for each in receipts if isinstance(each.said, Evaluated))
+    return Ruling(
+        stack=asked.stack,
+        answer=answer,
+        said=said,
+        outcomes=tuple(outcome_of(receipt) for receipt in receipts),
+        asked=own,
+        note=note_of(case.looked, base_of(case.looked, asked.stack)),
+        elapsed_s=sum(spent),
+    )
 
 
 class DefaultJudge:

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, BinaryIO, Protocol
 
-from app.core.contract import Evaluated, Mistake, PolicyFailed, PolicyText
+from app.core.contract import Evaluated, Mistake, PolicyFailed, PolicyQuestions, PolicyText
 from app.core.decision import Decision
 from app.core.event import Event, Ignored, Malformed, Repository
 from app.core.names import (
@@ -60,6 +60,12 @@ class Policies(Protocol):
 
     def evaluate(self, policy: PolicyText, question: Mapping[str, object], /) -> Evaluated | PolicyFailed:
         """What the policy says, within the time of its type."""
+        ...
+
+    def evaluate_all(
+        self, shared: Mapping[str, object], asked: Sequence[PolicyQuestions], /
+    ) -> list[list[Evaluated | PolicyFailed]]:
+        """What several policies say to their questions, in that order; each within the time of its type."""
         ...
 
     def check(self, policy: PolicyText, /) -> tuple[Mistake, ...]:

@@ -11,10 +11,11 @@ import sys
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Iterator
 from math import ceil
 from typing import Any, BinaryIO
 
-from app.policy.frames import HEAD, MAX_ANSWER_BYTES
+from app.policy.frames import HEAD, MAX_ANSWER_BYTES, joined
 from app.policy.tree import summarise
 
 _KEPT_PROGRAMS = 64
@@ -108,6 +109,21 @@ class Engine:
         self._verdicts = Verdicts(library)
         self._parser = library.c.OpaNew()
         self._cpu = CpuLimit()
+
+    def answers(self, head: dict[str, Any], body: bytes) -> Iterator[tuple[dict[str, Any], bytes]]:
+        """The answers to one message: to a batch as many as there is time for, the last of them marked."""
+        if head["op"] != "batch":
+            yield self.answer(head, body)
+            return
+        until = time.monotonic() + head["hold_s"]
+        shared, at = body[: head["shared"]], head["shared"]
+        for left, size in zip(reversed(range(len(head["owns"]))), head["owns"], strict=True):
+            said, envelope = self.answer(head, joined(shared, body[at : at + size]))
+            is_last = not left or said["state"] == "need" or time.monotonic() > until
+            yield {**said, "last": is_last}, envelope
+            if is_last:
+                return
+            at += size
 
     def answer(self, head: dict[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
         """The answer to one question: a small head, and a body that is passed on as it is."""
@@ -231,7 +247,8 @@ def main() -> None:
             return
         head_bytes, body_bytes = HEAD.unpack(lengths)
         head = json.loads(questions.read(head_bytes))
-        send(answers, *engine.answer(head, questions.read(body_bytes)))
+        for said, envelope in engine.answers(head, questions.read(body_bytes)):
+            send(answers, said, envelope)
 
 
 if __name__ == "__main__":

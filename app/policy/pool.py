@@ -7,23 +7,29 @@ import importlib.util
 import os
 import queue
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
 from app.core.contract import PolicyType
 from app.core.errors import UserError
 from app.policy.engine import PolicyEngine
-from app.policy.program import Ask, Envelope, NoAnswer, Program
+from app.policy.program import Ask, AskMany, Envelope, NoAnswer, Program, Timed
 from app.policy.worker import Died, Limits, Worker
 
 _LIBRARY: Final = "libopabridge.so"
 _BUSY_S: Final = 120.0
 """How long a question waits for a free worker: longer than any one evaluation may take."""
+_HOLD_S: Final = 1.0
+"""After so long a child that has many questions gives itself back, so that others get their turn."""
 _CPU_FACTOR: Final = 4
 """Processor seconds per second of the clock: garbage collection runs on threads of its own."""
+
+
+Answer = TypeVar("Answer")
 
 
 class OpaPool(PolicyEngine):
@@ -55,6 +61,11 @@ class PoolBackend:
         self._is_closed = False
 
     @property
+    def width(self) -> int:
+        """As many as there are children."""
+        return self._workers
+
+    @property
     def is_lenient_itself(self) -> bool:
         """The embedded engine is always strict."""
         return False
@@ -74,7 +85,8 @@ class PoolBackend:
     def inspect(self, text: str, timeout_s: float) -> Envelope | NoAnswer:
         """The summary of a policy's text, or the errors of parsing it as v1."""
         body = msgspec.json.encode({"name": "policy.rego", "text": text})
-        return self._ask({"op": "inspect", "cpu_s": timeout_s * _CPU_FACTOR}, None, body, timeout_s)
+        head: dict[str, object] = {"op": "inspect", "cpu_s": timeout_s * _CPU_FACTOR}
+        return self._with_worker(lambda worker: _exchange(worker, head, None, body, timeout_s))
 
     def evaluate(self, program: Program, ask: Ask) -> Envelope | NoAnswer:
         """The answer of a program to a question."""
@@ -87,7 +99,15 @@ class PoolBackend:
             "trace": ask.trace,
             "cpu_s": ask.timeout_s * _CPU_FACTOR + 1,
         }
-        return self._ask(head, program, ask.question, ask.timeout_s)
+        return self._with_worker(lambda worker: _exchange(worker, head, program, ask.question, ask.timeout_s))
+
+    def evaluate_many(self, program: Program, many: AskMany) -> list[Timed]:
+        """The answers as far as they come: until one is missing, or the child has been held long enough."""
+        found: list[Timed] = []
+        failed = self._with_worker(lambda worker: _exchange_many(worker, program, many, found))
+        if failed is not None:
+            found.append(Timed(failed, many.timeout_s))
+        return found
 
     def close(self) -> None:
         """End every child. A question that is under way ends as a crash."""
@@ -97,9 +117,8 @@ class PoolBackend:
         for worker in workers:
             worker.kill()
 
-    def _ask(
-        self, head: dict[str, object], program: Program | None, body: bytes, timeout_s: float
-    ) -> Envelope | NoAnswer:
+    def _with_worker(self, use: Callable[[Worker], Answer]) -> Answer | NoAnswer:
+        """What comes of using a free worker; one that died of it is not given back."""
         self._belong()
         try:
             worker = self._free.get(timeout=_BUSY_S)
@@ -110,7 +129,7 @@ class PoolBackend:
                 self._forget(worker)
                 worker = None
                 worker = self._start()
-            answer = _exchange(worker, head, program, body, timeout_s)
+            answer = use(worker)
             self._isolation = worker.isolation
             return answer
         except Died as died:
@@ -168,6 +187,40 @@ def _exchange(
         said, answer = worker.ask({**head, "modules": modules}, body, timeout_s)
     if program is not None:
         worker.known.add(program.key)
+    return _read(said, answer)
+
+
+def _exchange_many(worker: Worker, program: Program, many: AskMany, found: list[Timed]) -> None:
+    """One message with several questions; their answers are added to `found` as they come. Raises: Died."""
+    head: dict[str, object] = {
+        "op": "batch",
+        "key": program.key,
+        "lenient": program.is_lenient,
+        "query": many.query,
+        "coverage": False,
+        "trace": False,
+        "cpu_s": many.timeout_s * _CPU_FACTOR + 1,
+        "hold_s": _HOLD_S,
+        "shared": len(many.shared),
+        "owns": [len(own) for own in many.owns],
+    }
+    body = many.shared + b"".join(many.owns)
+    modules = [list(module) for module in program.modules]
+    is_known = program.key in worker.known
+    began = time.monotonic()
+    said, answer = worker.ask(head if is_known else {**head, "modules": modules}, body, many.timeout_s)
+    if said.get("state") == "need":
+        said, answer = worker.ask({**head, "modules": modules}, body, many.timeout_s)
+    worker.known.add(program.key)
+    while True:
+        found.append(Timed(_read(said, answer), time.monotonic() - began))
+        if said.get("last"):
+            return
+        began = time.monotonic()
+        said, answer = worker.next(many.timeout_s)
+
+
+def _read(said: Mapping[str, object], answer: bytes) -> Envelope | NoAnswer:
     if said.get("state") == "large":
         return NoAnswer("memory", "the answer is too long")
     if said.get("state") == "deep":

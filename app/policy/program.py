@@ -36,6 +36,19 @@ class Ask:
     """False: a built-in function that fails is undefined. Only for a backend that can."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskMany:
+    """Several evaluations of one query, strict and without coverage."""
+
+    query: str
+    shared: bytes
+    """The part of every question that is the same: a JSON object."""
+    owns: tuple[bytes, ...]
+    """The rest of each: JSON objects without a key of the shared part."""
+    timeout_s: float
+    """For each of them."""
+
+
 class EngineError(msgspec.Struct, frozen=True):
     """OPA's refusal."""
 
@@ -117,8 +130,21 @@ class NoAnswer:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """One of several answers, and how long it took."""
+
+    envelope: Envelope | NoAnswer
+    elapsed_s: float
+
+
 class Backend(Protocol):
     """Where OPA is. Thread-safe. Raises: UserError when there is no engine at all."""
+
+    @property
+    def width(self) -> int:
+        """How many questions it can work on at the same time."""
+        ...
 
     @property
     def is_lenient_itself(self) -> bool:
@@ -136,6 +162,10 @@ class Backend(Protocol):
 
     def evaluate(self, program: Program, ask: Ask) -> Envelope | NoAnswer:
         """The answer of a program to a question."""
+        ...
+
+    def evaluate_many(self, program: Program, many: AskMany) -> list[Timed]:
+        """The answers in the order of the questions, as far as they come; at least one, or none to no question."""
         ...
 
     def close(self) -> None:

@@ -7,6 +7,7 @@ refusing go through the same server. Closed by default: no answer in time is no 
 import hashlib
 import json
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, Final
@@ -19,14 +20,16 @@ from app.core.contract import PolicyType
 from app.core.errors import UserError
 from app.core.names import Secret
 from app.policy.engine import PolicyEngine
+from app.policy.frames import joined
 from app.policy.lexer import Edit, TokenKind, edited, tokens_of
 from app.policy.prelude import ANSWER_MODULE, ANSWER_PACKAGE, POLICY_MODULE, PRELUDE_MODULE
-from app.policy.program import Ask, EngineError, Envelope, NoAnswer, Program, Result
+from app.policy.program import Ask, AskMany, EngineError, Envelope, NoAnswer, Program, Result, Timed
 from app.policy.tree import summarise
 from app.policy.witness import WITNESS_MODULE
 
 _MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
 _KEPT: Final = 512
+_WIDTH: Final = 4
 _PREFIX: Final = "trackside"
 _PARSER: Final = Program(
     key="parser",
@@ -66,6 +69,11 @@ class ServerBackend:
         self._put: OrderedDict[str, tuple[str, ...]] = OrderedDict()
 
     @property
+    def width(self) -> int:
+        """Connections that questions of one event may use at the same time."""
+        return _WIDTH
+
+    @property
     def is_lenient_itself(self) -> bool:
         """The server is asked strictly, or not."""
         return True
@@ -100,6 +108,13 @@ class ServerBackend:
         )
         content = b'{"input":' + ask.question + b"}"
         return self._call("POST", path, content=content, timeout_s=ask.timeout_s)
+
+    def evaluate_many(self, program: Program, many: AskMany) -> list[Timed]:
+        """The first answer: the API takes one question at a time."""
+        began = time.monotonic()
+        ask = Ask(query=many.query, question=joined(many.shared, many.owns[0]), timeout_s=many.timeout_s)
+        envelope = self.evaluate(program, ask)
+        return [Timed(envelope, time.monotonic() - began)]
 
     def close(self) -> None:
         """Take our policies off the server, and end the connections."""

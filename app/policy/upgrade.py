@@ -173,7 +173,9 @@ def _renamed(tokens: Sequence[Token], own: frozenset[str], *, has_keywords: bool
         for at, token in enumerate(tokens[:-1])
         if token.kind is TokenKind.NAME and token.text in _KEYWORDS and not (at and tokens[at - 1].text == ".")
     ]
-    variables = frozenset() if has_keywords else {tokens[at].text for at in places if tokens[at + 1].text in (":=", "=")}
+    variables = (
+        frozenset() if has_keywords else {tokens[at].text for at in places if tokens[at + 1].text in (":=", "=")}
+    )
     edits = []
     for at in places:
         token, after = tokens[at], tokens[at + 1]

@@ -8,7 +8,8 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final, Literal
@@ -98,12 +99,23 @@ class Worker:
 
     def ask(self, head: dict[str, object], body: bytes, timeout_s: float) -> tuple[dict[str, object], bytes]:
         """The child's answer. Raises: Died when there is none in time; the child is dead then."""
-        try:
+        with self._deadly(timeout_s):
             self.wait_until_ready()
             deadline = time.monotonic() + timeout_s
             encoded = msgspec.json.encode(head)
             self._write([HEAD.pack(len(encoded), len(body)) + encoded, body], deadline)
             return self._read(deadline)
+
+    def next(self, timeout_s: float) -> tuple[dict[str, object], bytes]:
+        """The child's next answer to what it was asked last. Raises: Died, as `ask`."""
+        with self._deadly(timeout_s):
+            return self._read(time.monotonic() + timeout_s)
+
+    @contextmanager
+    def _deadly(self, timeout_s: float) -> Iterator[None]:
+        """What does not end in time, or breaks the pipe, is the child's end. Raises: Died."""
+        try:
+            yield
         except TimeoutError as error:
             self.kill()
             raise Died("timeout", f"no answer after {timeout_s:g} s") from error

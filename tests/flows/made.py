@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from app.core.contract import Evaluated, Mistake, PolicyFailed, PolicyText
+from app.core.contract import Evaluated, Mistake, PolicyFailed, PolicyQuestions, PolicyText
 from app.core.decision import EventKind
 from app.core.event import Repository
 from app.core.happening import Happening
@@ -30,6 +30,11 @@ class NoPolicies:
 
     def evaluate(self, policy: PolicyText, _question: Mapping[str, object], /) -> Evaluated | PolicyFailed:
         raise AssertionError(f"policy {policy.name} was asked")
+
+    def evaluate_all(
+        self, _shared: Mapping[str, object], asked: Sequence[PolicyQuestions], /
+    ) -> list[list[Evaluated | PolicyFailed]]:
+        raise AssertionError(f"{len(asked)} policies were asked")
 
     def check(self, _policy: PolicyText, /) -> tuple[Mistake, ...]:
         return ()

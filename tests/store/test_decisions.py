@@ -148,7 +148,7 @@ def test_flags_of_a_run_that_has_ended_are_history(store: PostgresStore, sql: ps
     with store.begin() as tx:
         tx.save_flags(run.id, {"a": ("one",)})
         assert tx.get_run(run.id).flag_owners == {"a": ("one",)}
-    sql.execute("UPDATE runs SET flags = '[\"a\", \"old\"]'")
+    sql.execute('UPDATE runs SET flags = \'["a", "old"]\'')
     with store.begin() as tx:
         assert tx.get_run(run.id).flag_owners == {"a": ("one",), "old": ()}
         tx.change_run(run.id, step(Step.CANCEL))
