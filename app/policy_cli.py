@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from app.core.contract import Dialect, Evaluated, PolicyFailed, PolicyText, PolicyType
+from app.core.contract import Dialect, Evaluated, PolicyFailed, PolicyText, PolicyType, broken_restraint
 from app.core.errors import TracksideError, UserError
 
 if TYPE_CHECKING:
@@ -38,7 +38,8 @@ def check(
     dialect: Generation = Dialect.AUTO,
 ) -> None:
     """Say what is wrong with policies: file, line and source line of each mistake; exit code 1 when there is one."""
-    from app.policy.suite import TEST_SUFFIX, Suite, shown
+    from app.policy.suite import Suite
+    from app.policy.suite_files import TEST_SUFFIX, shown
 
     mistakes = 0
     with _asking() as engine:
@@ -81,24 +82,30 @@ def run_tests(
 ) -> None:
     """Run the tests in `*_test.rego` files, each beside its policy, as `opa test` does; exit code 1 on a failure."""
     from app.policy.pool import PoolBackend
-    from app.policy.suite import Suite, find_tests
+    from app.policy.suite import Suite
+    from app.policy.suite_files import find_tests
     from app.policy.worker import Limits
 
-    passed = failed = 0
+    counts = {"passed": 0, "failed": 0, "error": 0, "skipped": 0}
     with _clear_errors():
         backend = PoolBackend(1, Limits())
         try:
-            suite = Suite(backend)
-            for path in find_tests(paths):
+            suite, files = Suite(backend), find_tests(paths)
+            for path in files:
+                typer.echo(f"{path}:")
                 for result in suite.run(path):
                     _show(result)
-                    passed += result.outcome == "passed"
-                    failed += result.outcome in ("failed", "error")
+                    counts[result.outcome] += 1
         finally:
             backend.close()
+        if not sum(counts.values()):
+            raise UserError(f"no test in {', '.join(map(str, files))}: tests are rules called `test_…`")
     if coverage:
         _show_coverage(suite.coverage)
-    typer.echo(f"{passed} passed, {failed} failed")
+    if counts["skipped"]:
+        typer.echo(f"{counts['skipped']} skipped")
+    failed = counts["failed"] + counts["error"]
+    typer.echo(f"{counts['passed']} passed, {failed} failed")
     if failed:
         raise typer.Exit(1)
 
@@ -106,7 +113,7 @@ def run_tests(
 @policy_app.command()
 def upgrade(file: File) -> None:
     """Print a v0 policy as v1, every line where it was."""
-    from app.policy.suite import read_policy
+    from app.policy.suite_files import read_policy
     from app.policy.upgrade import is_v1_by_its_words
     from app.policy.upgrade import upgrade as upgraded
 
@@ -117,7 +124,7 @@ def upgrade(file: File) -> None:
 
 def _policy(file: Path, type_: PolicyType | None, dialect: Dialect) -> PolicyText:
     from app.policy.prepare import guess_type
-    from app.policy.suite import read_policy
+    from app.policy.suite_files import read_policy
 
     text = read_policy(file)
     return PolicyText(name=file.stem, type=type_ or guess_type(text), path=str(file), text=text, dialect=dialect)
@@ -146,31 +153,35 @@ def _question(path: Path) -> dict[str, Any]:
 
 
 def _told(policy: PolicyText, said: Evaluated | PolicyFailed, *, want_trace: bool) -> dict[str, Any]:
-    """Shape: policy, type, rules: {name: value}, fired: [{rule, line}], prints, errors: [{kind, message, …}], trace."""
+    """Shape: policy, type, rules: {name: value}, fired: [{rule, line}], prints, errors: [{kind, message, …}],
+    fails_closed: why the answer would count as none, or None; trace.
+    """
     told: dict[str, Any] = {"policy": policy.path, "type": policy.type.value}
     if isinstance(said, PolicyFailed):
         error = {"kind": said.kind, "message": said.message, "line": said.line or None}
-        return (
-            told | {"rules": {}, "fired": [], "prints": [], "errors": [error]} | ({"trace": []} if want_trace else {})
-        )
+        why = f"{said.kind}: {said.message}"
+        told |= {"rules": {}, "fired": [], "prints": [], "errors": [error], "fails_closed": why}
+        return told | ({"trace": []} if want_trace else {})
+    broken = broken_restraint(policy.type, said)
     errors = [{"kind": "builtin", "rule": rule, "message": text} for rule, text in said.errors_by_rule.items()]
     told |= {
         "rules": dict(said.rules),
         "fired": [asdict(each) for each in said.fired],
         "prints": list(said.prints),
         "errors": errors,
+        "fails_closed": f"rule {broken} holds something back, and had an error" if broken else None,
         "elapsed_ms": round(said.elapsed_s * 1000, 3),
     }
     return told | ({"trace": list(said.trace)} if want_trace else {})
 
 
 def _show(result: "CaseResult") -> None:
-    words = {"passed": "PASS", "failed": "FAIL", "error": "ERROR", "skipped": "SKIP"}
-    place = f"{result.path}: {result.name}" if result.name else str(result.path)
-    typer.echo(f"{words[result.outcome]:5} {place} ({result.elapsed_s * 1000:.1f} ms)")
+    words = {"passed": "PASS", "failed": "FAIL", "error": "ERROR", "skipped": "SKIPPED"}
+    took = "" if result.outcome == "skipped" else f" ({result.elapsed_s * 1000:.1f}ms)"
+    typer.echo(f"{result.name or 'not run'}: {words[result.outcome]}{took}")
     if result.outcome in ("failed", "error"):
         for line in (*result.prints, *result.message.splitlines()):
-            typer.echo(f"      {line}")
+            typer.echo(f"  {line}")
 
 
 def _show_coverage(files: "dict[Path, LineCoverage]") -> None:

@@ -114,7 +114,9 @@ class Batch:
         for own, answer in zip(many.owns, self._backend.evaluate_many(prepared.program, many), strict=False):
             began = time.monotonic()
             body, left = joined(piece.shared, own), timeout_s - answer.elapsed_s
-            said = Evaluation(self._backend, piece.policy, body, began + left, want_trace=False).conclude(prepared, answer.envelope)
+            said = Evaluation(self._backend, piece.policy, body, began + left, want_trace=False).conclude(
+                prepared, answer.envelope
+            )
             self._registry.count(piece.policy, said)
             if isinstance(said, Evaluated):
                 said = replace(said, elapsed_s=answer.elapsed_s + time.monotonic() - began)

@@ -11,7 +11,8 @@ from pathlib import Path, PurePosixPath
 from app.core.errors import UserError
 from app.core.report_rehearsal import TestLine, TestOutcome
 from app.policy.pool import PoolBackend
-from app.policy.suite import CaseResult, Suite, find_tests
+from app.policy.suite import CaseResult, Suite
+from app.policy.suite_files import TEST_SUFFIX, find_tests
 from app.policy.worker import Limits
 
 
@@ -53,13 +54,13 @@ def _write(root: Path, texts: Mapping[str, str]) -> bool:
         file = root.joinpath(*parts)
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
-    return any(path.endswith("_test.rego") for path in texts)
+    return any(path.endswith(TEST_SUFFIX) for path in texts)
 
 
 def _line(root: Path, result: CaseResult) -> TestLine:
     return TestLine(
         path=str(result.path.relative_to(root)),
-        name=result.name,
+        name=result.name.rpartition(".")[2],
         outcome=TestOutcome(result.outcome),
         message=result.message.replace(f"{root}/", ""),
     )

@@ -12,7 +12,8 @@ _FORBIDDEN_PATHS = tuple(tuple(name.split(".")) for name in FORBIDDEN)
 
 
 def summarise(module: Any) -> dict[str, Any]:
-    """Shape: package: [segment]; rules: [{name, kind, value, default, arity}]; calls: {name: arity}; forbidden: [name].
+    """Shape: package: [segment]; rules: [{name, kind, value, default, arity}]; calls: {name: arity}; forbidden: [name];
+    data: [[segment]], what it refers to below `data`.
 
     kind: complete, set, map or function; value: the JSON type of a literal value, else empty.
     """
@@ -20,16 +21,19 @@ def summarise(module: Any) -> dict[str, Any]:
     own = {rule["name"] for rule in rules}
     calls: dict[str, int] = {}
     forbidden: list[str] = []
+    data: dict[tuple[str, ...], None] = {}
     for path, arity in _references(module):
         for name in _FORBIDDEN_PATHS:
             is_named = path[: len(name)] == name and (len(name) > 1 or (arity is not None and name[0] not in own))
             if is_named and ".".join(name) not in forbidden:
                 forbidden.append(".".join(name))
+        if path[0] == "data" and len(path) > 1:
+            data[path[1:]] = None
         if arity is not None and path[0] not in own and path[0] not in ("data", "input"):
             called = ".".join(path)
             calls[called] = min(calls.get(called, arity), arity)
     package = [str(part.get("value", "")) for part in module.get("package", {}).get("path", [])[1:]]
-    return {"package": package, "rules": rules, "calls": calls, "forbidden": forbidden}
+    return {"package": package, "rules": rules, "calls": calls, "forbidden": forbidden, "data": list(data)}
 
 
 def _all_rules(rules: list[Any]) -> Iterator[Any]:

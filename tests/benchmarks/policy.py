@@ -62,14 +62,16 @@ def _rego() -> str:
             ("one policy on all", [PolicyQuestions(policy=one, own=owns)]),
             ("one of its own each", [PolicyQuestions(policy=p, own=[o]) for p, o in zip(apart, owns, strict=True)]),
         ):
-            alone = _alone([(each.policy, shared | own) for each in asked for own in each.own])
+            alone = _alone([(each.policy, {**shared, **own}) for each in asked for own in each.own])
             ours, floor = _pairs(lambda asked=asked: _all_told(pool.evaluate_all(shared, asked)), alone)  # type: ignore[misc]
             each = _once(lambda asked=asked: _one_by_one(pool, shared, asked))  # type: ignore[misc]
             row = [statistics.median(floor), statistics.median(ours), each]
             ratio = verdict(paired_ratio(ours, floor), 1.5, is_at_least=False)
             rows.append([name, *(f"{value:.1f}" for value in row), ratio])
     columns = [f"{TOUCHED} evaluations", "OPA alone ms", "the pool ms", "asked one by one ms", "of OPA alone"]
-    return table(f"Rego: medians of {ROUNDS} pairs, {len(json.dumps(shared | owns[0])):,} bytes a question", columns, rows)
+    return table(
+        f"Rego: medians of {ROUNDS} pairs, {len(json.dumps(shared | owns[0])):,} bytes a question", columns, rows
+    )
 
 
 def _questions() -> tuple[dict[str, object], list[dict[str, object]]]:

@@ -46,7 +46,10 @@ def test_every_question_gets_its_own_answer_in_its_place() -> None:
             [pool.evaluate(policy, SHARED | own) for own in owns]
             for policy, owns in ((NAMED, stacks), (failing, stacks[:20]), (unread, stacks[:2]))
         ]
-    assert [[plain(said) for said in part] for part in told] == [*([plain(said) for said in part] for part in alone), []]
+    assert [[plain(said) for said in part] for part in told] == [
+        *([plain(said) for said in part] for part in alone),
+        [],
+    ]
     assert plain(told[0][9]) == "contract"
     assert [len(part) for part in told] == [150, 20, 2, 0]
 
@@ -96,7 +99,9 @@ def test_an_answer_that_is_too_long_is_one_question_s_failure() -> None:
 def test_what_cannot_be_written_down_is_asked_of_nobody() -> None:
     with OpaPool(1) as pool:
         shared = pool.evaluate_all({"odd": object()}, [PolicyQuestions(policy=NAMED, own=[{}, {"odd": 1}])])
-        long = pool.evaluate_all({"a": "x" * (30 << 20)}, [PolicyQuestions(policy=NAMED, own=[{"b": "y" * (30 << 20)}])])
+        long = pool.evaluate_all(
+            {"a": "x" * (30 << 20)}, [PolicyQuestions(policy=NAMED, own=[{"b": "y" * (30 << 20)}])]
+        )
     assert isinstance(shared[0][0], PolicyFailed)
     assert isinstance(shared[0][1], Evaluated), "a key of the question's own takes the place of what was wrong"
     assert plain(long[0][0]) == "memory"

@@ -1,0 +1,197 @@
+"""Which files belong to a test: itself, the policy that it tests, and what it alone uses beside that.
+
+A policy is evaluated alone, so it is tested alone: a file beside it that it refers to is not given to it, but named
+when a test fails. Reads files; writes nothing.
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from app.core.contract import MAX_POLICY_BYTES, Mistake, PolicyText, PolicyType
+from app.core.errors import UserError
+from app.policy.prepare import Refused, as_v1, forbidden, heads_of
+from app.policy.program import Backend
+
+TEST_SUFFIX: Final = "_test.rego"
+_MAX_FILES: Final = 5000
+_TESTS: Final = ("test_", "todo_test_")
+Package = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """One file as v1, with what it contains."""
+
+    path: Path
+    written: str
+    text: str
+    summary: Mapping[str, Any]
+
+    @property
+    def package(self) -> Package:
+        """The segments of its package."""
+        return tuple(self.summary["package"])
+
+    def refers_to(self, package: Package) -> bool:
+        """True when its text names something of that package."""
+        return any(path[: len(package)] == package[: len(path)] for path in map(tuple, self.summary["data"]))
+
+
+class Broken(Exception):
+    """A file cannot be run; the message says why."""
+
+    def __init__(self, path: Path, message: str) -> None:
+        super().__init__(message)
+        self.path, self.message = path, message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """The files of one test file."""
+
+    modules: list[Module]
+    """The test first, then the policy, if it is another file, then what the test alone uses."""
+    hints: tuple[str, ...]
+    """What a policy refers to and does not get, one sentence each."""
+
+    @property
+    def subject(self) -> Module:
+        """The policy under test: the test file itself when it stands alone."""
+        return self.modules[min(1, len(self.modules) - 1)]
+
+
+def find_tests(paths: Sequence[Path]) -> list[Path]:
+    """The files with tests at some paths, in order. Raises: UserError when a path is not there, or none has a test."""
+    found: dict[Path, None] = {}
+    for path in paths:
+        here: list[Path] = []
+        if path.is_dir():
+            here = [file for file in _walk(path) if _is_test(file)]
+        elif not path.is_file():
+            raise UserError(f"reading {path}: no such file or folder")
+        elif _is_test(path):
+            here = [path]
+        else:
+            beside = path.with_name(path.stem + TEST_SUFFIX)
+            here = [beside] if beside.is_file() else []
+        found.update(dict.fromkeys(here))
+        if len(found) > _MAX_FILES:
+            raise UserError(f"reading {path}: more than {_MAX_FILES:,} test files")
+    if not found:
+        raise UserError(
+            f"no test under {', '.join(map(str, paths))}: tests are rules `test_…` in files `*{TEST_SUFFIX}`"
+        )
+    return list(found)
+
+
+class Files:
+    """Reads policies and tests, and chooses those that belong together."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    def choose(self, path: Path) -> Chosen:
+        """The files of a test file. Raises: Broken when one of them cannot be read as Rego."""
+        test = self.read(path)
+        beside = self._beside(path)
+        subject = self._subject(test, beside)
+        modules = [test] if subject is None else [test, subject]
+        own = {module.package for module in modules}
+        hints = []
+        for other in beside:
+            if other.package in own or (subject is not None and other.path == subject.path):
+                continue
+            if subject is not None and subject.refers_to(other.package):
+                name = f"data.{'.'.join(other.package)}"
+                hints.append(
+                    f"{subject.path} uses {name} of {other.path}, which it does not have when it decides: a policy is "
+                    "evaluated alone. Copy what it uses into it."
+                )
+            elif test.refers_to(other.package):
+                modules.append(other)
+        return Chosen(modules=modules, hints=tuple(hints))
+
+    def read(self, path: Path) -> Module:
+        """One file. Raises: Broken with its mistakes; UserError when it cannot be read at all."""
+        policy = PolicyText(name=path.stem, type=PolicyType.PUSH, path=str(path), text=read_policy(path))
+        found = as_v1(policy, self._backend)
+        if not isinstance(found, Refused):
+            refused = forbidden(policy, found[1])
+            if refused is None:
+                return Module(path, policy.text, *found)
+            found = refused
+        raise Broken(path, "\n".join(shown(path, mistake) for mistake in found.mistakes))
+
+    def _subject(self, test: Module, beside: Sequence[Module]) -> Module | None:
+        """The policy that a test is named after; else the only one beside it that it can mean."""
+        if not test.path.name.endswith(TEST_SUFFIX):
+            return None  # a policy that holds its own tests
+        name = test.path.name.removesuffix(TEST_SUFFIX) + ".rego"
+        for folder in (test.path.parent, test.path.parent.parent):
+            if (folder / name).is_file():
+                return self.read(folder / name)
+        likely = [each for each in beside if each.package == test.package and not each.path.name.endswith(TEST_SUFFIX)]
+        likely = likely or [each for each in beside if test.refers_to(each.package)]
+        if len(likely) > 1:
+            names = ", ".join(each.path.name.removesuffix(".rego") + TEST_SUFFIX for each in likely)
+            raise Broken(test.path, f"{test.path}: which policy does it test? Call it {names}")
+        return likely[0] if likely else None
+
+    def _beside(self, path: Path) -> list[Module]:
+        """The other files of the folder that can be read, by name."""
+        found = []
+        for file in sorted(path.parent.glob("*.rego")):
+            if file == path or not file.is_file():
+                continue
+            try:
+                found.append(self.read(file))
+            except (Broken, UserError):
+                continue  # some other policy's business
+        return found
+
+
+def read_policy(path: Path) -> str:
+    """The text of a policy file. Raises: UserError when it cannot be read, is too long, or is not UTF-8."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_POLICY_BYTES + 1)
+    except OSError as error:
+        raise UserError(f"reading {path}: {(error.strerror or 'cannot be read').lower()}") from error
+    if len(data) > MAX_POLICY_BYTES:
+        raise UserError(f"reading {path}: longer than {MAX_POLICY_BYTES:,} bytes")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"reading {path}: not UTF-8") from error
+
+
+def shown(path: Path, mistake: Mistake) -> str:
+    """A mistake with its place, and its source line below it."""
+    place = f"{path}:{mistake.line}:{mistake.column}" if mistake.line else str(path)
+    lines = [f"{place}: {mistake.message}"]
+    if mistake.source_line.strip():
+        plain = mistake.source_line[:300].replace("\t", " ")
+        lines += [f"    {plain}", f"    {' ' * (min(mistake.column, 300) - 1)}^"]
+    return "\n".join(lines)
+
+
+def _is_test(path: Path) -> bool:
+    """True for a file that is called a test, and for one that holds test rules under another name."""
+    if path.name.endswith(TEST_SUFFIX):
+        return True
+    if path.suffix != ".rego":
+        return False
+    try:
+        return any(name.startswith(_TESTS) for name in heads_of(read_policy(path)))
+    except UserError:
+        return False
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """Policies below a folder, without hidden folders and without following links."""
+    for here, folders, files in os.walk(folder):
+        folders[:] = sorted(each for each in folders if not each.startswith("."))
+        yield from (Path(here) / each for each in sorted(files) if each.endswith(".rego"))
