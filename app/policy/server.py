@@ -98,10 +98,21 @@ class ServerBackend:
 
     def evaluate(self, program: Program, ask: Ask) -> Envelope | NoAnswer:
         """The answer of a program to a question."""
-        suffix = "p" + hashlib.sha256(program.key.encode()).hexdigest()[:24]
-        refused = self._ensure(program, suffix, ask.timeout_s)
+        refused = self._ensure(program, ask.timeout_s)
         if refused is not None:
             return refused
+        said = self._ask(program, ask)
+        if isinstance(said, NoAnswer) or said.error or said.result:
+            return said
+        # Undefined, or gone: a server that was started again answers the same to what it never heard of.
+        if self._is_there(program, ask.timeout_s):
+            return said
+        with self._lock:
+            self._put.pop(program.key, None)
+        return self._ensure(program, ask.timeout_s) or self._ask(program, ask)
+
+    def _ask(self, program: Program, ask: Ask) -> Envelope | NoAnswer:
+        suffix = _suffix(program)
         reference = _moved(ask.query, program.package, suffix).removeprefix("x := data.")
         path = f"/v1/data/{quote(reference.replace('.', '/'))}" + (
             "?strict-builtin-errors=true" if ask.is_strict else ""
@@ -124,18 +135,24 @@ class ServerBackend:
             self._delete(names)
         self._client.close()
 
-    def _ensure(self, program: Program, suffix: str, timeout_s: float) -> Envelope | NoAnswer | None:
+    def _is_there(self, program: Program, timeout_s: float) -> bool:
+        """True when the server still has the program's modules."""
+        with self._lock:
+            names = self._put.get(program.key, ())
+        told = [self._call("GET", f"/v1/policies/{quote(name)}", content=b"", timeout_s=timeout_s) for name in names]
+        return bool(told) and all(isinstance(each, Envelope) and each.result for each in told)
+
+    def _ensure(self, program: Program, timeout_s: float) -> Envelope | NoAnswer | None:
         """Put a program's modules on the server, helpers first; None when they stand there."""
         with self._lock:
             if program.key in self._put:
                 self._put.move_to_end(program.key)
                 return None
-        names = tuple(f"{_PREFIX}/{suffix}/{name}" for name, _ in program.modules)
-        ordered = sorted(
-            zip(names, program.modules, strict=True),
-            key=lambda each: _ORDER.index(each[1][0]) if each[1][0] in _ORDER else 0,
-        )
-        for name, (_, text) in ordered:
+        suffix = _suffix(program)
+        # Each module is compiled as it comes, and those that are left when one goes: helpers first, and last.
+        ordered = sorted(program.modules, key=lambda each: _ORDER.index(each[0]) if each[0] in _ORDER else 0)
+        names = tuple(f"{_PREFIX}/{suffix}/{name}" for name, _ in ordered)
+        for name, (_, text) in zip(names, ordered, strict=True):
             said = self._call(
                 "PUT",
                 f"/v1/policies/{quote(name)}",
@@ -164,6 +181,7 @@ class ServerBackend:
 
     def _call(self, method: str, path: str, *, content: bytes, timeout_s: float) -> Envelope | NoAnswer:
         kind = "application/json" if method == "POST" else "text/plain"
+        deadline = time.monotonic() + timeout_s
         try:
             with self._client.stream(
                 method,
@@ -172,7 +190,7 @@ class ServerBackend:
                 headers={"Content-Type": kind},
                 timeout=httpx.Timeout(timeout_s, connect=5),
             ) as response:
-                body = _read(response)
+                body = _read(response, deadline)
         except httpx.ReadTimeout:
             return NoAnswer("timeout", f"no answer after {timeout_s:g} s")
         except httpx.HTTPError as error:
@@ -182,10 +200,16 @@ class ServerBackend:
         return _envelope(response.status_code, body)
 
 
-def _read(response: httpx.Response) -> bytes | None:
-    """The body; None when it is longer than any answer may be."""
+def _suffix(program: Program) -> str:
+    return "p" + hashlib.sha256(program.key.encode()).hexdigest()[:24]
+
+
+def _read(response: httpx.Response, deadline: float) -> bytes | None:
+    """The body; None when it is longer than any answer may be. Raises: ReadTimeout when it is not whole in time."""
     parts, size = [], 0
     for part in response.iter_bytes():
+        if time.monotonic() > deadline:
+            raise httpx.ReadTimeout("reading the answer: it does not end", request=response.request)
         size += len(part)
         if size > _MAX_ANSWER_BYTES:
             return None

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from app.core.contract import PolicyType
+from app.core.contract import Evaluated, PolicyQuestions, PolicyType
 from app.core.errors import UserError
 from app.core.names import Secret
 from app.policy.engine import PolicyEngine
@@ -22,7 +22,7 @@ PUSH = {"push": {"branch": "main", "tag": ""}, "stack": {"branch": "main"}, "pul
 OPA = os.environ.get("OPA_BIN") or shutil.which("opa")
 
 
-@pytest.fixture(scope="module", params=["pool", "stand-in", "opa server"])
+@pytest.fixture(scope="module", params=["pool", "unix socket", "http", "opa server"])
 def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PolicyEngine]:
     """Every backend that this machine has."""
     folder = tmp_path_factory.mktemp("opa")
@@ -32,9 +32,12 @@ def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
                 yield pool
         case "opa server":
             yield from _real_server(folder)
-        case _:
-            with opa_stand_in("t0k3n", folder / "opa.sock") as (_, url), OpaServer(url, Secret("t0k3n")) as server:
-                yield server
+        case wire:
+            path = folder / "opa.sock" if wire == "unix socket" else None
+            with opa_stand_in("t0k3n", path) as (stand_in, url):
+                with OpaServer(url, Secret("t0k3n")) as server:
+                    yield server
+                assert stand_in.policies == {}, "what was put there was taken back"
 
 
 def _real_server(folder: Path) -> Iterator[PolicyEngine]:
@@ -57,6 +60,21 @@ def _real_server(folder: Path) -> Iterator[PolicyEngine]:
 
 class TestAPolicyEngine:
     """What flows may count on."""
+
+    def test_a_function_that_fails_is_undefined_and_its_rule_is_named(self, engine: PolicyEngine) -> None:
+        policy = written('message contains "m" if not to_number(input.s)\ntrack if to_number(input.s)\npropose := true')
+        said = told(engine, policy, {"s": "x"})
+        assert notable(said) == {"message": ["m"], "propose": True}
+        assert sorted(said.errors_by_rule) == ["message", "track"]
+
+    def test_many_questions_are_answered_as_each_alone(self, engine: PolicyEngine) -> None:
+        policy = written("track if input.push.branch == input.stack.branch\nignore if to_number(input.stack.n) > 1")
+        own = [{"stack": {"branch": "main", "n": n}} for n in ("0", "2", "x")] + [{"push": {"branch": "dev"}}]
+        (many,) = engine.evaluate_all(PUSH, [PolicyQuestions(policy=policy, own=own)])
+        alone = [told(engine, policy, {**PUSH, **each}) for each in own]
+        assert [(each.rules, each.errors_by_rule) for each in many if isinstance(each, Evaluated)] == [
+            (each.rules, each.errors_by_rule) for each in alone
+        ]
 
     def test_every_rule_of_the_type_has_a_value(self, engine: PolicyEngine) -> None:
         said = told(engine, written("track if input.push.branch == input.stack.branch"), PUSH)
@@ -178,10 +196,21 @@ class TestTheServersWire:
             stand_in.is_silent = True
             assert failed(server, written("track := true")).kind == "timeout"
 
+    def test_a_server_that_was_started_again_is_given_the_policies_again(self) -> None:
+        """It answers `undefined` to what it does not have; a policy that holds something back must not vanish so."""
+        frozen = written("ignore if to_number(input.n) > 1\ntrack := true")
+        with opa_stand_in("t") as (stand_in, url), OpaServer(url, Secret("t")) as server:
+            assert notable(told(server, frozen, {"n": "2"})) == {"track": True, "ignore": True}
+            stand_in.policies = {}
+            assert notable(told(server, frozen, {"n": "2"})) == {"track": True, "ignore": True}
+            stand_in.policies = {}
+            said = told(server, frozen, {"n": "x"})
+            assert (notable(said), list(said.errors_by_rule)) == ({"track": True}, ["ignore"])
+
     def test_policies_are_taken_back(self) -> None:
         with opa_stand_in("t") as (stand_in, url):
             with OpaServer(url, Secret("t")) as server:
-                told(server, written("track := true"))
+                told(server, written("track if sanitized(input.a) == input.b"), {"a": "x", "b": "y"})
                 assert any(name.endswith("/policy.rego") for name in stand_in.policies)
             assert stand_in.policies == {}
 
