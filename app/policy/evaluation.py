@@ -39,6 +39,8 @@ class Evaluation:
             envelope = envelope if isinstance(envelope, NoAnswer) else _as_values(envelope)
         if isinstance(envelope, NoAnswer):
             return PolicyFailed(kind=envelope.kind, message=envelope.message)
+        if envelope.error is None and not envelope.result:  # never so for a policy that is there
+            return PolicyFailed(kind="unavailable", message="the engine does not have the policy")
         if envelope.error is None:
             said = dict(envelope.value or {})
             return self._evaluated(prepared, dict(said.get("values") or {}), [envelope], {}, said.get("fired") or ())

@@ -23,10 +23,11 @@ from app.policy.worker import Limits
 
 
 class StandIn:
-    """Policies by id, and one engine. `is_silent`: it takes requests and never answers."""
+    """Policies by id, and one engine. `is_silent`: it never answers; `is_forgetful`: it keeps nothing of what it is given."""
 
     def __init__(self, token: str) -> None:
         self.token, self.policies, self.is_silent = token, dict[str, str](), False
+        self.is_forgetful = False
         self.backend = PoolBackend(1, Limits())
         self.released = threading.Event()
         self.refused: list[str] = []
@@ -145,6 +146,9 @@ class _Handler(BaseHTTPRequestHandler):
         if refused:
             self.state.policies = before
             self._answer(400, _errors("invalid_parameter", refused))
+        elif self.state.is_forgetful:
+            self.state.policies = before
+            self._answer(200, {})
         else:
             self._answer(200, {})
 

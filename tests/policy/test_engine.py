@@ -207,6 +207,15 @@ class TestTheServersWire:
             said = told(server, frozen, {"n": "x"})
             assert (notable(said), list(said.errors_by_rule)) == ({"track": True}, ["ignore"])
 
+    def test_a_server_that_keeps_nothing_gives_no_answer(self) -> None:
+        """Undefined is not "no rule said anything" when there is nothing that could have."""
+        with opa_stand_in("t") as (stand_in, url), OpaServer(url, Secret("t")) as server:
+            told(server, written("track := true"))
+            stand_in.policies, stand_in.is_forgetful = {}, True
+            assert failed(server, written("track := true")).kind == "unavailable"
+            stand_in.is_forgetful = False
+            assert told(server, written("track := true")).rules["track"] is True
+
     def test_policies_are_taken_back(self) -> None:
         with opa_stand_in("t") as (stand_in, url):
             with OpaServer(url, Secret("t")) as server:
