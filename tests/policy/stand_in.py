@@ -23,7 +23,7 @@ from app.policy.worker import Limits
 
 
 class StandIn:
-    """Policies by id, and one engine. `is_silent`: it never answers; `is_forgetful`: it keeps nothing of what it is given."""
+    """Policies by id, and an engine. `is_silent`: it never answers; `is_forgetful`: it keeps nothing it is given."""
 
     def __init__(self, token: str) -> None:
         self.token, self.policies, self.is_silent = token, dict[str, str](), False
