@@ -17,7 +17,7 @@ from app.policy.prelude import PRELUDE_MODULE, prelude
 from app.policy.prepare import content_key, guess_type
 from app.policy.program import Ask, Backend, Coverage, Envelope, NoAnswer, Program
 from app.policy.reading import prints_of
-from app.policy.suite_files import Broken, Chosen, Files, Module, shown
+from app.policy.suite_files import TEST_SUFFIX, Broken, Chosen, Files, Module, shown
 
 TEST_TIMEOUT_S: Final = 30.0
 """Of one test rule; OPA's own default is 5 s."""
@@ -149,7 +149,8 @@ def _is_passed(value: object) -> bool:
 def _prelude(modules: Sequence[Module]) -> list[tuple[str, str]]:
     """The prelude of the policy under test, which plain OPA does not have; none for what is in a package of its own."""
     policy = modules[min(1, len(modules) - 1)]
-    if len(policy.package) != 1 or policy.package[0] not in PACKAGES:
+    is_test_alone = len(modules) == 1 and policy.path.name.endswith(TEST_SUFFIX)
+    if is_test_alone or len(policy.package) != 1 or policy.package[0] not in PACKAGES:
         return []
     rules = [rule for module in modules if module.package == policy.package for rule in module.summary["rules"]]
     beside = prelude(

@@ -18,6 +18,8 @@ from app.policy.program import Backend
 TEST_SUFFIX: Final = "_test.rego"
 _MAX_FILES: Final = 5000
 _TESTS: Final = ("test_", "todo_test_")
+_FOLDERS: Final = frozenset({"test", "tests"})
+"""Folders whose tests are of the policies above them; of no other is anything outside read."""
 Package = tuple[str, ...]
 
 
@@ -92,6 +94,7 @@ class Files:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
+        self._read: dict[Path, Module | Broken] = {}
 
     def choose(self, path: Path) -> Chosen:
         """The files of a test file. Raises: Broken when one of them cannot be read as Rego."""
@@ -115,7 +118,15 @@ class Files:
         return Chosen(modules=modules, hints=tuple(hints))
 
     def read(self, path: Path) -> Module:
-        """One file. Raises: Broken with its mistakes; UserError when it cannot be read at all."""
+        """One file, read once. Raises: Broken with its mistakes; UserError when it cannot be read at all."""
+        if path not in self._read:
+            self._read[path] = self._module(path)
+        found = self._read[path]
+        if isinstance(found, Broken):
+            raise found
+        return found
+
+    def _module(self, path: Path) -> Module | Broken:
         policy = PolicyText(name=path.stem, type=PolicyType.PUSH, path=str(path), text=read_policy(path))
         found = as_v1(policy, self._backend)
         if not isinstance(found, Refused):
@@ -123,14 +134,15 @@ class Files:
             if refused is None:
                 return Module(path, policy.text, *found)
             found = refused
-        raise Broken(path, "\n".join(shown(path, mistake) for mistake in found.mistakes))
+        return Broken(path, "\n".join(shown(path, mistake) for mistake in found.mistakes))
 
     def _subject(self, test: Module, beside: Sequence[Module]) -> Module | None:
         """The policy that a test is named after; else the only one beside it that it can mean."""
         if not test.path.name.endswith(TEST_SUFFIX):
             return None  # a policy that holds its own tests
         name = test.path.name.removesuffix(TEST_SUFFIX) + ".rego"
-        for folder in (test.path.parent, test.path.parent.parent):
+        here = test.path.parent
+        for folder in (here, *([here.parent] if here.name in _FOLDERS else [])):
             if (folder / name).is_file():
                 return self.read(folder / name)
         likely = [each for each in beside if each.package == test.package and not each.path.name.endswith(TEST_SUFFIX)]

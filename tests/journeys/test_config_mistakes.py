@@ -14,7 +14,7 @@ GOOD = "package trackside\n\nignore := true\n"
 MANY = "version: 1\nstacks:\n" + "".join(
     f"  - {{name: s{number}, project_root: s{number}}}\n" for number in range(4_999)
 )
-MISTAKES = {
+MISTAKES: dict[str, tuple[dict[str, str | None], tuple[str, ...]]] = {
     "5,000 stacks and one mistake": (
         {".trackside/stacks.yml": MANY + "  - {name: s17, project_root: last}\n"},
         ("1 problem in .trackside/stacks.yml", "line 5002", "two stacks are called `s17`", "change one of them"),

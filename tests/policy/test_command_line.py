@@ -216,7 +216,11 @@ def test_a_test_finds_its_policy_by_name_above_it_or_because_there_is_no_other(f
     (folder / "tests").mkdir()
     (folder / "tests" / "release_test.rego").write_text(text)
     assert run("test", folder).stdout.endswith("2 passed, 0 failed\n")
-    (folder / "tests" / "release_test.rego").rename(folder / "all_test.rego")
+    (folder / "tests").rename(folder / "elsewhere")
+    done = run("test", folder)
+    assert "var track is unsafe" in done.stdout, "nothing above any other folder is read"
+    assert done.exit_code == 1
+    (folder / "elsewhere" / "release_test.rego").rename(folder / "all_test.rego")
     assert run("test", folder).stdout.endswith("2 passed, 0 failed\n")
     (folder / "other.rego").write_text(
         POLICY + '\ntest_own { track with input as {"push": {"branch": "release/2"}} }\n'
