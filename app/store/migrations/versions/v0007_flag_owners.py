@@ -1,11 +1,11 @@
-"""0006: runs know which policy set which flag; flags of older runs have no owner."""
+"""0007: runs know which policy set which flag; flags of older runs have no owner."""
 
 from typing import Any, Final
 
 from alembic import op
 
-revision = "0006"
-down_revision = "0005"
+revision = "0007"
+down_revision = "0006"
 
 OWNERS: Final = "ALTER TABLE runs ADD COLUMN flag_owners JSON DEFAULT '{}' NOT NULL"
 
