@@ -145,7 +145,7 @@ def replan(run: RunArgument) -> None:
 
 
 def _command(run: str, command: Command) -> None:
-    from app.flows.control import Done
+    from app.flows.order import Done
 
     with _control() as plane:
         result = plane.control.run(RunId(run), command, f"{getpass.getuser()} (on the server)")

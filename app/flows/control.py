@@ -1,78 +1,31 @@
-"""What a person says: a button, a comment, the command line. All become an Order, checked by one authoriser and
-written to one audit log, in the transaction that changes the run.
+"""What a person says: a button, a comment, the command line. These are the doors; all become an Order (`order`),
+checked by one authoriser and written to one audit log, in the transaction that changes the run.
 
 Refusals are answers, not errors: each says why, and the way on.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import timedelta
 
 import msgspec
 
 from app.core import words, words_why
 from app.core.command import Command, Unreadable, Verb, help_text, parse_comment, parse_identifier
-from app.core.errors import UserError
 from app.core.event import Click, Comment, Repository
-from app.core.names import DeliveryId, RunId, Sha, StackId
+from app.core.names import DeliveryId, RunId, Sha
 from app.core.permit import Refused, may
-from app.core.record import AuditLine, DeliveryOutcome, ReportKind
-from app.core.run import Run, RunState, Step, StepRefused, Transition, advance, allowed, confirm
-from app.core.stack import Permission, Stack
-from app.flows.conclude import archive_key
+from app.core.record import DeliveryOutcome, ReportKind
+from app.core.run import Run, allowed
+from app.core.stack import Permission
 from app.flows.explain import Explain
+from app.flows.lock import unlock
+from app.flows.order import STEPS, Done, Not, Order, Person, carry_out
 from app.flows.ports import Artifacts, GitHub, Store, Transaction
 from app.flows.publish import Reply
-from app.flows.schedule import retell, schedule
 
 TOO_LATE = timedelta(minutes=10)
 """A comment that reaches us later than this is answered, never obeyed: things may have changed."""
-STEPS = {Verb.CONFIRM: Step.CONFIRM, Verb.DISCARD: Step.DISCARD, Verb.REPLAN: Step.REPLAN}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Person:
-    """Who gives a command, by which door, with what GitHub says of them at this moment."""
-
-    actor: str
-    source: str
-    """`button`, `comment`, `cli`."""
-    permission: Permission
-    repository: str
-    """`owner/name`, for words."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """One command for one run, whatever door it came through."""
-
-    command: Command
-    run_id: RunId
-    person: Person
-    digest_start: str = ""
-    """First 16 hex digits of the plan that the button showed; empty: no button."""
-    shown_plan: int = 0
-    """Number of that plan: two plans of one second can be equal to the byte, and still only one was shown."""
-    written_at: datetime | None = None
-    """When the comment was written, by GitHub's clock, in whole seconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """Carried out; what to say when words are called for."""
-
-    text: str
-    spent: str = ""
-    """Key of the archive that nobody needs any more; deleted once the transaction is committed."""
-    is_answer: bool = False
-    """The words are what was asked for: said on a pull request too, where a reaction would do otherwise."""
-
-
-@dataclass(frozen=True, slots=True)
-class Not:
-    """Refused, and why."""
-
-    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +59,7 @@ class Control:
                 digest_start=digest_start,
                 shown_plan=_shown_plan(click),
             )
-            result = self._carry_out(tx, order)
+            result = carry_out(tx, order, self.prefix)
             if isinstance(result, Not):
                 subject = f"click/{run.id}/{run.plan_number}/{run.state.value}/{verb.value}/{click.sender}"
                 reply = Reply(body=f"`{click.sender}` pressed {verb.value}. {result.text}", sha=click.head_sha)
@@ -143,7 +96,7 @@ class Control:
             repository = tx.find_repository(run.repository_id)
             name = repository.full_name if repository else str(run.repository_id)
             person = Person(actor=actor, source="cli", permission=Permission.ADMIN, repository=name)
-            result = self._carry_out(tx, Order(command=command, run_id=run_id, person=person))
+            result = carry_out(tx, Order(command=command, run_id=run_id, person=person), self.prefix)
         self._forget([result])
         return result
 
@@ -153,30 +106,7 @@ class Control:
         Raises: UserError when there is no such stack.
         """
         with self.store.begin() as tx:
-            if tx.find_stack(StackId(stack_id)) is None:
-                raise UserError(f"unlocking stack {stack_id[:40]}: there is none; `trackside stacks` lists them")
-            stack = tx.lock_stack(StackId(stack_id))
-            held = stack.hold_reason or (f"locked by {stack.locked_by} with {stack.lock_key}" if stack.lock_key else "")
-            if not held:
-                return f"stack {stack.name} is neither on hold nor locked"
-            tx.save_stack(replace(stack, hold_reason="", lock_key="", locked_by=""))
-            if stack.hold_reason:
-                tx.set_state_lock(stack.id, None)
-            tx.add_audit(
-                AuditLine(
-                    at=tx.now(),
-                    actor=actor,
-                    source="cli",
-                    command=f"unlock {stack.name}",
-                    run_id=None,
-                    repository_id=stack.repository_id,
-                    is_allowed=True,
-                    reason=held,
-                )
-            )
-            schedule(tx, tx.lock_stack(stack.id))
-            retell(tx, stack)
-            return f"stack {stack.name} is free again; it was on hold: {held}"
+            return unlock(tx, stack_id, actor)
 
     def _person(self, repository: Repository, login: str, source: str) -> Person:
         """Ask GitHub for the permission now: a click or a comment is no proof of any."""
@@ -202,7 +132,7 @@ class Control:
         if isinstance(meant, Not):
             return meant
         order = Order(command=line, run_id=meant.id, person=person, written_at=comment.created_at)
-        return self._carry_out(tx, order)
+        return carry_out(tx, order, self.prefix)
 
     def _tell(
         self, repository: Repository, line: Command | Unreadable, sha: Sha | None, person: Person
@@ -241,101 +171,6 @@ class Control:
         if len(live) == 1:
             return live[0]
         return Not(words.no_run(command.verb, ""))
-
-    def _carry_out(self, tx: Transaction, order: Order) -> Done | Not:
-        """Authorise, check what the person saw, change the run, write it down. The one path to power."""
-        stack = tx.lock_stack(tx.get_run(order.run_id).stack_id)
-        run = tx.get_run(order.run_id)
-        result = self._refusal(run, stack, order, tx) or self._change(tx, run, stack, order)
-        tx.add_audit(
-            AuditLine(
-                at=tx.now(),
-                actor=order.person.actor,
-                source=order.person.source,
-                command=f"{order.command.verb.value} {run.id}",
-                run_id=run.id,
-                repository_id=run.repository_id,
-                is_allowed=isinstance(result, Done),
-                reason=result.text[:1000],
-            )
-        )
-        return result
-
-    def _refusal(self, run: Run, stack: Stack, order: Order, tx: Transaction) -> Not | None:
-        """Why the order must not be carried out, or None."""
-        verb, person = order.command.verb, order.person
-        permitted = may(
-            verb,
-            permission=person.permission,
-            required=stack.settings.confirm_permission,
-            actor=person.actor,
-            repository=person.repository,
-        )
-        if isinstance(permitted, Refused):
-            return Not(words.not_permitted(permitted.reason))
-        if STEPS[verb] not in allowed(run):
-            return Not(words.not_waiting(verb, run, self.prefix))
-        if order.digest_start and not _is_shown(run, order):
-            return Not(words.plan_changed(verb, run, self.prefix))
-        if order.written_at is not None and not _has_seen(run, order.written_at):
-            return Not(words.comment_too_old(verb, run, self.prefix))
-        if verb is Verb.CONFIRM:
-            return self._confirm_refusal(run, stack, order, tx)
-        return None
-
-    def _confirm_refusal(self, run: Run, stack: Stack, order: Order, tx: Transaction) -> Not | None:
-        """Why this plan must not be confirmed although it waits for it, or None."""
-        if stack.is_detached:
-            return Not(words.detached(run))
-        if not tx.is_current(stack.id):
-            return Not(words.settings_on_their_way(run, self.prefix))
-        if stack.settings.digest() != run.stack_digest:
-            return Not(words.settings_changed(run, self.prefix))
-        facts = tx.get_run_facts(run)
-        if run.head_seq < facts.stack_head_seq and not order.command.even_if_superseded:
-            return Not(words.superseded(run, self.prefix))
-        return None
-
-    def _change(self, tx: Transaction, run: Run, stack: Stack, order: Order) -> Done | Not:
-        """Do it."""
-        at, actor, note = tx.now(), order.person.actor, order.command.note
-        try:
-            match order.command.verb:
-                case Verb.CONFIRM:
-                    self._confirm(tx, run, stack, order)
-                    return Done(words.confirmed(run))
-                case Verb.DISCARD:
-                    tx.change_run(
-                        run.id, lambda found: advance(_by(found, actor), Step.DISCARD, by=actor, at=at, cause=note)
-                    )
-                    schedule(tx, tx.lock_stack(stack.id))
-                    return Done(words.discarded(run), _archive(run))
-                case Verb.REPLAN:
-
-                    def again(found: Run) -> tuple[Run, Transition]:
-                        fresh = replace(_by(found, actor), plan=None, plan_number=found.plan_number + 1, attempts=0)
-                        return advance(fresh, Step.REPLAN, by=actor, at=at)
-
-                    tx.change_run(run.id, again)
-                    return Done(words.replan_requested(run), _archive(run))
-                case Verb.HELP | Verb.WHY:
-                    return Done(help_text(self.prefix))
-        except StepRefused:
-            return Not(words.not_waiting(order.command.verb, tx.get_run(run.id), self.prefix))
-
-    def _confirm(self, tx: Transaction, run: Run, stack: Stack, order: Order) -> None:
-        at, actor = tx.now(), order.person.actor
-        proof = confirm(run, stack_digest=stack.settings.digest(), actor=actor, at=at)
-        tx.add_confirmation(proof)
-        cause = "even if superseded" if order.command.even_if_superseded else ""
-
-        def accept(found: Run) -> tuple[Run, Transition]:
-            if found.plan is None or found.plan.digest != proof.plan_digest:
-                raise StepRefused(found, Step.CONFIRM)
-            proven = replace(_by(found, actor), confirmed_digest=proof.plan_digest, attempts=0)
-            return advance(proven, Step.CONFIRM, by=actor, at=at, cause=cause)
-
-        tx.change_run(run.id, accept)
 
     def _answer(self, tx: Transaction, comment: Comment, guid: DeliveryId, results: list[Done | Not]) -> None:
         """A reaction where GitHub has one for us, words only when there is something to say."""
@@ -378,32 +213,6 @@ def _shown_plan(click: Click) -> int:
     """The plan's number in the clicked check run's external id, `RUN/PLAN`; 0 when it has none."""
     parts = click.external_id.split("/")
     return int(parts[1]) if len(parts) > 1 and parts[1].isdecimal() and len(parts[1]) < 10 else 0
-
-
-def _is_shown(run: Run, order: Order) -> bool:
-    """True when the button stood under the run's newest plan."""
-    if run.plan is None or not run.plan.digest.startswith(order.digest_start):
-        return False
-    return order.shown_plan in (0, run.plan.number)
-
-
-def _has_seen(run: Run, written_at: datetime) -> bool:
-    """True when the plan was published in an earlier second than the comment was written in.
-
-    GitHub gives a comment's time in whole seconds; within the same second nobody can have read the plan.
-    """
-    if run.plan is None:
-        return run.state is RunState.REPLAN_REQUESTED  # nothing to have seen: a discard stops what is about to begin
-    return run.plan.published_at is not None and run.plan.published_at.replace(microsecond=0) < written_at
-
-
-def _archive(run: Run) -> str:
-    """Where the plan's workspace was kept; empty when there was none."""
-    return archive_key(run.id, run.plan) if run.plan is not None else ""
-
-
-def _by(run: Run, actor: str) -> Run:
-    return replace(run, decided_by=actor)
 
 
 def _summary(verb: Verb, result: Done | Not) -> str:

@@ -1,0 +1,198 @@
+"""An order: one command for one run, whatever door it came through. Authorised, carried out and written down here, in
+the transaction that changes the run.
+
+Refusals are answers, not errors: each says why, and the way on.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from app.core import words
+from app.core.command import Command, Verb, help_text
+from app.core.names import RunId
+from app.core.permit import Refused, may
+from app.core.record import AuditLine
+from app.core.run import Run, RunState, Step, StepRefused, Transition, advance, allowed, confirm
+from app.core.stack import Permission, Stack
+from app.flows.conclude import archive_key
+from app.flows.ports import Transaction
+from app.flows.schedule import schedule
+
+STEPS = {Verb.CONFIRM: Step.CONFIRM, Verb.DISCARD: Step.DISCARD, Verb.REPLAN: Step.REPLAN}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """Who gives a command, by which door, with what GitHub says of them at this moment."""
+
+    actor: str
+    source: str
+    """`button`, `comment`, `cli`."""
+    permission: Permission
+    repository: str
+    """`owner/name`, for words."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """One command for one run, whatever door it came through."""
+
+    command: Command
+    run_id: RunId
+    person: Person
+    digest_start: str = ""
+    """First 16 hex digits of the plan that the button showed; empty: no button."""
+    shown_plan: int = 0
+    """Number of that plan: two plans of one second can be equal to the byte, and still only one was shown."""
+    written_at: datetime | None = None
+    """When the comment was written, by GitHub's clock, in whole seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Carried out; what to say when words are called for."""
+
+    text: str
+    spent: str = ""
+    """Key of the archive that nobody needs any more; deleted once the transaction is committed."""
+    is_answer: bool = False
+    """The words are what was asked for: said on a pull request too, where a reaction would do otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """Refused, and why."""
+
+    text: str
+
+
+def carry_out(tx: Transaction, order: Order, prefix: str) -> Done | Not:
+    """Authorise, check what the person saw, change the run, write it down. The one path to power."""
+    stack = tx.lock_stack(tx.get_run(order.run_id).stack_id)
+    run = tx.get_run(order.run_id)
+    result = _refusal(tx, run, stack, order, prefix) or _change(tx, run, stack, order, prefix)
+    tx.add_audit(
+        AuditLine(
+            at=tx.now(),
+            actor=order.person.actor,
+            source=order.person.source,
+            command=f"{order.command.verb.value} {run.id}",
+            run_id=run.id,
+            repository_id=run.repository_id,
+            is_allowed=isinstance(result, Done),
+            reason=result.text[:1000],
+        )
+    )
+    return result
+
+
+def _refusal(tx: Transaction, run: Run, stack: Stack, order: Order, prefix: str) -> Not | None:
+    """Why the order must not be carried out, or None."""
+    verb, person = order.command.verb, order.person
+    permitted = may(
+        verb,
+        permission=person.permission,
+        required=stack.settings.confirm_permission,
+        actor=person.actor,
+        repository=person.repository,
+    )
+    if isinstance(permitted, Refused):
+        return Not(words.not_permitted(permitted.reason))
+    if STEPS[verb] not in allowed(run):
+        return Not(words.not_waiting(verb, run, prefix))
+    if order.digest_start and not _is_shown(run, order):
+        return Not(words.plan_changed(verb, run, prefix))
+    if order.written_at is not None and not _has_seen(run, order.written_at):
+        return Not(words.comment_too_old(verb, run, prefix))
+    if verb is Verb.CONFIRM:
+        return _confirm_refusal(tx, run, stack, order, prefix)
+    return None
+
+
+def _confirm_refusal(tx: Transaction, run: Run, stack: Stack, order: Order, prefix: str) -> Not | None:
+    """Why this plan must not be confirmed although it waits for it, or None."""
+    if stack.is_detached:
+        return Not(words.detached(run))
+    if not tx.is_current(stack.id):
+        return Not(words.settings_on_their_way(run, prefix))
+    if stack.settings.digest() != run.stack_digest:
+        return Not(words.settings_changed(run, prefix))
+    facts = tx.get_run_facts(run)
+    if run.head_seq < facts.stack_head_seq and not order.command.even_if_superseded:
+        return Not(words.superseded(run, prefix))
+    return None
+
+
+def _change(tx: Transaction, run: Run, stack: Stack, order: Order, prefix: str) -> Done | Not:
+    """Do it."""
+    at, actor, note = tx.now(), order.person.actor, order.command.note
+    try:
+        match order.command.verb:
+            case Verb.CONFIRM:
+                _confirm(tx, run, stack, order)
+                return Done(words.confirmed(run))
+            case Verb.DISCARD:
+                tx.change_run(
+                    run.id, lambda found: advance(_by(found, actor), Step.DISCARD, by=actor, at=at, cause=note)
+                )
+                schedule(tx, tx.lock_stack(stack.id))
+                return Done(words.discarded(run), _archive(run))
+            case Verb.REPLAN:
+                return _replan(tx, run, order)
+            case Verb.HELP | Verb.WHY:
+                return Done(help_text(prefix))
+    except StepRefused:
+        return Not(words.not_waiting(order.command.verb, tx.get_run(run.id), prefix))
+
+
+def _confirm(tx: Transaction, run: Run, stack: Stack, order: Order) -> None:
+    at, actor = tx.now(), order.person.actor
+    proof = confirm(run, stack_digest=stack.settings.digest(), actor=actor, at=at)
+    tx.add_confirmation(proof)
+    cause = "even if superseded" if order.command.even_if_superseded else ""
+
+    def accept(found: Run) -> tuple[Run, Transition]:
+        if found.plan is None or found.plan.digest != proof.plan_digest:
+            raise StepRefused(found, Step.CONFIRM)
+        proven = replace(_by(found, actor), confirmed_digest=proof.plan_digest, attempts=0)
+        return advance(proven, Step.CONFIRM, by=actor, at=at, cause=cause)
+
+    tx.change_run(run.id, accept)
+
+
+def _replan(tx: Transaction, run: Run, order: Order) -> Done:
+    """Ask for the run's next plan; what was planned is turned down by it."""
+    at, actor = tx.now(), order.person.actor
+
+    def again(found: Run) -> tuple[Run, Transition]:
+        fresh = replace(_by(found, actor), plan=None, plan_number=found.plan_number + 1, attempts=0)
+        return advance(fresh, Step.REPLAN, by=actor, at=at)
+
+    tx.change_run(run.id, again)
+    return Done(words.replan_requested(run), _archive(run))
+
+
+def _is_shown(run: Run, order: Order) -> bool:
+    """True when the button stood under the run's newest plan."""
+    if run.plan is None or not run.plan.digest.startswith(order.digest_start):
+        return False
+    return order.shown_plan in (0, run.plan.number)
+
+
+def _has_seen(run: Run, written_at: datetime) -> bool:
+    """True when the plan was published in an earlier second than the comment was written in.
+
+    GitHub gives a comment's time in whole seconds; within the same second nobody can have read the plan.
+    """
+    if run.plan is None:
+        return run.state is RunState.REPLAN_REQUESTED  # nothing to have seen: a discard stops what is about to begin
+    return run.plan.published_at is not None and run.plan.published_at.replace(microsecond=0) < written_at
+
+
+def _archive(run: Run) -> str:
+    """Where the plan's workspace was kept; empty when there was none."""
+    return archive_key(run.id, run.plan) if run.plan is not None else ""
+
+
+def _by(run: Run, actor: str) -> Run:
+    return replace(run, decided_by=actor)
