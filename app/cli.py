@@ -13,15 +13,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.core.command import Command, Verb
+from app.core.command import MAX_NOTE, Command, Verb
 from app.core.errors import TracksideError, UserError
-from app.core.names import RunId
-from app.core.run import ExternalState
+from app.core.names import RunId, is_sha
+from app.core.run import ExternalState, RunType
 from app.policy_cli import policy_app
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
 
+    from app.flows.answer import Done, Not
+    from app.flows.control import Control
     from app.wiring import ControlPlane
 
 app = typer.Typer(
@@ -36,6 +39,14 @@ app = typer.Typer(
 app.add_typer(policy_app)
 
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="The run's id, as in its page's address.")]
+RunOrStack = Annotated[
+    str, typer.Argument(metavar="RUN|STACK", help="The run's id, or the stack's: its one run that takes the command.")
+]
+StackArgument = Annotated[str, typer.Argument(metavar="STACK", help="The stack's id, as in its page's address.")]
+ShaOption = Annotated[
+    str, typer.Option("--sha", help="All 40 digits of the commit; default: the stack's head, else its branch's tip.")
+]
+NoteArgument = Annotated[str, typer.Argument(help="Why, for those who wait.")]
 
 
 @app.command()
@@ -123,7 +134,7 @@ def sandbox(
 
 @app.command()
 def confirm(
-    run: RunArgument,
+    run: RunOrStack,
     even_if_superseded: Annotated[
         bool, typer.Option("--even-if-superseded", help="Also when a newer commit of the stack has arrived.")
     ] = False,
@@ -133,32 +144,97 @@ def confirm(
 
 
 @app.command()
-def discard(run: RunArgument, why: Annotated[str, typer.Argument(help="Why, for the report.")] = "") -> None:
+def discard(run: RunOrStack, why: Annotated[str, typer.Argument(help="Why, for the report.")] = "") -> None:
     """Discard the plan that a run waits with."""
     _command(run, Command(verb=Verb.DISCARD, note=why))
 
 
 @app.command()
-def replan(run: RunArgument) -> None:
+def replan(run: RunOrStack) -> None:
     """Plan a waiting run again."""
     _command(run, Command(verb=Verb.REPLAN))
 
 
-def _command(run: str, command: Command) -> None:
-    from app.flows.order import Done
-
-    with _control() as plane:
-        result = plane.control.run(RunId(run), command, f"{getpass.getuser()} (on the server)")
-    typer.echo(result.text)
-    if not isinstance(result, Done):
-        raise typer.Exit(1)
+@app.command()
+def stop(run: RunOrStack) -> None:
+    """Stop a run that is being planned."""
+    _command(run, Command(verb=Verb.STOP))
 
 
 @app.command()
-def unlock(stack: Annotated[str, typer.Argument(help="The stack's id, as in its page's address.")]) -> None:
-    """Take the hold off a stack whose last apply had an unknown outcome, once a person has looked."""
+def cancel(run: RunOrStack) -> None:
+    """Withdraw a run that has not started."""
+    _command(run, Command(verb=Verb.CANCEL))
+
+
+@app.command()
+def retry(run: RunOrStack) -> None:
+    """Make a run of the same commit again that failed, was stopped, canceled or discarded."""
+    _command(run, Command(verb=Verb.RETRY))
+
+
+@app.command()
+def plan(stack: StackArgument, sha: ShaOption = "") -> None:
+    """Plan a commit of a stack as a preview; nothing of it is ever applied."""
+    _begin(stack, Verb.PLAN, sha)
+
+
+@app.command()
+def deploy(stack: StackArgument, sha: ShaOption = "") -> None:
+    """Plan a commit of a stack's tracked branch in order to apply it: also a stack's very first run."""
+    _begin(stack, Verb.DEPLOY, sha)
+
+
+@app.command()
+def destroy(stack: StackArgument) -> None:
+    """Plan to destroy everything that a stack's state holds; a person has to confirm that plan."""
+    _say(lambda control: control.begin_here(stack, RunType.DESTROY, _operator()))
+
+
+@app.command()
+def drift(stack: StackArgument) -> None:
+    """Compare what exists with what a stack has deployed; nothing is applied."""
+    _say(lambda control: control.begin_here(stack, RunType.DRIFT, _operator()))
+
+
+@app.command()
+def lock(stack: StackArgument, note: NoteArgument = "") -> None:
+    """Keep a stack for yourself: only your runs go ahead, and nothing is deployed by itself."""
+    _say(lambda control: control.keep(stack, Command(verb=Verb.LOCK, note=note[:MAX_NOTE]), _operator()))
+
+
+@app.command()
+def unlock(stack: StackArgument, note: NoteArgument = "") -> None:
+    """Take a stack's locks away, and the hold after an apply of unknown outcome, once a person has looked."""
+    _say(lambda control: control.keep(stack, Command(verb=Verb.UNLOCK, note=note[:MAX_NOTE]), _operator()))
+
+
+def _command(run: str, command: Command) -> None:
+    _say(lambda control: control.run(RunId(run), command, _operator()))
+
+
+def _begin(stack: str, verb: Verb, sha: str) -> None:
+    named = sha.lower()
+    if named and not is_sha(named):
+        raise UserError(
+            f"starting a run at {sha[:60]!r}: that is no full commit SHA; git rev-parse prints all 40 digits"
+        )
+    _say(lambda control: control.begin(stack, Command(verb=verb, sha=named), _operator()))
+
+
+def _operator() -> str:
+    return f"{getpass.getuser()} (on the server)"
+
+
+def _say(act: "Callable[[Control], Done | Not]") -> None:
+    """What became of a command; exit code 1 when it was refused."""
+    from app.flows.answer import Done
+
     with _control() as plane:
-        typer.echo(plane.control.unlock(stack, f"{getpass.getuser()} (on the server)"))
+        result = act(plane.control)
+    typer.echo(result.text)
+    if not isinstance(result, Done):
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -195,7 +271,9 @@ def stacks() -> None:
         if not found:
             typer.echo("no stacks yet: push .trackside/stacks.yml to a default branch", err=True)
         for stack in found:
-            said = "  detached" if stack.is_detached else f"  on hold: {stack.hold_reason}" if stack.hold_reason else ""
+            said = f"  locked by {stack.lock_owner}" if stack.lock_owner else ""
+            said = f"  on hold: {stack.hold_reason}" if stack.hold_reason else said
+            said = "  detached" if stack.is_detached else said
             head = stack.head_sha[:7] if stack.head_sha else "-------"
             typer.echo(f"{stack.id}  {stack.name:24}  {head}  {stack.settings.project_root or '.'}{said}")
 
@@ -235,7 +313,7 @@ def why(
     as_json: Annotated[bool, typer.Option("--json", help="Everything that is known, as one JSON document.")] = False,
 ) -> None:
     """Say why each stack did or did not run for a commit."""
-    from app.core.names import Sha, is_sha
+    from app.core.names import Sha
     from app.core.words_why import why_document, why_lines
 
     if not is_sha(sha.lower()):

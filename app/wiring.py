@@ -39,6 +39,7 @@ from app.flows.ports import Artifacts, GitHub, Policies, Sealer, Store
 from app.flows.publish import Publish
 from app.flows.rehearse import Rehearse
 from app.flows.rehearse_organisation import RehearseOrganisation
+from app.flows.start import Start
 from app.flows.state import States
 from app.flows.sweep import Sweep
 from app.github.client import GitHubApp
@@ -162,12 +163,20 @@ def _wire(settings: Settings, database_url: str, made: _Adapters) -> ControlPlan
         conclude=conclude,
         lease_s=settings.lease_s,
     )
+    start = Start(
+        store=store,
+        github=github,
+        look=_look(made),
+        questions=made.store,
+        prefix=settings.command_prefix,
+    )
     control = Control(
         store=store,
         github=github,
         artifacts=artifacts,
         prefix=settings.command_prefix,
         explain=_explain(settings, made),
+        start=start,
     )
     externals = Externals(store=store)
     tasks = _tasks(settings, made, control, conclude)
@@ -209,11 +218,7 @@ def _wire(settings: Settings, database_url: str, made: _Adapters) -> ControlPlan
 def _tasks(settings: Settings, made: _Adapters, control: Control, conclude: Conclude) -> Tasks:
     web_url = settings.github_server_url
     policies: Policies = made.policies
-    look = LookAtGit(
-        mirror=made.mirror,
-        policies=policies,
-        source_of=lambda repository: _source(made.github, repository),
-    )
+    look = _look(made)
     decide = Decide(
         store=made.store,
         look=look,
@@ -270,10 +275,24 @@ def _tasks(settings: Settings, made: _Adapters, control: Control, conclude: Conc
         deliver=deliver.deliver,
         publish=publish.publish,
         renew=organise.renew,
-        sweep=Sweep(store=made.store, conclude=conclude, decisions_kept_days=settings.decisions_kept_days).sweep,
+        sweep=Sweep(
+            store=made.store,
+            conclude=conclude,
+            artifacts=made.artifacts,
+            decisions_kept_days=settings.decisions_kept_days,
+            plans_kept_days=settings.plans_kept_days,
+        ).sweep,
         rescue=rescue_stalled,
         revive=revive_reports,
         sweep_every_s=settings.sweep_every_s,
+    )
+
+
+def _look(made: _Adapters) -> LookAtGit:
+    return LookAtGit(
+        mirror=made.mirror,
+        policies=made.policies,
+        source_of=lambda repository: _source(made.github, repository),
     )
 
 

@@ -16,18 +16,32 @@ from typing import Final
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from app.core.names import Digest
+from app.core.names import Digest, is_sha
 
 
 class Verb(StrEnum):
     """What a person may ask for."""
 
+    PLAN = "plan"
+    """Make a proposed run: what the commit would change."""
+    DEPLOY = "deploy"
+    """Make a tracked run: plan the commit, to apply it."""
     CONFIRM = "confirm"
     """Apply the waiting plan."""
     DISCARD = "discard"
     """Turn the waiting plan down."""
     REPLAN = "replan"
     """Make another plan of the same commit."""
+    STOP = "stop"
+    """Interrupt a run that a worker plans."""
+    CANCEL = "cancel"
+    """Withdraw a run that no worker has yet."""
+    RETRY = "retry"
+    """Make the run once more that ended without success."""
+    LOCK = "lock"
+    """Have the stack for oneself."""
+    UNLOCK = "unlock"
+    """Give the stack back: its lock, or its hold."""
     WHY = "why"
     """Say why each stack did or did not run for the commit."""
     HELP = "help"
@@ -38,6 +52,16 @@ class Verb(StrEnum):
         """True when it changes nothing and means no run."""
         return self in (Verb.WHY, Verb.HELP)
 
+    @property
+    def is_start(self) -> bool:
+        """True when it means stacks and a commit, and makes runs."""
+        return self in (Verb.PLAN, Verb.DEPLOY)
+
+    @property
+    def is_about_stack(self) -> bool:
+        """True when it means a stack and no run of it."""
+        return self in (Verb.LOCK, Verb.UNLOCK)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
@@ -46,10 +70,14 @@ class Command:
     verb: Verb
     target: str = ""
     """Stack name or run id as written; empty: the one run that the command can mean."""
+    targets: tuple[str, ...] = ()
+    """Plan and deploy only: stack names as written, each once; empty: those that the commit's event means."""
+    sha: str = ""
+    """Plan only: the commit that the person has looked at, all 40 digits; empty: not said."""
     even_if_superseded: bool = False
     """Confirm only: also when a newer commit of the stack has arrived."""
     note: str = ""
-    """Discard only: why, in the person's words; at most MAX_NOTE characters, still hostile text."""
+    """Why, in the person's words (discard, lock, unlock); at most MAX_NOTE characters, still hostile text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +88,8 @@ class Unreadable:
     """The line as written, cut; hostile text."""
     nearest: str
     """What was probably meant, as one would type it: `/trackside confirm`."""
+    why: str = ""
+    """What is wrong with a command that was nearly right, in words; empty: nothing is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,11 +102,29 @@ class Form:
     meaning: str
     options: tuple[str, ...] = ()
     takes_target: bool = True
+    needs_target: bool = False
+    takes_many: bool = False
+    """Any number of stacks."""
+    takes_sha: bool = False
     takes_note: bool = False
 
 
 SUPERSEDED_OPTION: Final = "--even-if-superseded"
+SHA_OPTION: Final = "--sha"
 GRAMMAR: Final = (
+    Form(
+        verb=Verb.PLAN,
+        arguments=f"[STACK…] [{SHA_OPTION} SHA]",
+        meaning="plans the commit as a preview; nothing of it is ever applied",
+        takes_many=True,
+        takes_sha=True,
+    ),
+    Form(
+        verb=Verb.DEPLOY,
+        arguments="[STACK…]",
+        meaning="plans a commit of the tracked branch in order to apply it; before the merge where the stack allows it",
+        takes_many=True,
+    ),
     Form(
         verb=Verb.CONFIRM,
         arguments=f"[STACK|RUN] [{SUPERSEDED_OPTION}]",
@@ -90,6 +138,27 @@ GRAMMAR: Final = (
         takes_note=True,
     ),
     Form(verb=Verb.REPLAN, arguments="[STACK|RUN]", meaning="makes another plan of the same commit"),
+    Form(verb=Verb.STOP, arguments="[STACK|RUN]", meaning="interrupts a run that is being planned"),
+    Form(verb=Verb.CANCEL, arguments="[STACK|RUN]", meaning="withdraws a run that has not started"),
+    Form(
+        verb=Verb.RETRY,
+        arguments="[STACK|RUN]",
+        meaning="makes a run of the same commit again that failed, was stopped, canceled or discarded",
+    ),
+    Form(
+        verb=Verb.LOCK,
+        arguments="STACK [note]",
+        meaning="keeps a stack for yourself: only your runs go ahead, and nothing is deployed by itself",
+        needs_target=True,
+        takes_note=True,
+    ),
+    Form(
+        verb=Verb.UNLOCK,
+        arguments="STACK [note]",
+        meaning="gives it back, or takes its hold away; another person's lock needs admin",
+        needs_target=True,
+        takes_note=True,
+    ),
     Form(verb=Verb.WHY, arguments="[STACK]", meaning="says why each stack did or did not run for this commit"),
     Form(verb=Verb.HELP, arguments="", meaning="lists these commands", takes_target=False),
 )
@@ -101,6 +170,8 @@ MAX_BODY: Final = 65_536
 MAX_LINE: Final = 200
 """Characters of an unreadable line that are shown again."""
 MAX_NOTE: Final = 500
+MAX_TARGETS: Final = 50
+"""Stacks that one command names."""
 _MARKED = frozenset({"em_open", "em_close", "strong_open", "strong_close", "s_open", "s_close", "text_special"})
 _TARGET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,99}")
 _BLANKS = re.compile(r"[ \t]+")
@@ -133,18 +204,27 @@ def help_text(prefix: str) -> str:
             "",
             *lines,
             "",
-            "Without a name a command means the one run that waits here; `why` then tells of every stack.",
+            "Without a name a command means the one run that takes it here; `plan` then means every stack that the",
+            "commit concerns, and `why` tells of every stack.",
         )
     )
 
 
-_LETTERS: Final = {Verb.CONFIRM: "c", Verb.DISCARD: "d", Verb.REPLAN: "r"}
+_LETTERS: Final = {
+    Verb.CONFIRM: "c",
+    Verb.DISCARD: "d",
+    Verb.REPLAN: "r",
+    Verb.PLAN: "p",
+    Verb.DEPLOY: "y",
+    Verb.RETRY: "t",
+}
 _VERBS: Final = {letter: verb for verb, letter in _LETTERS.items()}
-_IDENTIFIER = re.compile(r"([cdr])([0-9a-f]{16})")
+_IDENTIFIER = re.compile(r"([cdrpyt])([0-9a-f]{16})")
 
 
 def button_identifier(verb: Verb, digest: Digest) -> str:
-    """What a button sends back: the verb's letter and the first 16 hex digits of the plan's digest, 17 characters.
+    """What a button sends back: the verb's letter and the first 16 hex digits of the plan's digest (of the run's mark,
+    for a retry: what failed may have no plan), 17 characters.
 
     Raises: ValueError for a verb that has no button, or a digest that is none.
     Source: GitHub takes at most 20 characters, and sends the check run as it is at the click, not as it was seen:
@@ -157,7 +237,7 @@ def button_identifier(verb: Verb, digest: Digest) -> str:
 
 
 def parse_identifier(text: str) -> tuple[Verb, str] | None:
-    """The verb and the first 16 hex digits of the digest that a button sent; None when it is not one of ours."""
+    """The verb and the 16 hex digits that a button sent; None when it is not one of ours."""
     match = _IDENTIFIER.fullmatch(text)
     return (_VERBS[match[1]], match[2]) if match else None
 
@@ -168,6 +248,10 @@ def _read(rest: str, prefix: str) -> Command | Unreadable:
     form = next((form for form in GRAMMAR if words and form.verb.value == words[0]), None)
     if form is None:
         return _unreadable(words, prefix)
+    if form.takes_many:
+        return _read_many(form, words, prefix)
+    if form.needs_target and len(words) == 1:
+        return _unreadable(words, prefix, why=f"{form.verb.value} needs the name of a stack")
     options = [word for word in words[1:] if word.startswith("--")] if not form.takes_note else []
     plain = [word for word in words[1:] if word not in options]
     target = plain[0] if plain and form.takes_target else ""
@@ -183,13 +267,29 @@ def _read(rest: str, prefix: str) -> Command | Unreadable:
     )
 
 
-def _unreadable(words: Sequence[str], prefix: str) -> Unreadable:
+def _read_many(form: Form, words: Sequence[str], prefix: str) -> Command | Unreadable:
+    """A command that names any number of stacks, and perhaps a commit."""
+    sha, rest = "", list(words[1:])
+    if form.takes_sha and SHA_OPTION in rest:
+        at = rest.index(SHA_OPTION)
+        sha = "".join(rest[at + 1 : at + 2]).lower()
+        if not is_sha(sha):
+            return _unreadable(words, prefix, why=f"{SHA_OPTION} takes all 40 digits of a commit")
+        del rest[at : at + 2]
+    if any(_TARGET.fullmatch(word) is None for word in rest):
+        return _unreadable(words, prefix)
+    if len(rest) > MAX_TARGETS:
+        return _unreadable(words, prefix, why=f"{form.verb.value} takes at most {MAX_TARGETS} stacks at a time")
+    return Command(verb=form.verb, targets=tuple(dict.fromkeys(rest)), sha=sha)
+
+
+def _unreadable(words: Sequence[str], prefix: str, *, why: str = "") -> Unreadable:
     """The line again, and the command that is nearest to it."""
     text = " ".join((prefix, *words))
     close = difflib.get_close_matches(words[0].lower()[:40], [verb.value for verb in Verb], 1, 0.5) if words else []
     nearest = Verb(close[0]) if close else Verb.HELP
     shown = text if len(text) <= MAX_LINE else text[: MAX_LINE - 1] + "…"
-    return Unreadable(text=shown, nearest=f"{prefix} {nearest.value}")
+    return Unreadable(text=shown, nearest=f"{prefix} {nearest.value}", why=why)
 
 
 @cache

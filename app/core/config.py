@@ -118,6 +118,7 @@ def _stack(model: StackModel, default_branch: str, line: int) -> StackSpec:
         backend_config=tuple(model.backend_config),
         state=StateMode(model.state) if model.state else None,
         autodeploy=model.autodeploy,
+        allow_promotion=model.allow_promotion,
         environment=dict(model.environment),
         confirm_permission=Permission(model.confirm.permission),
         github_environment=model.name if model.github_environment == "" else model.github_environment,

@@ -284,6 +284,8 @@ class StackModel(_Model):
     """Where the state lives; default: external where the configuration has a backend or cloud block."""
     autodeploy: bool = False
     """Apply plans without a person."""
+    allow_promotion: bool = False
+    """Let `deploy` plan and apply the head of a pull request that is not merged yet."""
     environment: dict[Variable, Setting] = Field(default={}, max_length=MAX_ENTRIES)
     """Variables; `ro_NAME` reaches every phase but apply, `wo_NAME` only apply."""
     confirm: ConfirmModel = ConfirmModel()

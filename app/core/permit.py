@@ -27,7 +27,9 @@ def needed(verb: Verb, required: Permission) -> Permission:
     match verb:
         case Verb.HELP | Verb.WHY:
             return Permission.READ
-        case Verb.CONFIRM | Verb.DISCARD | Verb.REPLAN:
+        case Verb.PLAN | Verb.STOP | Verb.CANCEL | Verb.RETRY | Verb.LOCK | Verb.UNLOCK:
+            return Permission.WRITE
+        case Verb.CONFIRM | Verb.DISCARD | Verb.REPLAN | Verb.DEPLOY:
             return max(required, Permission.WRITE, key=lambda permission: permission.rank)
 
 
@@ -44,3 +46,11 @@ def may(
     if permission.rank >= least.rank:
         return Permitted()
     return Refused(f"{actor} has {permission.value} permission on {repository}: {verb.value} needs {least.value}")
+
+
+def may_unlock(owner: str, *, permission: Permission, actor: str) -> bool:
+    """Whether somebody who may unlock may take that lock away: one's own, or any as an admin.
+
+    `owner` is the login of the person who took it; empty for a policy's lock, which is nobody's own.
+    """
+    return permission is Permission.ADMIN or (bool(owner) and owner.lower() == actor.lower())

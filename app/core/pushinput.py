@@ -240,7 +240,7 @@ def _stack(event: EventAsked, asked: StackAsked) -> Document:
         "roles": [],
         "autodeploy": settings.autodeploy,
         "labels": list(settings.labels),
-        "locked_by": stack.locked_by or None,
+        "locked_by": stack.lock_owner or stack.locked_by or None,
         "state": asked.state.value.upper() if asked.state is not None else "NONE",
         "space": _SPACE,
         "contexts": [],

@@ -81,6 +81,10 @@ class AssignmentRecord:
     log_bytes: int
     sealed_clone_token: bytes
     """To revoke it at the end; empty when there was none."""
+    stop_by: str = ""
+    """Who asked it to stop: a login, or `trackside`."""
+    stop_cause: str = ""
+    """Why, in words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,6 +225,16 @@ class RunFacts:
     is_stack_detached: bool = False
     waits_for: str = ""
     """What keeps a queued run back besides another run, in words: a lock, something outside."""
+    position: int = 0
+    """Its place in its stack's queue, from 1; 0 when it is not queued there."""
+    failed_before: RunId | None = None
+    """The stack's run before this one, when that one failed; while this one is live."""
+    failed_before_sha: str = ""
+    lock_owner: str = ""
+    """Who has the stack for themselves."""
+    lock_note: str = ""
+    is_promotion_allowed: bool = False
+    """`allow_promotion` of the stack's settings in force now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,11 +7,24 @@ from dataclasses import dataclass
 from typing import Final
 
 from app.core.changelist import change_list, counts_table
-from app.core.command import SUPERSEDED_OPTION, Verb, button_identifier
+from app.core.command import SUPERSEDED_OPTION, Verb
 from app.core.markdown import MAX_BYTES, code, cut, fence, sentence, shortened, size_bytes, tail, visible
 from app.core.plan import MASK
 from app.core.protocol import Output
-from app.core.reply import Button, CheckReport, CheckStatus, Conclusion
+from app.core.reply import CheckReport, CheckStatus, Conclusion
+from app.core.report_offer import (
+    buttons,
+    command,
+    expiry,
+    failed_before,
+    kept,
+    make_again,
+    origin,
+    person,
+    promotion,
+    queue,
+    withdraw,
+)
 from app.core.run import Run, RunState, RunType, Step, allowed
 from app.core.runview import RunView, cause, short
 
@@ -20,11 +33,12 @@ MAX_TITLE: Final = 200
 MAX_REASON: Final = 4_000
 """Characters of a reason that are shown, from its end."""
 MAX_OUTPUTS_BYTES: Final = 16_000
-_BUTTONS: Final = (
-    (Step.CONFIRM, Verb.CONFIRM, "Confirm", "Apply exactly this plan"),
-    (Step.DISCARD, Verb.DISCARD, "Discard", "Turn this plan down"),
-    (Step.REPLAN, Verb.REPLAN, "Replan", "Make another plan of this commit"),
-)
+_KINDS: Final = {
+    RunType.TRACKED: "deploy",
+    RunType.PROPOSED: "plan",
+    RunType.DESTROY: "destroy",
+    RunType.DRIFT: "drift",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +57,8 @@ def segment(run: Run) -> str:
 
 
 def check_name(run: Run) -> str:
-    """`deploy/<stack>` for runs that may change state, `plan/<stack>` for the others."""
-    return f"{'deploy' if run.type.is_state_changing else 'plan'}/{run.stack_name}"
+    """`deploy/<stack>` for tracked runs, `plan/<stack>` for proposed ones; destroy and drift runs say what they are."""
+    return f"{_KINDS[run.type]}/{run.stack_name}"
 
 
 def check_report(view: RunView) -> CheckReport:
@@ -60,7 +74,7 @@ def check_report(view: RunView) -> CheckReport:
         summary=_summary(view, said),
         text=_text(view),
         details_url=view.run_url,
-        buttons=_buttons(view),
+        buttons=buttons(view),
     )
 
 
@@ -93,21 +107,22 @@ def _say(view: RunView) -> _Said:
 def _queued(view: RunView) -> _Said:
     """What it waits for: another run, or a hold."""
     blocker = view.blocked_by
+    after = (*queue(view), withdraw(view))
     if view.stack_hold:
-        return _Said(status=CheckStatus.QUEUED, title="queued: the stack is on hold", lines=(_hold(view),))
+        return _Said(status=CheckStatus.QUEUED, title="queued: the stack is on hold", lines=(_hold(view), *after))
     if view.waits_for:
         waits = f"Waits for {sentence(view.waits_for)}."
-        return _Said(status=CheckStatus.QUEUED, title=f"queued: waits for {view.waits_for}", lines=(waits,))
+        return _Said(status=CheckStatus.QUEUED, title=f"queued: waits for {view.waits_for}", lines=(waits, *after))
     if blocker is None:
-        return _Said(status=CheckStatus.QUEUED, title="queued", lines=("Waits for its turn.",))
+        return _Said(status=CheckStatus.QUEUED, title="queued", lines=("Waits for its turn.", *after))
     state, commit = _words(blocker.state), short(blocker.head_sha)
     lines = [f"Waits for run {code(blocker.id)} ({state}) of the commit {code(commit)}: {code(blocker.message or '-')}"]
     if blocker.state is RunState.UNCONFIRMED:
         option = f" {SUPERSEDED_OPTION}" if blocker.head_seq < view.run.head_seq else ""
-        confirm, discard = _command(view, Verb.CONFIRM, blocker.id + option), _command(view, Verb.DISCARD, blocker.id)
+        confirm, discard = command(view, Verb.CONFIRM, blocker.id + option), command(view, Verb.DISCARD, blocker.id)
         lines.append(f"That run waits for a person: {discard} turns it down, {confirm} applies it.")
     title = f"queued: waits for run {blocker.id} ({state}) of the commit {commit}"
-    return _Said(status=CheckStatus.QUEUED, title=title, lines=tuple(lines))
+    return _Said(status=CheckStatus.QUEUED, title=title, lines=(*lines, *after))
 
 
 def _for_worker(view: RunView) -> _Said:
@@ -115,12 +130,12 @@ def _for_worker(view: RunView) -> _Said:
     run = view.run
     match run.state:
         case RunState.CONFIRMED:
-            title, line = f"{view.counts} · confirmed", f"Confirmed by {_person(run.decided_by)}: waits for a worker."
+            title, line = f"{view.counts} · confirmed", f"Confirmed by {person(run.decided_by)}: waits for a worker."
         case RunState.REPLAN_REQUESTED:
             title = f"plan {run.plan_number}: waits for a worker"
-            line = f"{_person(run.decided_by)} asked for another plan: it waits for a worker."
+            line = f"{person(run.decided_by)} asked for another plan: it waits for a worker."
         case _:
-            title, line = "ready: waits for a worker", "Waits for a worker."
+            title, line = "ready: waits for a worker", f"Waits for a worker. {withdraw(view)}"
     return _Said(status=CheckStatus.QUEUED, title=title, lines=(line,))
 
 
@@ -142,26 +157,33 @@ def _under_way(view: RunView) -> _Said:
     word, line = _VALIDATING if view.run.is_from_fork else _PHASES[view.run.state]
     is_apply = view.run.state in (RunState.PREPARING_APPLY, RunState.APPLYING)
     title = f"{word} {view.counts}" if is_apply else word
-    by = (f"Confirmed by {_person(view.run.decided_by)}.",) if is_apply and view.run.decided_by else ()
-    return _Said(status=CheckStatus.IN_PROGRESS, title=title, lines=(line, *by))
+    by = (f"Confirmed by {person(view.run.decided_by)}.",) if is_apply and view.run.decided_by else ()
+    stop = f"{command(view, Verb.STOP, view.run.id)} stops it." if Step.STOP in allowed(view.run) else ""
+    return _Said(status=CheckStatus.IN_PROGRESS, title=title, lines=(line, *by, stop))
 
 
 def _waiting(view: RunView) -> _Said:
     """A plan that a person must decide: first of all the command that does it."""
     run, name = view.run, view.run.stack_name
-    discard, replan = _command(view, Verb.DISCARD, name), _command(view, Verb.REPLAN, name)
+    discard, replan = command(view, Verb.DISCARD, name), command(view, Verb.REPLAN, name)
     others = f"{discard} turns it down, {replan} makes another plan of the same commit."
+    if run.type is RunType.DESTROY:
+        name = run.id  # a name means the deployment
+        discard, replan = command(view, Verb.DISCARD, name), command(view, Verb.REPLAN, name)
+        others = f"{discard} turns it down, {replan} makes another plan of the same commit."
     if run.state is RunState.PENDING_REVIEW:
         return _decide("waiting for review", view, "A policy warned: this plan waits for a review.")
     if view.is_settings_changed:
         line = f"The settings of the stack changed since this plan was made, so it can no longer be confirmed. {others}"
         return _decide("its settings changed since", view, line)
     if view.is_superseded:
-        anyway = _command(view, Verb.CONFIRM, f"{run.id} {SUPERSEDED_OPTION}")
-        line = f"Superseded: a newer commit of the stack has arrived. {discard} makes way for it."
+        anyway = command(view, Verb.CONFIRM, f"{run.id} {SUPERSEDED_OPTION}")
+        makes_way = command(view, Verb.DISCARD, run.id)
+        line = f"Superseded: a newer commit of the stack has arrived. {makes_way} makes way for it."
         return _decide("superseded by a newer commit", view, line, f"To apply this older plan all the same: {anyway}")
     where = "Write it as a comment on this commit or its pull request."
-    confirm = f"{_command(view, Verb.CONFIRM, name)} applies exactly this plan. {where}"
+    does = "destroys what this plan names" if run.type is RunType.DESTROY else "applies exactly this plan"
+    confirm = f"{command(view, Verb.CONFIRM, name)} {does}. {where}"
     return _decide("waiting for confirmation", view, confirm, others)
 
 
@@ -171,13 +193,15 @@ def _decide(why: str, view: RunView, *lines: str) -> _Said:
         status=CheckStatus.COMPLETED,
         conclusion=Conclusion.ACTION_REQUIRED,
         title=f"{view.counts} · {why}",
-        lines=(*lines, _hold(view)) if view.stack_hold else lines,
+        lines=(*lines, expiry(view), kept(view), _hold(view) if view.stack_hold else ""),
     )
 
 
 def _finished(view: RunView) -> _Said:
     """It ended well: nothing to do, planned only, or applied."""
     run = view.run
+    if run.type is RunType.DRIFT:
+        return _compared(view)
     if run.is_from_fork:
         title, line = "validated, not planned", "The configuration is valid. Nothing was planned, and nothing applied."
     elif not view.has_changes:
@@ -187,10 +211,23 @@ def _finished(view: RunView) -> _Said:
     elif run.confirmed_digest is None:
         title, line = view.counts, "This is what the commit would change. It was planned only: nothing was applied."
     else:
-        title, line = f"applied: {view.counts}", f"Applied exactly as planned. Confirmed by {_person(run.decided_by)}."
+        word = "destroyed" if run.type is RunType.DESTROY else "applied"
+        title = f"{word}: {view.counts}"
+        line = f"{word.capitalize()} exactly as planned. Confirmed by {person(run.decided_by)}."
     why = fence(tail(run.reason, MAX_REASON))
-    lines = (line, _planned(run), why)
+    lines = (line, _planned(run), promotion(view), why)
     return _Said(status=CheckStatus.COMPLETED, conclusion=Conclusion.SUCCESS, title=title, lines=lines)
+
+
+def _compared(view: RunView) -> _Said:
+    """What a drift run found."""
+    if not view.has_changes:
+        line = "What exists is what the stack has deployed."
+        return _Said(status=CheckStatus.COMPLETED, conclusion=Conclusion.SUCCESS, title="no drift", lines=(line,))
+    deploy = command(view, Verb.DEPLOY, view.run.stack_name)
+    line = f"What exists is not what the stack has deployed. On this commit, {deploy} plans to bring it back."
+    title = f"drift: {view.counts}"
+    return _Said(status=CheckStatus.COMPLETED, conclusion=Conclusion.NEUTRAL, title=title, lines=(line,))
 
 
 def _planned(run: Run) -> str:
@@ -221,11 +258,12 @@ def _failed(view: RunView) -> _Said:
         lines = (
             reason,
             "Part of the plan may have been applied; the state records what was. Push a fix: the next run plans anew.",
+            make_again(view),
         )
     else:
         what = "validation" if run.is_from_fork else "plan"
         title = f"{what} failed" if run.attempts == 0 else f"{what} failed after {run.attempts} lost attempts"
-        lines = (reason, "Nothing was applied. Push a fix: it makes the next run.")
+        lines = (reason, "Nothing was applied. Push a fix: it makes the next run.", make_again(view))
     return _Said(status=CheckStatus.COMPLETED, conclusion=Conclusion.FAILURE, title=title, lines=lines)
 
 
@@ -233,17 +271,17 @@ def _ended(view: RunView) -> _Said:
     """It ended without success or failure: by whom, and why."""
     run = view.run
     word = _words(run.state)
-    by = f" by {run.decided_by}" if run.decided_by and run.state is RunState.DISCARDED else ""
-    said = f"{word.capitalize()} by {_person(run.decided_by)}." if by else f"{word.capitalize()}."
+    by = f" by {run.decided_by}" if run.decided_by and run.state is not RunState.SKIPPED else ""
+    said = f"{word.capitalize()} by {person(run.decided_by)}." if by else f"{word.capitalize()}."
     why = fence(tail(run.reason, MAX_REASON))
-    lines = (f"{said} Nothing of it was applied.", why)
+    lines = (f"{said} Nothing of it was applied.", why, make_again(view))
     return _Said(status=CheckStatus.COMPLETED, conclusion=Conclusion.NEUTRAL, title=f"{word}{by}", lines=lines)
 
 
 def _summary(view: RunView, said: _Said) -> str:
     """What to do, the counts, and where all this comes from."""
     table = counts_table(view.delta) if view.run.plan is not None else ""
-    parts = (*said.lines, _dangers(view), table, _footer(view))
+    parts = (*said.lines, _dangers(view), failed_before(view), origin(view), table, _footer(view))
     return "\n\n".join(part for part in parts if part)
 
 
@@ -256,6 +294,8 @@ def _dangers(view: RunView) -> str:
     if counts.replace:
         lost.append(f"replaces {counts.replace:,} (destroyed, then created again)")
     is_ahead = view.run.state in (RunState.UNCONFIRMED, RunState.PENDING_REVIEW)
+    if is_ahead and view.run.type is RunType.DESTROY:
+        return f"**This plan destroys the stack: all that its state holds, {counts.delete:,} resources.**"
     return f"**This plan {' and '.join(lost)}.**" if lost and is_ahead else ""
 
 
@@ -266,7 +306,7 @@ def _footer(view: RunView) -> str:
     if run.plan is not None:
         plan += f" {code(run.plan.digest[:16])} by {code(run.plan.engine, limit=60)}"
     commit = f"commit {code(short(run.head_sha))}" + (f" {code(run.message, limit=100)}" if run.message else "")
-    who = f"{code(cause(run), limit=80)} by {_person(run.triggered_by)}"
+    who = f"{code(cause(run), limit=80)} by {person(run.triggered_by)}"
     return f"[Run {run.id}](<{view.run_url}>) · {plan} · {commit} · {who}"
 
 
@@ -299,35 +339,10 @@ def _outputs(outputs: tuple[Output, ...]) -> str:
     return f"### Outputs\n\n{block}" if block else ""
 
 
-def _buttons(view: RunView) -> tuple[Button, ...]:
-    """The buttons of a plan that waits for a person; each names the plan that it was shown with."""
-    run = view.run
-    if run.state is not RunState.UNCONFIRMED or run.plan is None or run.type is RunType.PROPOSED:
-        return ()
-    steps = set(allowed(run))
-    if view.is_superseded or view.is_settings_changed:
-        steps.discard(Step.CONFIRM)
-    return tuple(
-        Button(label=label, description=description, identifier=button_identifier(verb, run.plan.digest))
-        for step, verb, label, description in _BUTTONS
-        if step in steps
-    )
-
-
 def _hold(view: RunView) -> str:
     """That the stack is on hold, and why."""
     why = f": {code(view.stack_hold)}" if view.stack_hold else ""
     return f"**The stack is on hold**{why}. Nothing of it starts until a person has resolved that."
-
-
-def _command(view: RunView, verb: Verb, rest: str) -> str:
-    """A command, ready to copy."""
-    return code(f"{view.prefix} {verb.value} {rest}")
-
-
-def _person(login: str) -> str:
-    """A login that notifies nobody."""
-    return code(login, limit=60) if login else "nobody in particular"
 
 
 def _words(state: RunState) -> str:

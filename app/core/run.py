@@ -65,7 +65,7 @@ class RunState(StrEnum):
     FAILED = "failed"
     """An error, a denial, or a lost apply (outcome unknown)."""
     STOPPED = "stopped"
-    """Interrupted while initializing or planning."""
+    """Interrupted before its plan stood: while a worker prepared, initialized or planned."""
     CANCELED = "canceled"
     """Withdrawn before it started."""
     DISCARDED = "discarded"
@@ -138,6 +138,7 @@ TABLE: Final[dict[tuple[RunState, Step], RunState]] = {
     (S.READY, T.CANCEL): S.CANCELED,
     (S.PREPARING, T.INITIALIZE): S.INITIALIZING,
     (S.PREPARING, T.FAIL): S.FAILED,
+    (S.PREPARING, T.STOP): S.STOPPED,
     (S.PREPARING, T.LOSE): S.READY,
     (S.INITIALIZING, T.PLAN): S.PLANNING,
     (S.INITIALIZING, T.FAIL): S.FAILED,
@@ -161,6 +162,7 @@ TABLE: Final[dict[tuple[RunState, Step], RunState]] = {
     (S.REPLAN_REQUESTED, T.DISCARD): S.DISCARDED,
     (S.PREPARING_REPLAN, T.PLAN): S.PLANNING,
     (S.PREPARING_REPLAN, T.FAIL): S.FAILED,
+    (S.PREPARING_REPLAN, T.STOP): S.STOPPED,
     (S.PREPARING_REPLAN, T.LOSE): S.REPLAN_REQUESTED,
     (S.CONFIRMED, T.CLAIM): S.PREPARING_APPLY,
     (S.PREPARING_APPLY, T.APPLY): S.APPLYING,
@@ -292,6 +294,10 @@ class Run:
     """What a reader must also know: which commit was planned instead of the head."""
     is_from_fork: bool = False
     """Made of a fork's commit: a worker validates it, with no secret, no state and no token, and plans nothing."""
+    retry_of: RunId | None = None
+    """The run that this one makes once more."""
+    expires_at: datetime | None = None
+    """When its waiting plan will be discarded; set, and shown, a day before."""
 
     @property
     def waits_for(self) -> tuple[str, ...]:

@@ -28,6 +28,17 @@ class RunView:
     """Why nothing of the stack becomes ready; empty: no hold."""
     waits_for: str = ""
     """What keeps a queued run back besides another run, in words: a lock, something outside; hostile text."""
+    position: int = 0
+    """Its place in its stack's queue, from 1; 0 when it is not queued there."""
+    failed_before: str = ""
+    """Id of the stack's run before this one, when that one failed; empty: it did not, or this one is over."""
+    failed_before_sha: str = ""
+    lock_owner: str = ""
+    """Who has the stack for themselves; empty: nobody."""
+    lock_note: str = ""
+    """What they said about it; hostile text."""
+    is_promotion_allowed: bool = False
+    """The stack lets the head of a pull request be deployed."""
     prefix: str = "/trackside"
     """How a command begins in a comment."""
     run_url: str

@@ -60,6 +60,8 @@ class StackSettings:
     backend_config: tuple[str, ...] = ()
     state: StateMode | None = None
     autodeploy: bool = False
+    allow_promotion: bool = False
+    """A pull request's head may be deployed before it is merged."""
     environment: dict[str, str] = field(default_factory=dict)
     """Plain values by name as written, ro_ and wo_ prefixes included."""
     confirm_permission: Permission = Permission.WRITE
@@ -186,6 +188,14 @@ class Stack:
     """Which policy, and for whom, in words."""
     organisation_version_id: OrganisationVersionId | None = None
     """The version of the organisation's settings that is in these settings and policies; None: there was none."""
+    lock_owner: str = ""
+    """Not empty: this person has the stack for themselves; only their state-changing runs go ahead."""
+    lock_note: str = ""
+    """What they said about it; hostile text."""
+
+    def is_kept_from(self, login: str) -> bool:
+        """True while somebody else has the stack for themselves."""
+        return bool(self.lock_owner) and self.lock_owner.lower() != login.lower()
 
     @property
     def push_policies(self) -> tuple[PolicySpec, ...]:

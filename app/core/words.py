@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from app.core.command import SUPERSEDED_OPTION, Unreadable, Verb, help_text
 from app.core.markdown import code, sentence
-from app.core.run import Run, RunState, allowed
+from app.core.retry import can_retry
+from app.core.run import Run, RunState, RunType, allowed
 from app.core.runview import short
 
 MAX_CANDIDATES = 20
@@ -21,6 +22,8 @@ def not_permitted(reason: str) -> str:
 
 def unreadable(line: Unreadable, prefix: str) -> str:
     """A line began with the prefix and is no command."""
+    if line.why:
+        return f"I cannot carry out {code(line.text)}: {sentence(line.why)}.\n\n{help_text(prefix)}"
     return f"I do not understand {code(line.text)}. Did you mean {code(line.nearest)}?\n\n{help_text(prefix)}"
 
 
@@ -31,7 +34,12 @@ def no_run(verb: Verb, target: str) -> str:
             f"Nothing to {verb.value}: {code(target)} is neither a stack with a run here nor a run of this repository. "
             "The name is the one after `deploy/` in the check's name."
         )
-    return f"Nothing to {verb.value}: no run of this commit or pull request waits for a decision."
+    what = {
+        Verb.STOP: "is being planned",
+        Verb.CANCEL: "is still to start",
+        Verb.RETRY: "ended so that it could be made again",
+    }
+    return f"Nothing to {verb.value}: no run of this commit or pull request {what.get(verb, 'waits for a decision')}."
 
 
 def ambiguous(verb: Verb, candidates: Sequence[Run], prefix: str) -> str:
@@ -97,7 +105,9 @@ def detached(run: Run) -> str:
 
 def not_waiting(verb: Verb, run: Run, prefix: str) -> str:
     """The run is in a state that does not take the command."""
-    may = [f"{prefix} {step.value} {run.stack_name}" for step in allowed(run) if step.value in set(Verb)]
+    may = [f"{prefix} {step.value} {run.stack_name}" for step in allowed(run)]
+    if can_retry(run):
+        may.append(f"{prefix} {Verb.RETRY.value} {run.stack_name}")
     way_on = f" What it takes now: {', '.join(code(each) for each in may)}." if may else f" {_way_on(run)}"
     return f"Not done: the run of {code(run.stack_name)} {_where(run)}, so there is nothing to {verb.value}.{way_on}"
 
@@ -149,7 +159,7 @@ def _where(run: Run) -> str:
 
 def _way_on(run: Run) -> str:
     """What a person can do instead."""
-    if not run.type.is_state_changing:
+    if run.type is RunType.PROPOSED:
         return "It was a preview: merge the pull request, and decide about the run of the merged commit."
     if run.state.is_terminal:
         return "The next push to the stack makes the next run."

@@ -35,6 +35,7 @@ from app.core.run import (
     GIVEN_BACK_COSTS,
     LOST_COSTS,
     PATIENCE,
+    TABLE,
     Plan,
     Run,
     RunState,
@@ -281,17 +282,22 @@ class Conclude:
         return "", state_access(held.stack, record, password)
 
     def _after_plan(self, tx: Transaction, held: Guarded, plan: Plan) -> Next:
-        if not plan.has_changes or held.run.type is RunType.PROPOSED or held.run.type is RunType.DRIFT:
+        if held.record.stop_requested:  # the plan and the wish crossed on their way
+            self._stopped(tx, held, "")
+            return Next.DONE
+        if not plan.has_changes or not held.run.type.is_state_changing:
             self._end(tx, held, Step.FINISH, plan=plan)
             return Next.DONE
         if any(held.stack.settings.environment.get(name) == "true" for name in SKIP_APPLYING):
             self._end(tx, held, Step.FINISH, plan=plan, cause="planned only: SKIP_APPLYING is set for the stack")
             return Next.DONE
         is_newest = held.run.head_seq == held.stack.head_seq
-        is_free = not (held.stack.is_detached or held.stack.hold_reason or held.stack.lock_key)
-        is_same = held.stack.settings.digest() == held.run.stack_digest  # else they changed while it was planned
-        is_bound = is_same and tx.is_current(held.stack.id)
-        if held.stack.settings.autodeploy and is_newest and is_free and is_bound:
+        stack = held.stack
+        is_free = not (stack.is_detached or stack.hold_reason or stack.lock_key or stack.lock_owner)
+        is_ordinary = held.run.type is RunType.TRACKED  # what destroys everything is never confirmed by a setting
+        is_same = stack.settings.digest() == held.run.stack_digest  # else they changed while it was planned
+        is_bound = is_same and tx.is_current(stack.id)
+        if stack.settings.autodeploy and is_ordinary and is_newest and is_free and is_bound:
             self._autodeploy(tx, held, plan)
             return Next.APPLY
         return Next.ARCHIVE
@@ -324,17 +330,27 @@ class Conclude:
     def _planned(self, tx: Transaction, held: Guarded) -> None:
         """The archive is stored: the run waits for a person, unless its stack went away meanwhile."""
         plan = tx.get_plan(held.run.id, held.run.plan_number)
+        if held.record.stop_requested:
+            self._stopped(tx, held, "", plan=plan)
+            return
         self._end(tx, held, Step.AWAIT, plan=plan)
         if held.stack.is_detached:
             cause = "the stack is no longer in .trackside/stacks.yml"
             self._step(tx, held, Step.DISCARD, by=SYSTEM, cause=cause)
 
-    def _stopped(self, tx: Transaction, held: Guarded, reason: str) -> None:
-        """The engine ended because somebody asked. A run is stopped while it initializes or plans: before that, it has
-        hardly begun to initialize."""
-        if held.run.state is RunState.PREPARING:
-            self._step(tx, held, Step.INITIALIZE)
-        self._end(tx, held, Step.STOP, cause=reason)
+    def _stopped(self, tx: Transaction, held: Guarded, reason: str, *, plan: Plan | None = None) -> None:
+        """The run ends because somebody asked: by whom and why is what they said, not what the worker says."""
+        record = held.record
+        by = record.stop_by or held.by
+        person = record.stop_by if record.stop_by not in ("", SYSTEM) else ""
+        at, cause = tx.now(), record.stop_cause or reason
+
+        def change(run: Run) -> tuple[Run, Transition]:
+            stopped = replace(run, plan=plan or run.plan, decided_by=person)
+            return advance(stopped, Step.STOP, by=by, at=at, cause=cause)
+
+        tx.change_run(held.run.id, change)
+        self._let_go(tx, held)
 
     def _step(self, tx: Transaction, held: Guarded, what: Step, *, by: str = "", cause: str = "") -> None:
         at = tx.now()
@@ -348,6 +364,10 @@ class Conclude:
             return advance(replace(run, plan=plan) if plan else run, what, by=held.by, at=at, cause=cause)
 
         tx.change_run(held.run.id, change)
+        self._let_go(tx, held)
+
+    def _let_go(self, tx: Transaction, held: Guarded) -> None:
+        """The assignment's end, its state lock's end, and the stack's next run."""
         tx.end_assignment(held.record.id)
         self._release_state(tx, held)
         schedule(tx, tx.lock_stack(held.stack.id))
@@ -366,6 +386,9 @@ class Conclude:
         if run.state is RunState.APPLYING:
             self._lose_apply(tx, held)
             return
+        if held.record.stop_requested and (run.state, Step.STOP) in TABLE:
+            self._stopped(tx, held, cause)  # who asked must not see it planned again
+            return
         is_over = spent >= PATIENCE
         what = Step.FAIL if is_over else Step.LOSE
         said = f"tried again and again before it got anywhere, the last time: {cause}" if is_over else cause
@@ -374,9 +397,7 @@ class Conclude:
             return advance(replace(found, attempts=spent), what, by=SYSTEM, at=at, cause=said)
 
         tx.change_run(run.id, change)
-        tx.end_assignment(held.record.id)
-        self._release_state(tx, held)
-        schedule(tx, tx.lock_stack(held.stack.id))
+        self._let_go(tx, held)
 
     def _lose_apply(self, tx: Transaction, held: Guarded) -> None:
         """An apply is never started twice: failed, outcome unknown, the state lock kept, the stack on hold."""

@@ -10,22 +10,37 @@ from datetime import timedelta
 
 import msgspec
 
-from app.core import words, words_why
+from app.core import words, words_start, words_why
 from app.core.command import Command, Unreadable, Verb, help_text, parse_comment, parse_identifier
+from app.core.errors import UserError
 from app.core.event import Click, Comment, Repository
-from app.core.names import DeliveryId, RunId, Sha
+from app.core.names import DeliveryId, RunId, Sha, StackId
 from app.core.permit import Refused, may
 from app.core.record import DeliveryOutcome, ReportKind
-from app.core.run import Run, allowed
-from app.core.stack import Permission
+from app.core.run import Run, RunType
+from app.core.stack import Permission, Stack
+from app.flows.answer import Done, Not, Person
 from app.flows.explain import Explain
-from app.flows.lock import unlock
-from app.flows.order import STEPS, Done, Not, Order, Person, carry_out
+from app.flows.lock import keep_stack
+from app.flows.order import Order, carry_out, takes
 from app.flows.ports import Artifacts, GitHub, Store, Transaction
 from app.flows.publish import Reply
+from app.flows.start import Prospect, Start, Wish, start_here
 
 TOO_LATE = timedelta(minutes=10)
 """A comment that reaches us later than this is answered, never obeyed: things may have changed."""
+MAX_RUNS_OF_STACK = 200
+"""Newest runs of a stack among which a command on the server looks for the one that takes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What was found for a line of a comment before its transaction."""
+
+    sha: Sha | None
+    """The commit that the comment is about."""
+    prospect: Prospect | Not | None
+    """Of a line that starts runs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +52,7 @@ class Control:
     artifacts: Artifacts
     prefix: str
     explain: Explain
+    start: Start
 
     def click(self, click: Click, guid: DeliveryId) -> None:
         """Carry out a button. A refusal is said in a comment on the commit: a check run has no place for it."""
@@ -45,21 +61,26 @@ class Control:
             self._close(guid, DeliveryOutcome.IGNORED, f"button {click.identifier[:20]!r} is not one of ours")
             return
         verb, digest_start = meant
-        person = self._person(click.repository, click.sender, "button")
         with self.store.begin() as tx:
             tx.save_repository(click.repository)
             run = _clicked(tx, click, digest_start)
             if run is None:
                 tx.close_delivery(guid, DeliveryOutcome.EVENT, "the click names no run of this repository")
                 return
-            order = Order(
-                command=Command(verb=verb),
-                run_id=run.id,
-                person=person,
-                digest_start=digest_start,
-                shown_plan=_shown_plan(click),
-            )
-            result = carry_out(tx, order, self.prefix)
+        person = self._person(click.repository, click.sender, "button")
+        prospect = self._prospect(_wish_of(verb, click, run, digest_start), person) if verb.is_start else None
+        with self.store.begin() as tx:
+            if prospect is not None:
+                result = self._begin(tx, verb, click.repository, prospect, person)
+            else:
+                order = Order(
+                    command=Command(verb=verb),
+                    run_id=run.id,
+                    person=person,
+                    digest_start=digest_start,
+                    shown_plan=_shown_plan(click),
+                )
+                result = carry_out(tx, order, self.prefix)
             if isinstance(result, Not):
                 subject = f"click/{run.id}/{run.plan_number}/{run.state.value}/{verb.value}/{click.sender}"
                 reply = Reply(body=f"`{click.sender}` pressed {verb.value}. {result.text}", sha=click.head_sha)
@@ -79,10 +100,12 @@ class Control:
         person = self._person(comment.repository, comment.sender, "comment")
         sha = comment.sha or self._pull_sha(comment)
         told = [self._tell(comment.repository, line, sha, person) for line in lines]
+        prospects = [self._look(comment, line, person) for line in lines]
         with self.store.begin() as tx:
             tx.save_repository(comment.repository)
             results = [
-                answer or self._line(tx, comment, line, sha, person) for line, answer in zip(lines, told, strict=True)
+                answer or self._line(tx, comment, line, Found(sha, prospect), person)
+                for line, answer, prospect in zip(lines, told, prospects, strict=True)
             ]
             self._answer(tx, comment, guid, results)
             said = "; ".join(_head(result) for result in results)
@@ -90,23 +113,81 @@ class Control:
         self._forget(results)
 
     def run(self, run_id: RunId, command: Command, actor: str) -> Done | Not:
-        """Carry out a command that was given on the server: whoever can start it there has the keys already."""
+        """Carry out a command that was given on the server: whoever can start it there has the keys already.
+
+        A stack's id stands for its one run that takes the command. Raises: UserError when there is neither.
+        """
         with self.store.begin() as tx:
-            run = tx.get_run(run_id)
-            repository = tx.find_repository(run.repository_id)
-            name = repository.full_name if repository else str(run.repository_id)
-            person = Person(actor=actor, source="cli", permission=Permission.ADMIN, repository=name)
-            result = carry_out(tx, Order(command=command, run_id=run_id, person=person), self.prefix)
+            stack = tx.find_stack(StackId(run_id))
+            run = self._run_of(tx, stack, command.verb) if stack is not None else tx.get_run(run_id)
+            if isinstance(run, Not):
+                return run
+            person = _operator(tx.find_repository(run.repository_id), actor)
+            result = carry_out(tx, Order(command=command, run_id=run.id, person=person), self.prefix)
         self._forget([result])
         return result
 
-    def unlock(self, stack_id: str, actor: str) -> str:
-        """Take a stack's hold away, with the state lock that the lost apply left, or its policy's lock; what to say.
-
-        Raises: UserError when there is no such stack.
-        """
+    def keep(self, stack_id: str, command: Command, actor: str) -> Done | Not:
+        """Lock or unlock a stack on the server. Raises: UserError when there is no such stack."""
         with self.store.begin() as tx:
-            return unlock(tx, stack_id, actor)
+            stack = _stack_here(tx, stack_id)
+            person = _operator(tx.find_repository(stack.repository_id), actor)
+            return keep_stack(tx, stack, command, person, self.prefix)
+
+    def begin(self, stack_id: str, command: Command, actor: str) -> Done | Not:
+        """Plan or deploy a commit of a stack on the server: the one named, else the stack's head, else where its branch
+        is. Raises: UserError when there is no such stack."""
+        with self.store.begin() as tx:
+            stack = _stack_here(tx, stack_id)
+            repository = tx.find_repository(stack.repository_id)
+        if repository is None:
+            raise UserError(f"starting a run of stack {stack.name}: its repository is not known any more")
+        named = Sha(command.sha) if command.sha else None
+        head = named or stack.head_sha or self.start.look.find_tip(repository, stack.settings.branch)
+        wish = Wish(verb=command.verb, repository=repository, names=(stack.name,), sha=head)
+        person = _operator(repository, actor)
+        prospect = self._prospect(wish, person)
+        with self.store.begin() as tx:
+            return self._begin(tx, command.verb, repository, prospect, person)
+
+    def begin_here(self, stack_id: str, kind: RunType, actor: str) -> Done | Not:
+        """Start a destroy or a drift run on the server. Raises: UserError when there is no such stack."""
+        with self.store.begin() as tx:
+            stack = _stack_here(tx, stack_id)
+            person = _operator(tx.find_repository(stack.repository_id), actor)
+            return start_here(tx, stack.id, kind, person)
+
+    def _run_of(self, tx: Transaction, stack: Stack, verb: Verb) -> Run | Not:
+        """The one run of a stack that takes a command."""
+        newest = tx.list_stack_runs(stack.id, limit=MAX_RUNS_OF_STACK)
+        found = _only_newest(newest) if verb is Verb.RETRY else newest
+        fitting = [run for run in found if takes(verb, run)]
+        return fitting[0] if len(fitting) == 1 else Not(words_start.which_run(verb, fitting))
+
+    def _prospect(self, wish: Wish | Not, person: Person) -> Prospect | Not:
+        """What a wish comes to; git and GitHub are asked only for somebody who can see the repository."""
+        return wish if isinstance(wish, Not) else self.start.permitted(wish.verb, person) or self.start.prospect(wish)
+
+    def _begin(
+        self, tx: Transaction, verb: Verb, repository: Repository, prospect: Prospect | Not, person: Person
+    ) -> Done | Not:
+        if isinstance(prospect, Not):
+            return self.start.refuse(tx, verb, repository.id, prospect, person)
+        return self.start.make(tx, prospect, person)
+
+    def _look(self, comment: Comment, line: Command | Unreadable, person: Person) -> Prospect | Not | None:
+        """What a line that starts runs comes to; None for every other line."""
+        if isinstance(line, Unreadable) or not line.verb.is_start:
+            return None
+        wish = Wish(
+            verb=line.verb,
+            repository=comment.repository,
+            names=line.targets,
+            sha=comment.sha,
+            pull_number=comment.pull_number,
+            looked_at=line.sha,
+        )
+        return self._prospect(wish, person)
 
     def _person(self, repository: Repository, login: str, source: str) -> Person:
         """Ask GitHub for the permission now: a click or a comment is no proof of any."""
@@ -120,14 +201,23 @@ class Control:
         return (pull.merge_commit_sha or pull.head_sha) if pull else None
 
     def _line(
-        self, tx: Transaction, comment: Comment, line: Command | Unreadable, sha: Sha | None, person: Person
+        self,
+        tx: Transaction,
+        comment: Comment,
+        line: Command | Unreadable,
+        found: Found,
+        person: Person,
     ) -> Done | Not:
         """One line of a comment."""
         if isinstance(line, Unreadable):
             return Not(words.unreadable(line, self.prefix))
         if tx.now() - comment.created_at > TOO_LATE:
             return Not(words.too_late(line.verb, self.prefix))
-        runs = tx.list_runs_at(comment.repository.id, sha) if sha else []
+        if found.prospect is not None:
+            return self._begin(tx, line.verb, comment.repository, found.prospect, person)
+        if line.verb.is_about_stack:
+            return self._keep(tx, comment.repository, line, person)
+        runs = tx.list_runs_at(comment.repository.id, found.sha) if found.sha else []
         meant = self._meant(tx, comment.repository, line, runs)
         if isinstance(meant, Not):
             return meant
@@ -156,21 +246,36 @@ class Control:
 
     def _meant(self, tx: Transaction, repository: Repository, command: Command, runs: list[Run]) -> Run | Not:
         """The one run that a command of a comment can mean, else the reason why there is none."""
-        takes = [run for run in runs if STEPS[command.verb] in allowed(run)]
+        if command.verb is Verb.RETRY:
+            runs = _only_newest(runs)
         if command.target:
             named = [run for run in runs if command.target in (run.stack_name, run.id)]
+            if not _is_destroy_meant(command):
+                named = [run for run in named if run.type is not RunType.DESTROY or run.id == command.target]
             by_id = tx.find_run(RunId(command.target)) if not named else None
             if by_id is not None and by_id.repository_id == repository.id:
                 named = [by_id]
-            return named[0] if named else Not(words.no_run(command.verb, command.target))
-        if len(takes) == 1:
-            return takes[0]
-        if takes:
-            return Not(words.ambiguous(command.verb, takes, self.prefix))
+            fitting = [run for run in named if takes(command.verb, run)]
+            return (fitting or named)[0] if named else Not(words.no_run(command.verb, command.target))
+        meant = [run for run in runs if takes(command.verb, run)]
+        if not _is_destroy_meant(command):
+            meant = [run for run in meant if run.type is not RunType.DESTROY]
+        if len(meant) == 1:
+            return meant[0]
+        if meant:
+            return Not(words.ambiguous(command.verb, meant, self.prefix))
         live = [run for run in runs if run.is_live] or runs
         if len(live) == 1:
             return live[0]
         return Not(words.no_run(command.verb, ""))
+
+    def _keep(self, tx: Transaction, repository: Repository, line: Command, person: Person) -> Done | Not:
+        """Lock or unlock a stack of the repository, by its name."""
+        there = (one for one in tx.list_stacks(repository.id) if not one.is_detached and one.name == line.target)
+        stack = next(there, None)
+        if stack is None:
+            return Not(words_start.no_stack(line.verb, line.target))
+        return keep_stack(tx, stack, line, person, self.prefix)
 
     def _answer(self, tx: Transaction, comment: Comment, guid: DeliveryId, results: list[Done | Not]) -> None:
         """A reaction where GitHub has one for us, words only when there is something to say."""
@@ -207,6 +312,47 @@ def _clicked(tx: Transaction, click: Click, digest_start: str) -> Run | None:
         return run
     runs = tx.list_runs_at(click.repository.id, click.head_sha)
     return next((run for run in runs if run.plan and run.plan.digest.startswith(digest_start)), None)
+
+
+def _wish_of(verb: Verb, click: Click, run: Run, digest_start: str) -> Wish | Not:
+    """What the button of a proposed run means: its stack, its commit, as long as that is still the head."""
+    if run.plan is None or not run.plan.digest.startswith(digest_start):
+        return Not(words_start.button_is_old(verb, run))
+    return Wish(
+        verb=verb,
+        repository=click.repository,
+        names=(run.stack_name,),
+        sha=run.head_sha,
+        pull_number=run.pull_number,
+        looked_at=run.head_sha,
+    )
+
+
+def _is_destroy_meant(command: Command) -> bool:
+    """True for commands that a destroy run may take by its stack's name: those that end it."""
+    return command.verb is not Verb.CONFIRM
+
+
+def _only_newest(runs: Sequence[Run]) -> list[Run]:
+    """The newest run of each stack and type, of runs that come newest first: what was retried is not retried again."""
+    newest: dict[tuple[StackId, RunType], Run] = {}
+    for run in runs:
+        newest.setdefault((run.stack_id, run.type), run)
+    return list(newest.values())
+
+
+def _operator(repository: Repository | None, actor: str) -> Person:
+    """Whoever is on the server has the keys already."""
+    name = repository.full_name if repository is not None else "a repository that is gone"
+    return Person(actor=actor, source="cli", permission=Permission.ADMIN, repository=name)
+
+
+def _stack_here(tx: Transaction, stack_id: str) -> Stack:
+    """Raises: UserError that says where stacks are listed."""
+    stack = tx.find_stack(StackId(stack_id))
+    if stack is None:
+        raise UserError(f"looking up stack {stack_id[:40]}: there is none; `trackside stacks` lists them")
+    return stack
 
 
 def _shown_plan(click: Click) -> int:

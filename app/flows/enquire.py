@@ -65,12 +65,7 @@ class Enquire:
         pull = happening.pull if happening.pull is not None else self._open_pull(happening, head.sha)
         if pull is None or pull.is_closed:
             return head
-        merge, base = self.look.merge_of(happening.repository, pull)
-        if merge is None:
-            note = f"planned {head.sha[:7]} itself: GitHub has no merge of it with {pull.base_ref} at {base[:7]}"
-            return Source(sha=head.sha, note=note, pull_number=pull.number)
-        note = f"planned the merge of {head.sha[:7]} into {pull.base_ref} at {base[:7]}"
-        return Source(sha=merge, note=note, pull_number=pull.number)
+        return source_of_pull(self.look, happening.repository, pull, head.sha)
 
     def _open_pull(self, happening: Happening, head: Sha) -> PullFacts | None:
         """The one open pull request that a pushed branch is the head of, if GitHub knows of its new head already."""
@@ -139,6 +134,16 @@ class Enquire:
             is_mergeable=detail is not None and bool(detail.may_be_merged),
             is_undiverged=looked.is_undiverged,
         )
+
+
+def source_of_pull(look: Look, repository: Repository, pull: PullFacts, head: Sha) -> Source:
+    """What a proposed run of an open pull request's head checks out: the merge that GitHub tried, else the head."""
+    merge, base = look.merge_of(repository, pull)
+    if merge is None:
+        note = f"planned {head[:7]} itself: GitHub has no merge of it with {pull.base_ref} at {base[:7]}"
+        return Source(sha=head, note=note, pull_number=pull.number)
+    note = f"planned the merge of {head[:7]} into {pull.base_ref} at {base[:7]}"
+    return Source(sha=merge, note=note, pull_number=pull.number)
 
 
 def _mention(texts: Sequence[str], words: re.Pattern[str]) -> bool:

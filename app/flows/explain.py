@@ -93,7 +93,7 @@ class Explain:
 
     def _of_push(self, found: Iterable[ShortDecision], runs: list[Run]) -> list[StackLine]:
         """One line for each stack and ref that was pushed."""
-        newest = _by(runs, lambda run: (run.stack_id, run.ref))
+        newest = _by((run for run in runs if run.type is RunType.TRACKED), lambda run: (run.stack_id, run.ref))
         return [
             self._line(short, newest.get((short.stack_id, short.ref)) if _makes_run(short) else None)
             for short in found
@@ -103,7 +103,7 @@ class Explain:
     def _of_pull(self, found: Iterable[ShortDecision], runs: list[Run]) -> list[StackLine]:
         """One line for each stack: what an event made of it, else why none did."""
         proposed = _by((run for run in runs if run.type is RunType.PROPOSED), lambda run: run.stack_id)
-        others = _by((run for run in runs if run.type is not RunType.PROPOSED), lambda run: run.stack_id)
+        others = _by((run for run in runs if run.type is RunType.TRACKED), lambda run: run.stack_id)
         chosen: dict[StackId, ShortDecision] = {}
         for short in found:
             if short.event is not EventKind.TAG:

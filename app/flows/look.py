@@ -101,6 +101,22 @@ class Look:
         """Those of the heads that hold the commit and more."""
         return frozenset(one for one in heads if one != head and self._merge_base(source, head, one) == head)
 
+    def is_on_branch(self, repository: Repository, branch: str, sha: Sha) -> bool:
+        """True when the branch, as it is now, holds the commit. False for a branch or a commit that is not there."""
+        source = self.source_of(repository)
+        return self._merge_base(source, f"refs/heads/{branch}", sha) == sha
+
+    def holds(self, repository: Repository, sha: Sha, other: Sha) -> bool:
+        """True when `other` is `sha` itself or in its history."""
+        return sha == other or self._merge_base(self.source_of(repository), sha, other) == other
+
+    def find_tip(self, repository: Repository, branch: str) -> Sha | None:
+        """Where the branch is now, or None when there is none."""
+        try:
+            return Sha(self.mirror.resolve_tag(self.source_of(repository), f"refs/heads/{branch}"))
+        except UserError:
+            return None
+
     def all_files(self, happening: Happening, head: Sha) -> tuple[str, ...]:
         """Every file of the commit: what policies see as changed when the base could not be had."""
         return self.mirror.find_files(self.source_of(happening.repository), head, ("",))[:MAX_EVERYTHING]

@@ -7,30 +7,31 @@ Refusals are answers, not errors: each says why, and the way on.
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from app.core import words
-from app.core.command import Command, Verb, help_text
+from app.core import words, words_start
+from app.core.command import Command, Verb
+from app.core.errors import BrokenError
 from app.core.names import RunId
 from app.core.permit import Refused, may
 from app.core.record import AuditLine
+from app.core.retry import can_retry, run_mark
 from app.core.run import Run, RunState, Step, StepRefused, Transition, advance, allowed, confirm
-from app.core.stack import Permission, Stack
+from app.core.stack import Stack
+from app.flows.answer import Done, Not, Person
 from app.flows.conclude import archive_key
 from app.flows.ports import Transaction
+from app.flows.propose import stop
+from app.flows.retry import make_retry, retry_refusal
 from app.flows.schedule import schedule
 
-STEPS = {Verb.CONFIRM: Step.CONFIRM, Verb.DISCARD: Step.DISCARD, Verb.REPLAN: Step.REPLAN}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Person:
-    """Who gives a command, by which door, with what GitHub says of them at this moment."""
-
-    actor: str
-    source: str
-    """`button`, `comment`, `cli`."""
-    permission: Permission
-    repository: str
-    """`owner/name`, for words."""
+STEPS = {
+    Verb.CONFIRM: Step.CONFIRM,
+    Verb.DISCARD: Step.DISCARD,
+    Verb.REPLAN: Step.REPLAN,
+    Verb.STOP: Step.STOP,
+    Verb.CANCEL: Step.CANCEL,
+}
+ABOUT_PLAN = frozenset({Verb.CONFIRM, Verb.DISCARD, Verb.REPLAN})
+"""Commands that mean a plan: whoever gives one must have been able to read it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,29 +42,16 @@ class Order:
     run_id: RunId
     person: Person
     digest_start: str = ""
-    """First 16 hex digits of the plan that the button showed; empty: no button."""
+    """The 16 hex digits that the button showed, of the plan or (for a retry) of the run's mark; empty: no button."""
     shown_plan: int = 0
     """Number of that plan: two plans of one second can be equal to the byte, and still only one was shown."""
     written_at: datetime | None = None
     """When the comment was written, by GitHub's clock, in whole seconds."""
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
-    """Carried out; what to say when words are called for."""
-
-    text: str
-    spent: str = ""
-    """Key of the archive that nobody needs any more; deleted once the transaction is committed."""
-    is_answer: bool = False
-    """The words are what was asked for: said on a pull request too, where a reaction would do otherwise."""
-
-
-@dataclass(frozen=True, slots=True)
-class Not:
-    """Refused, and why."""
-
-    text: str
+def takes(verb: Verb, run: Run) -> bool:
+    """True when the run is where the command can mean it."""
+    return can_retry(run) if verb is Verb.RETRY else STEPS[verb] in allowed(run)
 
 
 def carry_out(tx: Transaction, order: Order, prefix: str) -> Done | Not:
@@ -98,15 +86,15 @@ def _refusal(tx: Transaction, run: Run, stack: Stack, order: Order, prefix: str)
     )
     if isinstance(permitted, Refused):
         return Not(words.not_permitted(permitted.reason))
-    if STEPS[verb] not in allowed(run):
+    if not takes(verb, run):
         return Not(words.not_waiting(verb, run, prefix))
     if order.digest_start and not _is_shown(run, order):
         return Not(words.plan_changed(verb, run, prefix))
-    if order.written_at is not None and not _has_seen(run, order.written_at):
+    if verb in ABOUT_PLAN and order.written_at is not None and not _has_seen(run, order.written_at):
         return Not(words.comment_too_old(verb, run, prefix))
     if verb is Verb.CONFIRM:
         return _confirm_refusal(tx, run, stack, order, prefix)
-    return None
+    return retry_refusal(tx, run, stack, person) if verb is Verb.RETRY else None
 
 
 def _confirm_refusal(tx: Transaction, run: Run, stack: Stack, order: Order, prefix: str) -> Not | None:
@@ -117,32 +105,44 @@ def _confirm_refusal(tx: Transaction, run: Run, stack: Stack, order: Order, pref
         return Not(words.settings_on_their_way(run, prefix))
     if stack.settings.digest() != run.stack_digest:
         return Not(words.settings_changed(run, prefix))
-    facts = tx.get_run_facts(run)
-    if run.head_seq < facts.stack_head_seq and not order.command.even_if_superseded:
+    if stack.is_kept_from(order.person.actor) and stack.is_kept_from(run.triggered_by):
+        return Not(words_start.locked_by_other(stack, prefix))
+    if run.head_seq < stack.head_seq and not order.command.even_if_superseded:
         return Not(words.superseded(run, prefix))
     return None
 
 
 def _change(tx: Transaction, run: Run, stack: Stack, order: Order, prefix: str) -> Done | Not:
     """Do it."""
-    at, actor, note = tx.now(), order.person.actor, order.command.note
     try:
         match order.command.verb:
             case Verb.CONFIRM:
                 _confirm(tx, run, stack, order)
                 return Done(words.confirmed(run))
             case Verb.DISCARD:
-                tx.change_run(
-                    run.id, lambda found: advance(_by(found, actor), Step.DISCARD, by=actor, at=at, cause=note)
-                )
-                schedule(tx, tx.lock_stack(stack.id))
+                _end(tx, run, order, Step.DISCARD)
                 return Done(words.discarded(run), _archive(run))
             case Verb.REPLAN:
                 return _replan(tx, run, order)
-            case Verb.HELP | Verb.WHY:
-                return Done(help_text(prefix))
+            case Verb.STOP:
+                stop(tx, run, order.command.note, by=order.person.actor)
+                return Done(words_start.stopping(run))
+            case Verb.CANCEL:
+                _end(tx, run, order, Step.CANCEL)
+                return Done(words_start.canceled(run))
+            case Verb.RETRY:
+                return make_retry(tx, run, stack, order.person)
+            case Verb.HELP | Verb.WHY | Verb.PLAN | Verb.DEPLOY | Verb.LOCK | Verb.UNLOCK:
+                raise BrokenError(f"carrying out {order.command.verb.value}: it means no run")
     except StepRefused:
         return Not(words.not_waiting(order.command.verb, tx.get_run(run.id), prefix))
+
+
+def _end(tx: Transaction, run: Run, order: Order, what: Step) -> None:
+    """The run ends by the person's word, and the stack's next one may go."""
+    at, actor, note = tx.now(), order.person.actor, order.command.note
+    tx.change_run(run.id, lambda found: advance(_by(found, actor), what, by=actor, at=at, cause=note))
+    schedule(tx, tx.lock_stack(run.stack_id))
 
 
 def _confirm(tx: Transaction, run: Run, stack: Stack, order: Order) -> None:
@@ -165,7 +165,8 @@ def _replan(tx: Transaction, run: Run, order: Order) -> Done:
     at, actor = tx.now(), order.person.actor
 
     def again(found: Run) -> tuple[Run, Transition]:
-        fresh = replace(_by(found, actor), plan=None, plan_number=found.plan_number + 1, attempts=0)
+        number = found.plan_number + 1
+        fresh = replace(_by(found, actor), plan=None, plan_number=number, attempts=0, expires_at=None)
         return advance(fresh, Step.REPLAN, by=actor, at=at)
 
     tx.change_run(run.id, again)
@@ -173,7 +174,9 @@ def _replan(tx: Transaction, run: Run, order: Order) -> Done:
 
 
 def _is_shown(run: Run, order: Order) -> bool:
-    """True when the button stood under the run's newest plan."""
+    """True when the button stood under the run's newest plan, or under this very run."""
+    if order.command.verb is Verb.RETRY:
+        return run_mark(run.id).startswith(order.digest_start)
     if run.plan is None or not run.plan.digest.startswith(order.digest_start):
         return False
     return order.shown_plan in (0, run.plan.number)

@@ -219,6 +219,18 @@ class RunRows(Protocol):
         """Runs of the stack that have not ended, oldest first."""
         ...
 
+    def list_stack_runs(self, stack_id: StackId, *, limit: int) -> list[Run]:
+        """The stack's newest runs, newest first."""
+        ...
+
+    def list_expiring(self, *, kept_days: int) -> list[Run]:
+        """Waiting plans that are to be announced as expiring within a day, or whose announced time has come."""
+        ...
+
+    def announce_expiry(self, run_id: RunId, at: datetime) -> None:
+        """Note when a waiting plan will be discarded; its report is wanted again. Call it with the stack locked."""
+        ...
+
     def list_runs_at(self, repository_id: RepositoryId, sha: Sha) -> list[Run]:
         """Runs whose head_sha is that commit, newest first (at most 500)."""
         ...

@@ -6,11 +6,9 @@ Works inside the caller's transaction; the caller holds the repository's lock.
 from dataclasses import replace
 
 from app.core.names import RepositoryId, Sha
-from app.core.run import Run, RunState, Step
+from app.core.run import TABLE, WITH_WORKER, Run, RunState, Step
 from app.flows.ports import Transaction
-from app.flows.schedule import step
-
-STOPPABLE = (RunState.PREPARING, RunState.INITIALIZING, RunState.PLANNING)
+from app.flows.schedule import SYSTEM, step
 
 
 def stop_older(tx: Transaction, repository_id: RepositoryId, ref: str, *, head: Sha | None, cause: str) -> int:
@@ -21,14 +19,14 @@ def stop_older(tx: Transaction, repository_id: RepositoryId, ref: str, *, head: 
     return len(older)
 
 
-def stop(tx: Transaction, run: Run, cause: str) -> None:
+def stop(tx: Transaction, run: Run, cause: str, *, by: str = SYSTEM) -> None:
     """Withdraw a run that no worker has; ask the worker of one that it has."""
     tx.lock_stack(run.stack_id)
     run = tx.get_run(run.id)
     if run.state in (RunState.QUEUED, RunState.READY):
         step(tx, run, Step.CANCEL, cause=cause)
-    elif run.state in STOPPABLE:
+    elif run.state in WITH_WORKER and (run.state, Step.STOP) in TABLE:
         held = tx.find_live_assignment(run.id)
         locked = tx.lock_assignment(held.id) if held is not None else None
         if locked is not None and locked.ended_at is None:
-            tx.save_assignment(replace(locked, stop_requested=True))
+            tx.save_assignment(replace(locked, stop_requested=True, stop_by=by, stop_cause=cause))

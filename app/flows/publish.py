@@ -19,7 +19,7 @@ from app.core.record import Remote, ReportKind, ReportRecord, RunFacts
 from app.core.reply import CheckReport, CheckStatus, DeploymentReport, DeploymentState
 from app.core.report import RunView, check_report, deployment_report
 from app.core.report_summary import SummaryName, SummaryView, says_something, summary_report
-from app.core.run import Run, RunState
+from app.core.run import Run, RunState, Trigger
 from app.flows.explain import Explain
 from app.flows.ports import GitHub, Store
 from app.flows.rehearse import Rehearse
@@ -119,7 +119,7 @@ class Publish:
     def _is_left_to_summary(self, subject: Subject) -> bool:
         """True on a crowded commit, for a stack that nobody has acted on: only the summary tells of it."""
         record, run = subject.record, subject.run
-        if record.remotes or record.kind is ReportKind.SUMMARY or (run is not None and run.decided_by):
+        if record.remotes or record.kind is ReportKind.SUMMARY or (run is not None and _is_acted_on(run)):
             return False
         if run is not None:
             return self.explain.is_crowded(
@@ -363,6 +363,12 @@ def make_view(run: Run, facts: RunFacts, *, run_url: str, prefix: str) -> RunVie
         is_settings_changed=bool(facts.stack_digest) and facts.stack_digest != run.stack_digest,
         stack_hold=facts.stack_hold,
         waits_for=facts.waits_for,
+        position=facts.position,
+        failed_before=facts.failed_before or "",
+        failed_before_sha=facts.failed_before_sha,
+        lock_owner=facts.lock_owner,
+        lock_note=facts.lock_note,
+        is_promotion_allowed=facts.is_promotion_allowed,
         environment=facts.github_environment,
         is_production=is_production(facts.github_environment),
         prefix=prefix,
@@ -384,6 +390,11 @@ def retired_title(external_id: str, run: Run | None) -> str:
     if run.confirmed_digest is not None and run.plan is not None and number == str(run.plan.number):
         return f"plan {number}: confirmed by {run.decided_by}"
     return f"plan {number}: replaced by plan {run.plan_number}"
+
+
+def _is_acted_on(run: Run) -> bool:
+    """True for a run that a person decided about, or asked for: it has a check of its own on any commit."""
+    return bool(run.decided_by) or run.trigger is Trigger.COMMAND
 
 
 def _of(view: RunView | None) -> RunView:

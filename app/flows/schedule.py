@@ -20,7 +20,8 @@ def schedule(tx: Transaction, stack: Stack) -> Run | None:
     """Release the stack's oldest queued state-changing run when nothing is before it; the run, or None.
 
     Runs that change no state wait for nobody, and are all released. A hold or a detached stack releases nothing; a lock
-    lets only the state-changing runs of its own key go; what waits for something outside, waits.
+    lets only the state-changing runs of its own key go, or of the person who took it; what waits for something outside,
+    waits.
     """
     if stack.hold_reason or stack.is_detached:
         return None
@@ -31,7 +32,9 @@ def schedule(tx: Transaction, stack: Stack) -> Run | None:
     changing = [run for run in live if run.type.is_state_changing]
     if any(run.state is not RunState.QUEUED for run in changing):
         return None
-    may_go = [run for run in changing if stack.lock_key in ("", run.lock_key)]
+    may_go = [
+        run for run in changing if stack.lock_key in ("", run.lock_key) and not stack.is_kept_from(run.triggered_by)
+    ]
     if not may_go or may_go[0].waits_for:
         return None
     return step(tx, may_go[0], Step.RELEASE)

@@ -196,6 +196,14 @@ class Settings(_Environment):
     decisions_kept_days: int = variable(
         "How long the records of decisions are kept.", unit="days", example="90", default=30, ge=1, le=3650
     )
+    plans_kept_days: int = variable(
+        "How long a plan waits for a person's decision before it is discarded; its check says so a day before.",
+        unit="days",
+        example="3",
+        default=7,
+        ge=1,
+        le=365,
+    )
     command_prefix: str = variable(
         "How a command in a comment begins.",
         example="/infra",

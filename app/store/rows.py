@@ -85,6 +85,8 @@ def read_run(row: Row[Any]) -> Run:
         flag_owners=_flag_owners(row),
         externals={name: ExternalState(state) for name, state in row.externals.items()},
         note=row.note,
+        retry_of=RunId(row.retry_of) if row.retry_of is not None else None,
+        expires_at=row.expires_at,
     )
 
 
@@ -109,6 +111,7 @@ def run_identity(run: Run) -> dict[str, object]:
         "is_from_fork": run.is_from_fork,
         "lock_key": safe_text(run.lock_key),
         "note": safe_text(run.note),
+        "retry_of": run.retry_of,
     }
 
 
@@ -129,6 +132,7 @@ def run_changes(run: Run) -> dict[str, object]:
         "decided_by": safe_text(run.decided_by),
         "pull_number": run.pull_number,
         **flag_values(run.flag_owners),
+        "expires_at": run.expires_at,
         "externals": {safe_text(name): state.value for name, state in run.externals.items()},
     }
 

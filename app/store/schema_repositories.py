@@ -126,6 +126,8 @@ stacks = Table(
     column("lock_key", default="''"),
     column("locked_by", default="''"),
     Column("organisation_version_id", ForeignKey("organisation_versions.id")),
+    column("lock_owner", default="''"),
+    column("lock_note", default="''"),
     ExcludeConstraint(
         ("repository_id", "="),
         ("name", "="),

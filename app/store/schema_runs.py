@@ -77,6 +77,8 @@ runs = Table(
     column("externals", JSON, default="'{}'"),
     column("note", default="''"),
     column("is_from_fork", Boolean, default="false"),
+    Column("retry_of", ForeignKey("runs.id")),
+    time_column("expires_at", nullable=True),
     UniqueConstraint("event_key"),
     CheckConstraint("NOT is_from_fork OR type = 'proposed'", name="fork_proposed"),
     CheckConstraint("NOT is_from_fork OR (current_plan IS NULL AND sealed_data_key IS NULL)", name="fork_unplanned"),
@@ -115,6 +117,8 @@ runs = Table(
     Index("ix_runs_stack", "stack_id", text("created_at DESC")),
     Index("ix_runs_recent", text("created_at DESC")),
     Index("ix_runs_decision", "decision_id", postgresql_where=text("decision_id IS NOT NULL")),
+    Index("ix_runs_retry", "retry_of", postgresql_where=text("retry_of IS NOT NULL")),
+    Index("ix_runs_unconfirmed", "updated_at", postgresql_where=text("state = 'unconfirmed'")),
     Index("ix_runs_live_ref", "repository_id", "ref", postgresql_where=text(IS_LIVE)),
 )
 
@@ -188,6 +192,8 @@ assignments = Table(
     column("stop_requested", Boolean, default="false"),
     column("log_bytes", BigInteger, default="0"),
     column("sealed_clone_token", LargeBinary, default="''"),
+    column("stop_by", default="''"),
+    column("stop_cause", default="''"),
     UniqueConstraint("run_id", "fencing"),
     Index("ux_assignments_live", "run_id", unique=True, postgresql_where=text("ended_at IS NULL")),
     Index("ix_assignments_lease", "lease_until", postgresql_where=text("ended_at IS NULL")),

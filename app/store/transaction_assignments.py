@@ -106,6 +106,8 @@ class AssignmentWrites(RunWrites):
         """Save stop flag, state access and clone token of a locked assignment."""
         values = {
             "stop_requested": assignment.stop_requested,
+            "stop_by": safe_text(assignment.stop_by),
+            "stop_cause": safe_text(assignment.stop_cause),
             "state_token_hash": assignment.state_token_hash,
             "is_state_read_only": assignment.is_state_read_only,
             "sealed_clone_token": assignment.sealed_clone_token,

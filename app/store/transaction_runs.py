@@ -4,9 +4,10 @@ Knows nothing of what a step means: the pure change that is handed in says that.
 """
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Select, select, text, update
+from sqlalchemy import Row, Select, func, literal, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
 from app.core.errors import BrokenError, UserError
@@ -26,6 +27,7 @@ RunChange = Callable[[Run], tuple[Run, Transition]]
 """A pure change of a run: gives the next run and the line for its history."""
 MAX_RUNS_AT: Final = 500
 MAX_LIVE_RUNS: Final = 5_000
+MAX_EXPIRING: Final = 200
 MAX_FOLLOWERS: Final = 20
 """How many queued runs of a stack are told that the one before them moved."""
 WORK_CHANNEL: Final = "trackside_work"
@@ -82,6 +84,26 @@ class RunWrites(ReportWrites):
         wanted = select_runs().where(runs.c.stack_id == stack_id, text(IS_LIVE))
         return self._runs(wanted.order_by(runs.c.created_at, runs.c.id).limit(MAX_LIVE_RUNS))
 
+    def list_stack_runs(self, stack_id: StackId, *, limit: int) -> list[Run]:
+        """The stack's newest runs, newest first."""
+        wanted = select_runs().where(runs.c.stack_id == stack_id)
+        return self._runs(wanted.order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(limit))
+
+    def list_expiring(self, *, kept_days: int) -> list[Run]:
+        """Waiting plans that are to be announced as expiring within a day, or whose announced time has come; those that
+        have waited longest first (at most MAX_EXPIRING)."""
+        is_due = text(
+            "runs.state = 'unconfirmed' AND (runs.expires_at < clock_timestamp() OR (runs.expires_at IS NULL"
+            " AND runs.updated_at < clock_timestamp() - make_interval(days => :days)))"
+        ).bindparams(days=max(0, kept_days - 1))
+        return self._runs(select_runs().where(is_due).order_by(runs.c.updated_at, runs.c.id).limit(MAX_EXPIRING))
+
+    def announce_expiry(self, run_id: RunId, at: datetime) -> None:
+        """Note when a waiting plan will be discarded; its report is wanted again. Call it with the stack locked."""
+        waiting = (runs.c.id == run_id) & (runs.c.state == RunState.UNCONFIRMED.value)
+        if self._execute(update(runs).where(waiting).values(expires_at=at)).rowcount == 1:
+            self._want_check(self.get_run(run_id))
+
     def list_runs_at(self, repository_id: RepositoryId, sha: Sha) -> list[Run]:
         """Runs whose head_sha is that commit, newest first (at most 500)."""
         wanted = select_runs().where(runs.c.repository_id == repository_id, runs.c.head_sha == sha)
@@ -130,13 +152,17 @@ class RunWrites(ReportWrites):
             stacks.c.is_detached,
             stacks.c.lock_key,
             stacks.c.locked_by,
+            stacks.c.lock_owner,
+            stacks.c.lock_note,
         )
         found = runs.join(stacks, stacks.c.id == runs.c.stack_id)
         row = self._first(select(*columns, runs.c.sealed_outputs).select_from(found).where(runs.c.id == run.id))
         if row is None:
             raise BrokenError(f"reading the facts of run {run.id}: there is none")
         settings = settings_from_json(row.settings)
-        blocker = self._find_blocker(run) if run.state is RunState.QUEUED else None
+        is_queued = run.state is RunState.QUEUED and run.type.is_state_changing
+        blocker = self._find_blocker(run) if is_queued else None
+        failed = self._find_failed_before(run) if run.is_live and run.type.is_state_changing else None
         return RunFacts(
             blocked_by=blocker.id if blocker else None,
             blocked_by_state=blocker.state.value if blocker else "",
@@ -147,7 +173,13 @@ class RunWrites(ReportWrites):
             github_environment=settings.github_environment,
             outputs=self._open_or_empty(row.sealed_outputs, "runs.outputs", run.id),
             is_stack_detached=row.is_detached,
-            waits_for=_waits_for(run, row.lock_key, row.locked_by) if run.state is RunState.QUEUED else "",
+            waits_for=_waits_for(run, row) if run.state is RunState.QUEUED else "",
+            position=self._find_position(run) if is_queued else 0,
+            failed_before=failed.id if failed else None,
+            failed_before_sha=failed.head_sha if failed else "",
+            lock_owner=row.lock_owner,
+            lock_note=row.lock_note,
+            is_promotion_allowed=settings.allow_promotion,
         )
 
     def save_outputs(self, run_id: RunId, outputs: bytes) -> None:
@@ -229,6 +261,27 @@ class RunWrites(ReportWrites):
         found = self._runs(others.order_by(queued_last, runs.c.created_at, runs.c.id).limit(1))
         return found[0] if found else None
 
+    def _find_position(self, run: Run) -> int:
+        """The run's place among the queued state-changing ones of its stack, from 1."""
+        before = select(func.count()).where(
+            runs.c.stack_id == run.stack_id,
+            text(f"{IS_STATE_CHANGING} AND {IS_LIVE} AND runs.state = 'queued'"),
+            tuple_(runs.c.created_at, runs.c.id) < tuple_(literal(run.created_at), literal(run.id)),
+        )
+        return int(self._scalar(before)) + 1
+
+    def _find_failed_before(self, run: Run) -> Run | None:
+        """The newest older state-changing run of the stack that got anywhere, if it failed."""
+        passed_over = [state.value for state in (RunState.CANCELED, RunState.SKIPPED)]
+        older = select_runs().where(
+            runs.c.stack_id == run.stack_id,
+            text(IS_STATE_CHANGING),
+            runs.c.state.not_in(passed_over),
+            tuple_(runs.c.created_at, runs.c.id) < tuple_(literal(run.created_at), literal(run.id)),
+        )
+        found = self._runs(older.order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(1))
+        return found[0] if found and found[0].state is RunState.FAILED else None
+
     def _runs(self, wanted: Select[Any]) -> list[Run]:
         return [read_run(row) for row in self._all(wanted)]
 
@@ -241,12 +294,15 @@ def _forgotten(run: Run) -> dict[str, object]:
     return {"sealed_data_key": None} if run.state.is_terminal and not run.is_outcome_unknown else {}
 
 
-def _waits_for(run: Run, lock_key: str, locked_by: str) -> str:
+def _waits_for(run: Run, row: Row[Any]) -> str:
     """What keeps a queued run back besides another run, in words."""
+    lock_key, locked_by, owner = row.lock_key, row.locked_by, row.lock_owner
     if run.waits_for:
         return f"{', '.join(run.waits_for)} outside of Trackside"
     if run.type.is_state_changing and lock_key not in ("", run.lock_key):
         return f"the stack's lock {lock_key}, taken by {locked_by}"
+    if run.type.is_state_changing and owner and owner.lower() != run.triggered_by.lower():
+        return f"{owner}, who has locked the stack" + (f": {row.lock_note}" if row.lock_note else "")
     return ""
 
 

@@ -172,6 +172,8 @@ def read_stack(row: Row[Any]) -> Stack:
         organisation_version_id=OrganisationVersionId(row.organisation_version_id)
         if row.organisation_version_id
         else None,
+        lock_owner=row.lock_owner,
+        lock_note=row.lock_note,
     )
 
 
@@ -191,6 +193,8 @@ def _values(stack: Stack) -> dict[str, object]:
         "lock_key": safe_text(stack.lock_key),
         "locked_by": safe_text(stack.locked_by),
         "organisation_version_id": stack.organisation_version_id,
+        "lock_owner": safe_text(stack.lock_owner),
+        "lock_note": safe_text(stack.lock_note),
     }
 
 

@@ -1,0 +1,137 @@
+"""What a check run offers and adds to its state: buttons, the commands ready to copy, the queue, locks, expiry.
+
+Pure, and read from the same table as the commands: what is offered is accepted.
+"""
+
+from typing import Final
+
+from app.core.command import Verb, button_identifier
+from app.core.markdown import code
+from app.core.names import Digest
+from app.core.reply import Button
+from app.core.retry import run_mark
+from app.core.run import RunState, RunType, Step, allowed
+from app.core.runview import RunView, short
+
+_BUTTONS: Final = (
+    (Step.CONFIRM, Verb.CONFIRM, "Confirm", "Apply exactly this plan"),
+    (Step.DISCARD, Verb.DISCARD, "Discard", "Turn this plan down"),
+    (Step.REPLAN, Verb.REPLAN, "Replan", "Make another plan of this commit"),
+)
+
+
+def buttons(view: RunView) -> tuple[Button, ...]:
+    """The buttons of a run: of a plan that waits for a person, of a preview, of a failure; each names what it was shown
+    with."""
+    run = view.run
+    if run.state is RunState.FAILED:
+        return _failed_buttons(view)
+    if run.state is RunState.FINISHED and run.type is RunType.PROPOSED and run.plan is not None:
+        return _preview_buttons(view, run.plan.digest)
+    if run.state is not RunState.UNCONFIRMED or run.plan is None or run.type is RunType.PROPOSED:
+        return ()
+    steps = set(allowed(run))
+    if view.is_superseded or view.is_settings_changed:
+        steps.discard(Step.CONFIRM)
+    return tuple(
+        Button(label=label, description=description, identifier=button_identifier(verb, run.plan.digest))
+        for step, verb, label, description in _BUTTONS
+        if step in steps
+    )
+
+
+def _preview_buttons(view: RunView, digest: Digest) -> tuple[Button, ...]:
+    """Those of a finished proposed run."""
+    again = Button(
+        label="Plan again",
+        description="Make another preview of this commit",
+        identifier=button_identifier(Verb.PLAN, digest),
+    )
+    if not _may_promote(view):
+        return (again,)
+    deploy = Button(
+        label="Deploy",
+        description="Plan this commit to deploy it, unmerged",
+        identifier=button_identifier(Verb.DEPLOY, digest),
+    )
+    return (deploy, again)
+
+
+def _failed_buttons(view: RunView) -> tuple[Button, ...]:
+    """Those of a failed run: none once a newer commit has its place, or while it is not known what was applied."""
+    run = view.run
+    if run.is_outcome_unknown or (run.type.is_state_changing and view.is_superseded):
+        return ()
+    identifier = button_identifier(Verb.RETRY, run_mark(run.id))
+    return (Button(label="Retry", description="Make the run again, of this commit", identifier=identifier),)
+
+
+def _may_promote(view: RunView) -> bool:
+    """True for a preview with changes, of a pull request that its stack lets be deployed."""
+    run = view.run
+    is_preview = run.type is RunType.PROPOSED and run.pull_number is not None
+    return view.is_promotion_allowed and is_preview and view.has_changes
+
+
+def promotion(view: RunView) -> str:
+    """How a preview becomes a deployment before its merge, where the stack allows that; empty elsewhere."""
+    if not _may_promote(view):
+        return ""
+    return f"{command(view, Verb.DEPLOY, view.run.stack_name)} deploys this commit before it is merged: it plans anew."
+
+
+def make_again(view: RunView) -> str:
+    """How the run is made once more; empty for one that a newer commit has passed."""
+    if view.run.type.is_state_changing and view.is_superseded:
+        return ""
+    return f"{command(view, Verb.RETRY, view.run.id)} makes it once more, of the same commit."
+
+
+def withdraw(view: RunView) -> str:
+    """How a run is withdrawn that has not started."""
+    return f"{command(view, Verb.CANCEL, view.run.id)} withdraws it."
+
+
+def queue(view: RunView) -> tuple[str, ...]:
+    """Its place in its stack's queue, and whether a newer commit has come behind it."""
+    place = f"Number {view.position} in the queue of {code(view.run.stack_name)}." if view.position else ""
+    newer = "Superseded: a newer commit of the stack has arrived behind it." if view.is_superseded else ""
+    return tuple(line for line in (place, newer) if line)
+
+
+def expiry(view: RunView) -> str:
+    """When the plan will be discarded, once that is near; empty before."""
+    at = view.run.expires_at
+    if at is None or view.run.state is not RunState.UNCONFIRMED:
+        return ""
+    return f"**Nobody has decided yet: this plan expires, and is discarded, at {at:%Y-%m-%d %H:%M} UTC.**"
+
+
+def kept(view: RunView) -> str:
+    """Who has the stack for themselves; empty when nobody has."""
+    if not view.lock_owner:
+        return ""
+    note = f" ({code(view.lock_note, limit=200)})" if view.lock_note else ""
+    return f"{person(view.lock_owner)} has locked the stack{note}: only their runs go ahead."
+
+
+def failed_before(view: RunView) -> str:
+    """That the stack's run before this one failed: what is there may not be what was planned; empty otherwise."""
+    if not view.failed_before or not view.run.is_live:
+        return ""
+    return f"The run before, {code(view.failed_before)} of the commit {code(short(view.failed_before_sha))}, failed."
+
+
+def origin(view: RunView) -> str:
+    """That the run makes another one once more; empty for every other run."""
+    return f"Makes run {code(view.run.retry_of)} once more." if view.run.retry_of else ""
+
+
+def command(view: RunView, verb: Verb, rest: str) -> str:
+    """A command, ready to copy."""
+    return code(f"{view.prefix} {verb.value} {rest}")
+
+
+def person(login: str) -> str:
+    """A login that notifies nobody."""
+    return code(login, limit=60) if login else "nobody in particular"

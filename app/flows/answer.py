@@ -1,0 +1,35 @@
+"""Who gives a command, and how each command ends: carried out, or refused, in words either way."""
+
+from dataclasses import dataclass
+
+from app.core.stack import Permission
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """Who gives a command, by which door, with what GitHub says of them at this moment."""
+
+    actor: str
+    source: str
+    """`button`, `comment`, `cli`."""
+    permission: Permission
+    repository: str
+    """`owner/name`, for words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Carried out; what to say when words are called for."""
+
+    text: str
+    spent: str = ""
+    """Key of the archive that nobody needs any more; deleted once the transaction is committed."""
+    is_answer: bool = False
+    """The words are what was asked for: said on a pull request too, where a reaction would do otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """Refused, and why."""
+
+    text: str

@@ -1,0 +1,44 @@
+"""A run is made once more, by a person's command: the same commit, the same type, a run of its own."""
+
+from app.core import words, words_start
+from app.core.names import RunId
+from app.core.retry import Again, retry
+from app.core.run import Run, RunType
+from app.core.stack import Permission, Stack
+from app.flows.answer import Done, Not, Person
+from app.flows.ports import Transaction
+from app.flows.schedule import schedule
+
+MAX_LOOKED_AT = 200
+"""Newest runs of a stack among which an earlier retry is looked for."""
+
+
+def retry_refusal(tx: Transaction, run: Run, stack: Stack, person: Person) -> Not | None:
+    """Why the run must not be made once more although it ended so that it could be, or None."""
+    if stack.is_detached:
+        return Not(words.detached(run))
+    if run.type is RunType.DESTROY and person.permission is not Permission.ADMIN:
+        reason = (
+            f"{person.actor} has {person.permission.value} permission on {person.repository}: a destroy needs admin"
+        )
+        return Not(words.not_permitted(reason))
+    if run.type.is_state_changing and run.head_seq < stack.head_seq:
+        return Not(words_start.retry_superseded(run))
+    by = next((each for each in tx.list_stack_runs(stack.id, limit=MAX_LOOKED_AT) if each.retry_of == run.id), None)
+    return Not(words_start.retried_already(run, by)) if by is not None else None
+
+
+def make_retry(tx: Transaction, run: Run, stack: Stack, person: Person) -> Done:
+    """Make the new run, and let it go when it is its turn. The caller holds the stack's lock."""
+    again = Again(
+        id=RunId(tx.new_id()),
+        actor=person.actor,
+        at=tx.now(),
+        stack_name=stack.name,
+        stack_digest=stack.settings.digest(),
+        config_version_id=stack.config_version_id,
+    )
+    made = retry(run, again)
+    tx.add_run(made, event_key=None)
+    schedule(tx, stack)
+    return Done(words_start.retried(made, stack))
