@@ -175,6 +175,15 @@ MAX_TARGETS: Final = 50
 _MARKED = frozenset({"em_open", "em_close", "strong_open", "strong_close", "s_open", "s_close", "text_special"})
 _TARGET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,99}")
 _BLANKS = re.compile(r"[ \t]+")
+_MEANT: Final = {
+    "apply": Verb.CONFIRM,
+    "abort": Verb.STOP,
+    "preview": Verb.PLAN,
+    "propose": Verb.PLAN,
+    "rerun": Verb.RETRY,
+    "destroy": Verb.HELP,
+}
+"""Words of other tools, and what they mean here; nothing is destroyed by a comment."""
 
 
 def parse_comment(body: str, prefix: str) -> tuple[Command | Unreadable, ...]:
@@ -286,10 +295,15 @@ def _read_many(form: Form, words: Sequence[str], prefix: str) -> Command | Unrea
 def _unreadable(words: Sequence[str], prefix: str, *, why: str = "") -> Unreadable:
     """The line again, and the command that is nearest to it."""
     text = " ".join((prefix, *words))
+    if words and words[0].lower() in _MEANT:
+        return Unreadable(text=_shown(text), nearest=f"{prefix} {_MEANT[words[0].lower()].value}", why=why)
     close = difflib.get_close_matches(words[0].lower()[:40], [verb.value for verb in Verb], 1, 0.5) if words else []
     nearest = Verb(close[0]) if close else Verb.HELP
-    shown = text if len(text) <= MAX_LINE else text[: MAX_LINE - 1] + "…"
-    return Unreadable(text=shown, nearest=f"{prefix} {nearest.value}", why=why)
+    return Unreadable(text=_shown(text), nearest=f"{prefix} {nearest.value}", why=why)
+
+
+def _shown(text: str) -> str:
+    return text if len(text) <= MAX_LINE else text[: MAX_LINE - 1] + "…"
 
 
 @cache

@@ -295,7 +295,8 @@ def _dangers(view: RunView) -> str:
         lost.append(f"replaces {counts.replace:,} (destroyed, then created again)")
     is_ahead = view.run.state in (RunState.UNCONFIRMED, RunState.PENDING_REVIEW)
     if is_ahead and view.run.type is RunType.DESTROY:
-        return f"**This plan destroys the stack: all that its state holds, {counts.delete:,} resources.**"
+        what = f"{counts.delete:,} {'resource' if counts.delete == 1 else 'resources'}"
+        return f"**This plan destroys the stack: all that its state holds, {what}.**"
     return f"**This plan {' and '.join(lost)}.**" if lost and is_ahead else ""
 
 

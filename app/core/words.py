@@ -105,9 +105,9 @@ def detached(run: Run) -> str:
 
 def not_waiting(verb: Verb, run: Run, prefix: str) -> str:
     """The run is in a state that does not take the command."""
-    may = [f"{prefix} {step.value} {run.stack_name}" for step in allowed(run)]
-    if can_retry(run):
-        may.append(f"{prefix} {Verb.RETRY.value} {run.stack_name}")
+    verbs = [step.value for step in allowed(run)] + ([Verb.RETRY.value] if can_retry(run) else [])
+    name = run.id if run.type is RunType.DESTROY else run.stack_name  # a name means the deployment
+    may = [f"{prefix} {each} {name}" for each in verbs]
     way_on = f" What it takes now: {', '.join(code(each) for each in may)}." if may else f" {_way_on(run)}"
     return f"Not done: the run of {code(run.stack_name)} {_where(run)}, so there is nothing to {verb.value}.{way_on}"
 

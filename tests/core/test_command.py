@@ -13,6 +13,7 @@ from app.core.command import (
     MAX_COMMANDS,
     MAX_LINE,
     MAX_NOTE,
+    MAX_TARGETS,
     Command,
     Unreadable,
     Verb,
@@ -25,6 +26,12 @@ from app.core.names import Digest
 from tests.core.made import DIGEST
 
 PREFIX = "/trackside"
+SHA = "3fa9c1d2" * 5
+
+
+def unreadable(line: str, nearest: str, why: str = "") -> Unreadable:
+    """The answer to a line that is no command."""
+    return Unreadable(text=f"{PREFIX} {line}", nearest=f"{PREFIX} {nearest}", why=why)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +55,33 @@ PREFIX = "/trackside"
         ("confrim network", Unreadable(text="/trackside confrim network", nearest="/trackside confirm")),
         ("Confirm", Unreadable(text="/trackside Confirm", nearest="/trackside confirm")),
         ("\u0441onfirm", Unreadable(text="/trackside \u0441onfirm", nearest="/trackside confirm")),
-        ("apply", Unreadable(text="/trackside apply", nearest="/trackside help")),
+        ("apply", Unreadable(text="/trackside apply", nearest="/trackside confirm")),
+        ("destroy app", Unreadable(text="/trackside destroy app", nearest="/trackside help")),
+        ("plan", Command(verb=Verb.PLAN)),
+        ("plan a b/c a", Command(verb=Verb.PLAN, targets=("a", "b/c"))),
+        (f"plan a --sha {SHA}", Command(verb=Verb.PLAN, targets=("a",), sha=SHA)),
+        (f"plan --sha {SHA.upper()} a b", Command(verb=Verb.PLAN, targets=("a", "b"), sha=SHA)),
+        ("plan a --sha 3fa9c1d", unreadable("plan a --sha 3fa9c1d", "plan", "--sha takes all 40 digits of a commit")),
+        ("plan a --sha", unreadable("plan a --sha", "plan", "--sha takes all 40 digits of a commit")),
+        (f"plan --sha {SHA} --sha {SHA}", unreadable(f"plan --sha {SHA} --sha {SHA}", "plan")),
+        ("plan --force", unreadable("plan --force", "plan")),
+        ("plan ../x", unreadable("plan ../x", "plan")),
+        ("deploy", Command(verb=Verb.DEPLOY)),
+        ("deploy a b", Command(verb=Verb.DEPLOY, targets=("a", "b"))),
+        (f"deploy a --sha {SHA}", unreadable(f"deploy a --sha {SHA}", "deploy")),
+        ("stop", Command(verb=Verb.STOP)),
+        ("stop network", Command(verb=Verb.STOP, target="network")),
+        ("stop a b", unreadable("stop a b", "stop")),
+        ("cancel network", Command(verb=Verb.CANCEL, target="network")),
+        ("cancel --all", unreadable("cancel --all", "cancel")),
+        ("retry 01JDV3F4K5M6N7P8Q9R0S1T2V3", Command(verb=Verb.RETRY, target="01JDV3F4K5M6N7P8Q9R0S1T2V3")),
+        ("retri", unreadable("retri", "retry")),
+        ("lock network", Command(verb=Verb.LOCK, target="network")),
+        ("lock network until *noon*", Command(verb=Verb.LOCK, target="network", note="until *noon*")),
+        ("lock", unreadable("lock", "lock", "lock needs the name of a stack")),
+        ("unlock network", Command(verb=Verb.UNLOCK, target="network")),
+        ("unlock", unreadable("unlock", "unlock", "unlock needs the name of a stack")),
+        ("unlok network", unreadable("unlok network", "unlock")),
         ("confirm a b", Unreadable(text="/trackside confirm a b", nearest="/trackside confirm")),
         (
             "replan --even-if-superseded",
@@ -128,6 +161,9 @@ def test_a_comment_is_bounded_in_commands_lines_notes_and_length() -> None:
     [discard] = parse_comment("/trackside discard a " + "y" * 5000, PREFIX)
     assert isinstance(discard, Command)
     assert len(discard.note) == MAX_NOTE
+    [many] = parse_comment("/trackside plan " + " ".join(f"s{number}" for number in range(MAX_TARGETS + 1)), PREFIX)
+    assert isinstance(many, Unreadable)
+    assert many.why == "plan takes at most 50 stacks at a time"
 
 
 @pytest.mark.parametrize(
@@ -150,23 +186,40 @@ def test_help_is_the_grammar() -> None:
         """\
 I read these commands, one a line, at the start of a line of a new comment:
 
+- `/trackside plan [STACK…] [--sha SHA]` plans the commit as a preview; nothing of it is ever applied
+- `/trackside deploy [STACK…]` plans a commit of the tracked branch in order to apply it; before the merge where the stack allows it  # noqa: E501 - a sentence as it is said
 - `/trackside confirm [STACK|RUN] [--even-if-superseded]` applies the waiting plan, exactly as it was planned
 - `/trackside discard [STACK|RUN] [why]` turns the waiting plan down; nothing is applied
 - `/trackside replan [STACK|RUN]` makes another plan of the same commit
+- `/trackside stop [STACK|RUN]` interrupts a run that is being planned
+- `/trackside cancel [STACK|RUN]` withdraws a run that has not started
+- `/trackside retry [STACK|RUN]` makes a run of the same commit again that failed, was stopped, canceled or discarded
+- `/trackside lock STACK [note]` keeps a stack for yourself: only your runs go ahead, and nothing is deployed by itself
+- `/trackside unlock STACK [note]` gives it back, or takes its hold away; another person's lock needs admin
 - `/trackside why [STACK]` says why each stack did or did not run for this commit
 - `/trackside help` lists these commands
 
-Without a name a command means the one run that waits here; `why` then tells of every stack.\
+Without a name a command means the one run that takes it here; `plan` then means every stack that the
+commit concerns, and `why` tells of every stack.\
 """
     )
     assert {form.verb for form in GRAMMAR} == set(Verb)
 
 
-@pytest.mark.parametrize("verb", [Verb.CONFIRM, Verb.DISCARD, Verb.REPLAN])
+BUTTONS = (Verb.CONFIRM, Verb.DISCARD, Verb.REPLAN, Verb.PLAN, Verb.DEPLOY, Verb.RETRY)
+
+
+@pytest.mark.parametrize("verb", BUTTONS)
 def test_a_button_sends_back_its_verb_and_the_plan_that_it_was_shown_with(verb: Verb) -> None:
     identifier = button_identifier(verb, DIGEST)
     assert len(identifier) == 17
     assert parse_identifier(identifier) == (verb, DIGEST[:16])
+
+
+@pytest.mark.parametrize("verb", sorted(set(Verb) - set(BUTTONS)))
+def test_a_command_without_a_button_makes_none(verb: Verb) -> None:
+    with pytest.raises(ValueError, match="making a button"):
+        button_identifier(verb, DIGEST)
 
 
 def test_help_has_no_button_and_neither_has_a_plan_without_a_digest() -> None:

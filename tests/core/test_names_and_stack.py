@@ -23,6 +23,7 @@ FULL = StackSettings(
     backend_config=("env/prod.backend",),
     state=StateMode.MANAGED,
     autodeploy=True,
+    allow_promotion=True,
     environment={"TF_VAR_region": "eu-west-1", "ro_A": "1"},
     confirm_permission=Permission.ADMIN,
     github_environment="production",

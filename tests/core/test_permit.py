@@ -3,10 +3,11 @@
 import pytest
 
 from app.core.command import Verb
-from app.core.permit import Permitted, Refused, may
+from app.core.permit import Permitted, Refused, may, may_unlock
 from app.core.stack import Permission
 
-ACTS = (Verb.CONFIRM, Verb.DISCARD, Verb.REPLAN)
+ACTS = (Verb.CONFIRM, Verb.DISCARD, Verb.REPLAN, Verb.DEPLOY)
+WRITES = (Verb.PLAN, Verb.STOP, Verb.CANCEL, Verb.RETRY, Verb.LOCK, Verb.UNLOCK)
 
 
 @pytest.mark.parametrize("verb", ACTS)
@@ -18,6 +19,27 @@ def test_whoever_acts_needs_write_or_more_when_the_stack_asks_for_more(
     least = Permission.ADMIN if required is Permission.ADMIN else Permission.WRITE
     answer = may(verb, permission=permission, required=required)
     assert isinstance(answer, Permitted) is (permission.rank >= least.rank)
+
+
+@pytest.mark.parametrize("verb", WRITES)
+@pytest.mark.parametrize("required", Permission)
+@pytest.mark.parametrize("permission", Permission)
+def test_what_decides_about_no_plan_needs_write_whatever_the_stack_asks(
+    verb: Verb, required: Permission, permission: Permission
+) -> None:
+    answer = may(verb, permission=permission, required=required)
+    assert isinstance(answer, Permitted) is (permission.rank >= Permission.WRITE.rank)
+
+
+def test_every_verb_has_its_permission() -> None:
+    assert {*ACTS, *WRITES, Verb.HELP, Verb.WHY} == set(Verb)
+
+
+@pytest.mark.parametrize("permission", Permission)
+def test_a_lock_is_given_back_by_its_owner_or_by_an_admin(permission: Permission) -> None:
+    assert may_unlock("Alice", permission=permission, actor="alice")
+    assert may_unlock("bob", permission=permission, actor="alice") is (permission is Permission.ADMIN)
+    assert may_unlock("", permission=permission, actor="") is (permission is Permission.ADMIN)
 
 
 @pytest.mark.parametrize("required", Permission)

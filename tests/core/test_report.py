@@ -99,7 +99,7 @@ def test_a_superseded_plan_has_no_confirm_button_and_says_both_ways_on() -> None
     assert seen(report)[2] == "+1 ~1 -1 · outputs ~1 · superseded by a newer commit"
     assert report.summary.split("\n\n")[:2] == snapshot(
         [
-            "Superseded: a newer commit of the stack has arrived. `/trackside discard network` makes way for it.",
+            "Superseded: a newer commit of the stack has arrived. `/trackside discard 01JDV3F4K5M6N7P8Q9R0S1T2V3` makes way for it.",  # noqa: E501 - a sentence as it is said
             "To apply this older plan all the same: `/trackside confirm 01JDV3F4K5M6N7P8Q9R0S1T2V3 --even-if-superseded`",  # noqa: E501 - a sentence as it is said
         ]
     )
@@ -125,7 +125,7 @@ def test_every_state_has_a_report_that_github_takes(state: RunState) -> None:
     assert (report.conclusion is not None) is (report.status is CheckStatus.COMPLETED)
     assert 0 < len(report.title) <= 200
     assert report.summary
-    assert bool(report.buttons) is (state is RunState.UNCONFIRMED)
+    assert bool(report.buttons) is (state in (RunState.UNCONFIRMED, RunState.FAILED))
     assert_inert(report)
 
 
@@ -263,10 +263,11 @@ def test_a_change_that_is_neither_resource_nor_output_is_still_a_change() -> Non
     )
 
 
-def test_a_proposed_run_has_another_name_and_never_a_button() -> None:
+def test_a_proposed_run_has_another_name_and_no_button_that_decides() -> None:
     run = replace(run_in(RunState.FINISHED), type=RunType.PROPOSED)
     report = check_report(view_of(run))
-    assert (report.name, report.title, report.buttons) == ("plan/network", "+1 ~1 -1 · outputs ~1", ())
+    labels = tuple(button.label for button in report.buttons)
+    assert (report.name, report.title, labels) == ("plan/network", "+1 ~1 -1 · outputs ~1", ("Plan again",))
     assert check_report(view_of(replace(WAITING, type=RunType.PROPOSED))).buttons == ()
 
 

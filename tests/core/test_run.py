@@ -25,14 +25,14 @@ from tests.core.made import DIGEST, NOW, SETTINGS, WAITING, run_in
 LAW = """
 queued:           release>ready cancel>canceled fail>failed skip>skipped
 ready:            claim>preparing cancel>canceled
-preparing:        initialize>initializing fail>failed lose>ready
+preparing:        initialize>initializing fail>failed stop>stopped lose>ready
 initializing:     plan>planning fail>failed stop>stopped lose>ready
 planning:         finish>finished await>unconfirmed review>pending_review apply>applying
 planning:         fail>failed stop>stopped lose>ready
 pending_review:   finish>finished fail>failed
 unconfirmed:      confirm>confirmed discard>discarded expire>discarded replan>replan_requested fail>failed
 replan_requested: claim>preparing_replan discard>discarded
-preparing_replan: plan>planning fail>failed lose>replan_requested
+preparing_replan: plan>planning fail>failed stop>stopped lose>replan_requested
 confirmed:        claim>preparing_apply
 preparing_apply:  apply>applying fail>failed lose>confirmed
 applying:         finish>finished fail>failed lose>failed
@@ -78,6 +78,22 @@ def test_the_law_speaks_of_every_state() -> None:
 @pytest.mark.parametrize("state", RunState)
 def test_what_a_person_may_ask_for_is_what_the_table_has(state: RunState) -> None:
     assert allowed(run_in(state)) == tuple(step for step in PERSONS_STEPS if (state, step) in TABLE)
+
+
+@pytest.mark.parametrize("kind", RunType)
+@pytest.mark.parametrize("state", RunState)
+def test_the_law_is_the_same_for_every_type(state: RunState, kind: RunType) -> None:
+    assert allowed(replace(run_in(state), type=kind)) == allowed(run_in(state))
+
+
+def test_stop_and_cancel_cover_every_state_before_a_plan_stands() -> None:
+    assert {state for state, step in TABLE if step is Step.CANCEL} == {RunState.QUEUED, RunState.READY}
+    assert {state for state, step in TABLE if step is Step.STOP} == {
+        RunState.PREPARING,
+        RunState.INITIALIZING,
+        RunState.PLANNING,
+        RunState.PREPARING_REPLAN,
+    }
 
 
 @pytest.mark.parametrize("state", RunState)

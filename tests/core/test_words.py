@@ -22,6 +22,9 @@ def test_refusals() -> None:
     assert {
         "not_permitted": words.not_permitted("alice has read permission on acme/infra: confirm needs write"),
         "no_run": words.no_run(Verb.CONFIRM, ""),
+        "no_run to stop": words.no_run(Verb.STOP, ""),
+        "no_run to cancel": words.no_run(Verb.CANCEL, ""),
+        "no_run to retry": words.no_run(Verb.RETRY, ""),
         "no_run named": words.no_run(Verb.DISCARD, "netwrk"),
         "ambiguous": words.ambiguous(Verb.CONFIRM, [WAITING, OTHER], PREFIX),
         "plan_changed": words.plan_changed(Verb.DISCARD, replace(WAITING, plan_number=2), PREFIX),
@@ -34,6 +37,9 @@ def test_refusals() -> None:
         {
             "not_permitted": "Not done: alice has read permission on acme/infra: confirm needs write. Somebody who has it can give the same command.",  # noqa: E501 - a sentence as it is said
             "no_run": "Nothing to confirm: no run of this commit or pull request waits for a decision.",
+            "no_run to stop": "Nothing to stop: no run of this commit or pull request is being planned.",
+            "no_run to cancel": "Nothing to cancel: no run of this commit or pull request is still to start.",
+            "no_run to retry": "Nothing to retry: no run of this commit or pull request ended so that it could be made again.",  # noqa: E501 - a sentence as it is said
             "no_run named": "Nothing to discard: `netwrk` is neither a stack with a run here nor a run of this repository. The name is the one after `deploy/` in the check's name.",  # noqa: E501 - a sentence as it is said
             "ambiguous": """\
 Several runs could be meant, so I did nothing. Which one should I confirm?
@@ -63,10 +69,10 @@ def test_a_command_that_the_state_does_not_take() -> None:
     } == snapshot(
         {
             "finished": "Not done: the run of `network` has ended already (finished), so there is nothing to confirm. The next push to the stack makes the next run.",  # noqa: E501 - a sentence as it is said
-            "discarded": "Not done: the run of `network` was discarded already by `bob`, so there is nothing to confirm. The next push to the stack makes the next run.",  # noqa: E501 - a sentence as it is said
+            "discarded": "Not done: the run of `network` was discarded already by `bob`, so there is nothing to confirm. What it takes now: `/trackside retry network`.",  # noqa: E501 - a sentence as it is said
             "confirmed": "Not done: the run of `network` was confirmed already by `bob` (confirmed), so there is nothing to discard. A confirmed run cannot be stopped; its check says how it ends.",  # noqa: E501 - a sentence as it is said
-            "planning": "Not done: the run of `network` is still being planned (planning), so there is nothing to confirm. Its check asks for a decision once the plan stands.",  # noqa: E501 - a sentence as it is said
-            "queued": "Not done: the run of `network` has not been planned yet (queued), so there is nothing to confirm. Its check asks for a decision once the plan stands.",  # noqa: E501 - a sentence as it is said
+            "planning": "Not done: the run of `network` is still being planned (planning), so there is nothing to confirm. What it takes now: `/trackside stop network`.",  # noqa: E501 - a sentence as it is said
+            "queued": "Not done: the run of `network` has not been planned yet (queued), so there is nothing to confirm. What it takes now: `/trackside cancel network`.",  # noqa: E501 - a sentence as it is said
             "replan requested": "Not done: the run of `network` is still being planned (replan requested), so there is nothing to confirm. What it takes now: `/trackside discard network`.",  # noqa: E501 - a sentence as it is said
         }
     )
@@ -92,6 +98,10 @@ def test_an_unreadable_line_gets_the_nearest_command_and_the_grammar() -> None:
         "I do not understand `/trackside confrim`. Did you mean `/trackside confirm`?"
     )
     assert "- `/trackside help` lists these commands" in said
+    nearly = Unreadable(text="/trackside lock", nearest="/trackside lock", why="lock needs the name of a stack")
+    assert words.unreadable(nearly, PREFIX).splitlines()[0] == snapshot(
+        "I cannot carry out `/trackside lock`: lock needs the name of a stack."
+    )
 
 
 def test_a_long_list_of_candidates_is_cut_and_counted() -> None:
@@ -101,7 +111,7 @@ def test_a_long_list_of_candidates_is_cut_and_counted() -> None:
 
 
 @pytest.mark.parametrize("state", RunState)
-@pytest.mark.parametrize("verb", [Verb.CONFIRM, Verb.DISCARD, Verb.REPLAN])
+@pytest.mark.parametrize("verb", [Verb.CONFIRM, Verb.DISCARD, Verb.REPLAN, Verb.STOP, Verb.CANCEL, Verb.RETRY])
 def test_every_state_has_an_answer_for_every_command(verb: Verb, state: RunState) -> None:
     said = words.not_waiting(verb, run_in(state), PREFIX)
     assert said.startswith("Not done: the run of `network` ")
