@@ -45,11 +45,16 @@ def not_the_head(sha: str, head: str, prefix: str, names: Sequence[str]) -> str:
     )
 
 
-def from_fork() -> str:
-    """The pull request's head is in another repository."""
+def from_fork(verb: Verb, head: str, prefix: str, names: Sequence[str]) -> str:
+    """The pull request's head is in another repository, and nobody said to have looked at it."""
+    if verb is not Verb.PLAN:
+        return (
+            f"Not done: the pull request comes from a fork, so nothing of it can be {verb.value}ed before its merge."
+        )
+    plan = code(" ".join((f"{prefix} plan", *(names or ["STACK"]), f"--sha {head}")))
     return (
-        "Not done: the pull request comes from a fork, and no run is made of a fork's commits. Somebody who has read "
-        "them can push them to a branch of this repository."
+        f"Not done: the pull request comes from a fork. Read the commit; then {plan} has it validated, without secrets, "
+        "state or tokens, until the next push."
     )
 
 
@@ -112,6 +117,11 @@ def button_is_old(verb: Verb, run: Run) -> str:
 
 def planning(run: Run) -> str:
     """A plan was carried out."""
+    if run.is_from_fork:
+        return (
+            f"Validating {code(run.stack_name)} at {code(short(run.head_sha))} in run {code(run.id)}: it is a fork's "
+            "commit, so it gets no secret, no state and no token, and is not planned."
+        )
     return f"Planning {code(run.stack_name)} at {code(short(run.head_sha))} in run {code(run.id)}: a preview."
 
 

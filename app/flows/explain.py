@@ -4,7 +4,7 @@ Reads decisions and runs as they are now, whatever event brought them; decides n
 """
 
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol, TypeVar
 
 from app.core.decision import HELD_BACK, Decision, EventKind, Verdict
@@ -12,7 +12,7 @@ from app.core.explanation import Explained, ShortDecision
 from app.core.happening import Happening
 from app.core.names import RepositoryId, RunId, Sha, StackId
 from app.core.report_summary import CROWD, RunLine, StackLine, SummaryName, SummaryView
-from app.core.run import Run, RunType
+from app.core.run import Run, RunType, Trigger
 from app.flows.ports import Transaction
 
 FEW: Final = 5
@@ -110,10 +110,15 @@ class Explain:
                 known = chosen.get(short.stack_id)
                 if known is None or _rank(short) < _rank(known):
                     chosen[short.stack_id] = short
-        return [
-            self._line(short, (proposed.get(stack_id) or others.get(stack_id)) if _makes_run(short) else None)
-            for stack_id, short in chosen.items()
-        ]
+        lines = []
+        for stack_id, short in chosen.items():
+            run = proposed.get(stack_id)
+            if run is not None and run.trigger is Trigger.COMMAND and not _makes_run(short):
+                asked_for = replace(short, verdict=Verdict.PROPOSE, reason=f"a run was asked for by {run.triggered_by}")
+                lines.append(self._line(asked_for, run))
+            else:
+                lines.append(self._line(short, (run or others.get(stack_id)) if _makes_run(short) else None))
+        return lines
 
     def _line(self, short: ShortDecision, run: Run | None) -> StackLine:
         return StackLine(

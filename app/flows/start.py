@@ -56,6 +56,8 @@ class Prospect:
     head: Sha
     source: Source
     ref: str
+    is_from_fork: bool
+    """Looked at by a writer, and validated alone."""
     message: str
     stacks: tuple[Stack, ...]
     """As they were when git was asked."""
@@ -123,10 +125,10 @@ class Start:
     def _refused(self, wish: Wish, pull: PullFacts | None, head: Sha | None) -> Not | None:
         """What no stack has to be asked for."""
         if pull is not None and not pull.is_merged:
-            if pull.is_from_fork(wish.repository.id):
-                return Not(words_start.from_fork())
             if pull.is_closed:
                 return Not(words_start.closed(wish.verb))
+            if pull.is_from_fork(wish.repository.id) and (wish.verb is not Verb.PLAN or not wish.looked_at):
+                return Not(words_start.from_fork(wish.verb, pull.head_sha, self.prefix, wish.names))
         if wish.looked_at and head is not None and wish.looked_at != head:
             return Not(words_start.not_the_head(wish.looked_at, head, self.prefix, wish.names))
         return None
@@ -167,16 +169,20 @@ class Start:
         heads = {stack.head_sha for stack in stacks if stack.head_sha is not None} if is_deploy else set()
         holds = {one: self.look.holds(repository, head, one) for one in sorted(heads)}
         source = Source(sha=head, pull_number=wish.pull_number)
-        if pull is not None and not is_deploy:
+        is_fork = pull is not None and pull.is_from_fork(repository.id)
+        if pull is not None and not is_deploy and not is_fork:
             source = source_of_pull(self.look, repository, pull, head)
         message = self.look.commit_facts(repository, head).message
         ref = f"{BRANCH}{pull.head_ref}" if pull is not None else ""
+        if pull is not None and is_fork:
+            ref = f"refs/pull/{pull.number}/head"  # as its events have it: the next push makes this one void
         return Prospect(
             verb=wish.verb,
             repository=repository,
             head=head,
             source=source,
             ref=ref,
+            is_from_fork=is_fork,
             message=message.splitlines()[0][:200] if message else "",
             stacks=stacks,
             pull=pull,
@@ -240,6 +246,7 @@ class Start:
             message=prospect.message,
             pull_number=prospect.source.pull_number,
             note=prospect.source.note,
+            is_from_fork=prospect.is_from_fork,
         )
         tx.add_run(made, event_key=None)
         schedule(tx, stack)

@@ -41,7 +41,8 @@ def test_why_nothing_was_started() -> None:
         "no_stack": words_start.no_stack(Verb.PLAN, "netwrk"),
         "no_commit": words_start.no_commit(Verb.DEPLOY),
         "not_the_head": words_start.not_the_head(WAITING.head_sha, HEAD, PREFIX, ["network"]),
-        "from_fork": words_start.from_fork(),
+        "from_fork": words_start.from_fork(Verb.PLAN, HEAD, PREFIX, ["network"]),
+        "from_fork, deploy": words_start.from_fork(Verb.DEPLOY, HEAD, PREFIX, []),
         "not_here": words_start.not_here(Verb.PLAN, HEAD),
         "closed": words_start.closed(Verb.PLAN),
         "not_tracked": words_start.not_tracked("network", "main", HEAD, PREFIX),
@@ -64,7 +65,8 @@ Which stack should I deploy? I did nothing yet.
             "no_stack": "Nothing to plan: `netwrk` is no stack of this repository. The stacks file names them.",
             "no_commit": "Nothing to deploy: there is no commit here that I can see.",
             "not_the_head": "Not done: `3fa9c1d` is not the head any more, `bbbbbbb` is. Look at it, then write `/trackside plan network --sha bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb`",  # noqa: E501 - a sentence as it is said
-            "from_fork": "Not done: the pull request comes from a fork, and no run is made of a fork's commits. Somebody who has read them can push them to a branch of this repository.",  # noqa: E501 - a sentence as it is said
+            "from_fork": "Not done: the pull request comes from a fork. Read the commit; then `/trackside plan network --sha bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb` has it validated, without secrets, state or tokens, until the next push.",  # noqa: E501 - a sentence as it is said
+            "from_fork, deploy": "Not done: the pull request comes from a fork, so nothing of it is there to deploy before its merge.",  # noqa: E501 - a sentence as it is said
             "not_here": "Not done: `bbbbbbb` is on no branch of this repository that I know of, so I do not plan it. Push it to a branch, or open a pull request.",  # noqa: E501 - a sentence as it is said
             "closed": "Not done: the pull request is closed without a merge, so there is nothing of it to plan. Reopen it.",  # noqa: E501 - a sentence as it is said
             "not_tracked": "Not done: `bbbbbbb` is not on `main`, the branch that `network` deploys. Merge it first; `/trackside plan network` shows what it would change.",  # noqa: E501 - a sentence as it is said
@@ -95,6 +97,7 @@ def test_what_was_started() -> None:
     destroy = replace(NEW, type=RunType.DESTROY)
     assert {
         "planning": words_start.planning(replace(NEW, type=RunType.PROPOSED)),
+        "validating": words_start.planning(replace(NEW, type=RunType.PROPOSED, is_from_fork=True)),
         "deploying": words_start.deploying(NEW, STACK),
         "deploying, on hold": words_start.deploying(NEW, replace(STACK, hold_reason="the outcome of X is unknown")),
         "deploying, locked": words_start.deploying(NEW, LOCKED),
@@ -105,6 +108,7 @@ def test_what_was_started() -> None:
     } == snapshot(
         {
             "planning": "Planning `network` at `3fa9c1d` in run `01JDV3F4K5M6N7P8Q9R0S1T2V5`: a preview.",
+            "validating": "Validating `network` at `3fa9c1d` in run `01JDV3F4K5M6N7P8Q9R0S1T2V5`: it is a fork's commit, so it gets no secret, no state and no token, and is not planned.",  # noqa: E501 - a sentence as it is said
             "deploying": "Planning `network` at `3fa9c1d` in run `01JDV3F4K5M6N7P8Q9R0S1T2V5`, to deploy it.",
             "deploying, on hold": "Planning `network` at `3fa9c1d` in run `01JDV3F4K5M6N7P8Q9R0S1T2V5`, to deploy it. It waits: the stack is on hold (`the outcome of X is unknown`).",  # noqa: E501 - a sentence as it is said
             "deploying, locked": "Planning `network` at `3fa9c1d` in run `01JDV3F4K5M6N7P8Q9R0S1T2V5`, to deploy it. It waits: `bob` has locked the stack.",  # noqa: E501 - a sentence as it is said
