@@ -122,7 +122,7 @@ GRAMMAR: Final = (
     Form(
         verb=Verb.DEPLOY,
         arguments="[STACK…]",
-        meaning="plans a commit of the tracked branch in order to apply it; before the merge where the stack allows it",
+        meaning="plans a commit of its branch to apply it; an unmerged one where the stack allows that",
         takes_many=True,
     ),
     Form(

@@ -48,13 +48,12 @@ def not_the_head(sha: str, head: str, prefix: str, names: Sequence[str]) -> str:
 def from_fork(verb: Verb, head: str, prefix: str, names: Sequence[str]) -> str:
     """The pull request's head is in another repository, and nobody said to have looked at it."""
     if verb is not Verb.PLAN:
-        return (
-            f"Not done: the pull request comes from a fork, so nothing of it can be {verb.value}ed before its merge."
-        )
+        nothing = f"so there is nothing to {verb.value} before it is merged"
+        return f"Not done: the pull request comes from a fork, {nothing}."
     plan = code(" ".join((f"{prefix} plan", *(names or ["STACK"]), f"--sha {head}")))
     return (
-        f"Not done: the pull request comes from a fork. Read the commit; then {plan} has it validated, without secrets, "
-        "state or tokens, until the next push."
+        f"Not done: the pull request comes from a fork. Read the commit; then {plan} has it validated, without "
+        "secrets, state or tokens, until the next push."
     )
 
 

@@ -248,18 +248,16 @@ class Control:
         """The one run that a command of a comment can mean, else the reason why there is none."""
         if command.verb is Verb.RETRY:
             runs = _only_newest(runs)
+        if command.verb is Verb.CONFIRM:  # what destroys everything is confirmed by its own id alone
+            runs = [run for run in runs if run.type is not RunType.DESTROY or run.id == command.target]
         if command.target:
             named = [run for run in runs if command.target in (run.stack_name, run.id)]
-            if not _is_destroy_meant(command):
-                named = [run for run in named if run.type is not RunType.DESTROY or run.id == command.target]
             by_id = tx.find_run(RunId(command.target)) if not named else None
             if by_id is not None and by_id.repository_id == repository.id:
                 named = [by_id]
             fitting = [run for run in named if takes(command.verb, run)]
             return (fitting or named)[0] if named else Not(words.no_run(command.verb, command.target))
         meant = [run for run in runs if takes(command.verb, run)]
-        if not _is_destroy_meant(command):
-            meant = [run for run in meant if run.type is not RunType.DESTROY]
         if len(meant) == 1:
             return meant[0]
         if meant:
@@ -326,11 +324,6 @@ def _wish_of(verb: Verb, click: Click, run: Run, digest_start: str) -> Wish | No
         pull_number=run.pull_number,
         looked_at=run.head_sha,
     )
-
-
-def _is_destroy_meant(command: Command) -> bool:
-    """True for commands that a destroy run may take by its stack's name: those that end it."""
-    return command.verb is not Verb.CONFIRM
 
 
 def _only_newest(runs: Sequence[Run]) -> list[Run]:

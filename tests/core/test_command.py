@@ -187,7 +187,7 @@ def test_help_is_the_grammar() -> None:
 I read these commands, one a line, at the start of a line of a new comment:
 
 - `/trackside plan [STACK…] [--sha SHA]` plans the commit as a preview; nothing of it is ever applied
-- `/trackside deploy [STACK…]` plans a commit of the tracked branch in order to apply it; before the merge where the stack allows it  # noqa: E501 - a sentence as it is said
+- `/trackside deploy [STACK…]` plans a commit of its branch to apply it; an unmerged one where the stack allows that
 - `/trackside confirm [STACK|RUN] [--even-if-superseded]` applies the waiting plan, exactly as it was planned
 - `/trackside discard [STACK|RUN] [why]` turns the waiting plan down; nothing is applied
 - `/trackside replan [STACK|RUN]` makes another plan of the same commit

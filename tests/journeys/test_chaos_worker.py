@@ -83,7 +83,8 @@ def test_an_apply_whose_worker_is_killed_is_never_started_again(machine: tuple[W
     ((stack_id,),) = world.sql("SELECT id FROM stacks")
     unlocked = world.operate("unlock", str(stack_id))
     assert (unlocked.returncode, unlocked.stderr) == (0, "")
-    assert unlocked.stdout == f"stack app is free again; it was on hold: the outcome of run {run.id} is unknown\n"
+    hold = f"the hold (the outcome of run {run.id} is unknown)"
+    assert unlocked.stdout == f"`app` is free again: {hold} was taken away.\n"
 
     world.wait_for(RunState.UNCONFIRMED)
     world.press(world.expect_check(repo, second, "deploy/app", "action_required"), "Confirm")

@@ -23,7 +23,7 @@ def test_a_failing_plan_says_the_diagnostic_on_the_commit_and_holds_nobody_up(wo
     assert check.title == "plan failed"
     assert "Reference to undeclared input variable" in (check.summary or "")
     assert "main.tf" in (check.summary or "")
-    assert check.actions == []
+    assert repo.buttons(check) == ["Retry"]
     assert repo.deployments() == []
 
     second = world.push(repo, {"app/main.tf": ONE}, "Mended")
