@@ -34,14 +34,19 @@ The flow of an event, in order:
   flows.conclude            what the worker says moves the run: finished, or waiting for a person
   flows.publish             what should stand on GitHub is computed from the run, and put there (core.report_check)
   flows.explain             why it did or did not run: answers, and the summary of a commit (core.words_why)
-  flows.control             a button, a comment or the command line confirms, discards or replans
+  flows.control             the doors of a person's command: a button, a comment, the command line
+  flows.order               one command for one run: authorised, carried out, written down
+  flows.start, flows.retry  runs that people start: previews, deployments, destroy and drift runs, and retries
+  flows.lock                a stack for one person alone; what keeps a stack is taken away
   flows.assign, worker      the confirmed plan is restored, verified and applied; `applying` is committed first
   flows.state               Terraform's state, for stacks whose state is managed
   flows.external            CI says what became of something outside that a queued run waits for
-  flows.sweep               leases that ran out: planned again, back to confirmed, or outcome unknown; old decisions go
+  flows.sweep               leases that ran out: planned again, back to confirmed, or outcome unknown; plans that nobody
+                            decided about expire; old decisions go
 
 To add a command: a Verb and a Form in core.command, its permission in core.permit, its step in core.run's table when it
-moves a run, its sentences in core.words, its deed in flows.control, and cli when it is one for the server too.
+moves a run, its sentences in core.words (core.words_start), its deed in flows.order, flows.start or flows.lock, and cli
+when it is one for the server too; docs/commands.md is generated.
 To add an event: a value in core.event, its reader in github.payloads, its case in flows.deliver; core.happening, when
 stacks are asked about it.
 To add a policy type: its question in core and its place in flows; core.contract has its rules already, and

@@ -66,7 +66,7 @@ Which stack should I deploy? I did nothing yet.
             "no_commit": "Nothing to deploy: there is no commit here that I can see.",
             "not_the_head": "Not done: `3fa9c1d` is not the head any more, `bbbbbbb` is. Look at it, then write `/trackside plan network --sha bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb`",  # noqa: E501 - a sentence as it is said
             "from_fork": "Not done: the pull request comes from a fork. Read the commit; then `/trackside plan network --sha bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb` has it validated, without secrets, state or tokens, until the next push.",  # noqa: E501 - a sentence as it is said
-            "from_fork, deploy": 'Not done: the pull request comes from a fork, so there is nothing to deploy before it is merged.',  # noqa: E501 - a sentence as it is said
+            "from_fork, deploy": "Not done: the pull request comes from a fork, so there is nothing to deploy before it is merged.",  # noqa: E501 - a sentence as it is said
             "not_here": "Not done: `bbbbbbb` is on no branch of this repository that I know of, so I do not plan it. Push it to a branch, or open a pull request.",  # noqa: E501 - a sentence as it is said
             "closed": "Not done: the pull request is closed without a merge, so there is nothing of it to plan. Reopen it.",  # noqa: E501 - a sentence as it is said
             "not_tracked": "Not done: `bbbbbbb` is not on `main`, the branch that `network` deploys. Merge it first; `/trackside plan network` shows what it would change.",  # noqa: E501 - a sentence as it is said

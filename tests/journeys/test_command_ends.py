@@ -2,7 +2,18 @@
 
 from pathlib import Path
 
-from app.core.protocol import ClaimRequest
+from app.core.names import AssignmentId
+from app.core.plan import Counts, Delta, PlanSummary
+from app.core.protocol import (
+    Assignment,
+    ClaimRequest,
+    Next,
+    Outcome,
+    PlanReport,
+    ResultReport,
+    Stage,
+    StageReport,
+)
 from app.core.run import RunState, RunType
 from tests.driver import World, open_world, wait_until
 
@@ -153,3 +164,46 @@ def test_what_a_newer_commit_has_passed_is_not_retried(world: World) -> None:
     world.settle()
     assert "has ended already (finished), so there is nothing to retry" in world.remarks(repo, second)[-1]
     assert len(world.runs()) == 2
+
+
+def test_a_stop_that_crosses_the_plan_on_its_way_wins(world: World) -> None:
+    """Not even autodeploy outruns the person: the run is stopped when its plan comes in, or when its workspace does."""
+    repo = world.repository(FILES | {".trackside/stacks.yml": STACKS % ", worker_pool: mine, autodeploy: true"})
+    world.wait_carried_out()
+    work = world.plane.doors.work
+    summary = PlanSummary(delta=Delta(resources=Counts(create=1)))
+
+    def planned(given: Assignment) -> PlanReport:
+        for stage in Stage:
+            work.stage(
+                AssignmentId(given.id),
+                given.token,
+                StageReport(fencing=given.fencing, stage=stage, state_mode="managed"),
+            )
+        return PlanReport(
+            fencing=given.fencing, digest="a" * 64, engine="terraform 1.11.4", has_changes=True, summary=summary
+        )
+
+    first = work.claim("mine", ClaimRequest(worker="tester"))
+    assert first is not None
+    report = planned(first)
+    assert world.operate("stop", first.run_id).returncode == 0
+    assert work.report_plan(AssignmentId(first.id), first.token, report).next is Next.DONE
+    run = world.the_run()
+    assert (run.state, run.confirmed_digest) == (RunState.STOPPED, None)
+
+    off = {".trackside/stacks.yml": STACKS % ", worker_pool: mine", "app/main.tf": TWO}
+    world.push(repo, off, "No autodeploy")
+    world.wait_carried_out()
+    second = work.claim("mine", ClaimRequest(worker="tester"))
+    assert second is not None
+    hold, token = AssignmentId(second.id), second.token
+    assert work.report_plan(hold, token, planned(second)).next is Next.ARCHIVE
+    assert world.operate("stop", second.run_id).returncode == 0
+    work.put_archive(hold, token, second.fencing, iter([b"workspace"]))
+    work.report_result(hold, token, ResultReport(fencing=second.fencing, outcome=Outcome.PLANNED))
+    run = world.runs()[-1]
+    assert run.state is RunState.STOPPED
+    assert run.decided_by.endswith("(on the server)")
+    assert not [path for path in (world.root / "data").rglob("workspaces/*/*") if path.is_file()], "its archive is gone"
+    world.settle()
