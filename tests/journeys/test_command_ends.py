@@ -166,8 +166,13 @@ def test_what_a_newer_commit_has_passed_is_not_retried(world: World) -> None:
     assert len(world.runs()) == 2
 
 
-def test_a_stop_that_crosses_the_plan_on_its_way_wins(world: World) -> None:
+def test_a_stop_that_crosses_the_plan_on_its_way_wins(tmp_path: Path, database_url: str) -> None:
     """Not even autodeploy outruns the person: the run is stopped when its plan comes in, or when its workspace does."""
+    with open_world(tmp_path, database_url, LEASE_S="300") as world:
+        _crossing(world)
+
+
+def _crossing(world: World) -> None:
     repo = world.repository(FILES | {".trackside/stacks.yml": STACKS % ", worker_pool: mine, autodeploy: true"})
     world.wait_carried_out()
     work = world.plane.doors.work
