@@ -112,7 +112,7 @@ def test_a_click_on_a_discarded_run_and_one_of_no_button_of_ours_do_nothing(worl
     world.settle()
     (words,) = world.remarks(repo, sha)
     assert "was discarded already by `alice`" in words
-    assert "The next push to the stack makes the next run" in words
+    assert "What it takes now: `/trackside retry app`" in words
     repo.press_raw(plan, "launch-it", by="alice")
     world.expect_state(RunState.DISCARDED)
     assert world.delivery("check_run") == ("ignored", "button 'launch-it' is not one of ours")
