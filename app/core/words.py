@@ -108,7 +108,9 @@ def not_waiting(verb: Verb, run: Run, prefix: str) -> str:
     verbs = [step.value for step in allowed(run)] + ([Verb.RETRY.value] if can_retry(run) else [])
     name = run.id if run.type is RunType.DESTROY else run.stack_name  # a name means the deployment
     may = [f"{prefix} {each} {name}" for each in verbs]
-    way_on = f" What it takes now: {', '.join(code(each) for each in may)}." if may else f" {_way_on(run)}"
+    is_preview = run.type is RunType.PROPOSED and verb in (Verb.CONFIRM, Verb.DISCARD, Verb.REPLAN)
+    takes = f" What it takes now: {', '.join(code(each) for each in may)}." if may else ""
+    way_on = f" {_way_on(run)}" if is_preview or not may else takes
     return f"Not done: the run of {code(run.stack_name)} {_where(run)}, so there is nothing to {verb.value}.{way_on}"
 
 

@@ -81,7 +81,7 @@ def test_a_preview_is_stopped_by_whoever_may_write_and_planned_by_a_retry(tmp_pa
 
 def test_a_worker_that_dies_with_a_run_that_was_to_stop_has_stopped_it(tmp_path: Path, database_url: str) -> None:
     """What a person has stopped is not planned again because its worker never heard of it."""
-    with open_world(tmp_path, database_url, LEASE_S="5") as world:
+    with open_world(tmp_path, database_url, LEASE_S="20") as world:
         stacks = STACKS % ", worker_pool: mine"
         repo = world.repository(FILES | {".trackside/stacks.yml": stacks})
         world.wait_carried_out()
