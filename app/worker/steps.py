@@ -30,9 +30,10 @@ from app.core.protocol import (
 )
 from app.engine.archive import StreamCipher, pack, restore
 from app.engine.backend import implied_state_mode
+from app.engine.bench import Folders, StackSettings, inside
 from app.engine.environment import CloneAccess, ManagedState
 from app.engine.git import Mirror, Source
-from app.engine.terraform import Done, Failure, Folders, StackSettings, Terraform, inside
+from app.engine.terraform import Done, Failure, Terraform
 from app.engine.tools import Engine, check_version, find_engine
 from app.engine.workspace import Workspace
 from app.worker.client import Hold
