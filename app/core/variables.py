@@ -1,9 +1,14 @@
 """What a run's commands are told by variables: the stack's own by phase, and ours about the run. Values only."""
 
+from typing import Final
+
 from app.core.event import Repository
 from app.core.protocol import Phase
 from app.core.run import Run
 from app.core.stack import Stack
+
+SKIP_APPLYING: Final = ("SKIP_APPLYING", "SPACELIFT_SKIP_APPLYING")
+"""Variables of a stack that say, when one is `true`: plan only."""
 
 
 def phase_environment(environment: dict[str, str], phase: Phase) -> dict[str, str]:

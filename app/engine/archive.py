@@ -117,8 +117,8 @@ def pack(workspace: Workspace, out: BinaryIO, *, cipher: StreamCipher, max_bytes
 def restore(into: Workspace, source: BinaryIO, *, cipher: StreamCipher) -> None:
     """Put an archive's content into an open workspace; nothing of it is there before the last byte was verified.
 
-    Raises: RetryableError when it was made at another path: a worker that has that path can apply it; BrokenError when it is another
-    run's, damaged, or holds what no archive of ours holds.
+    Raises: RetryableError when it was made at another path: a worker that has that path can apply it; BrokenError when
+    it is another run's, damaged, or holds what no archive of ours holds.
     """
     staging = into.path / _RESTORING
     remove_tree(staging)
@@ -241,9 +241,9 @@ def _check_manifest(into: Workspace, tar: tarfile.TarFile) -> None:
         raise BrokenError(f"restoring {into.path}: the archive belongs to run {manifest.run_id}")
     if manifest.workspace != into.place:
         raise RetryableError(
-            f"restoring run {into.run_id}: it was planned in {manifest.workspace} and would be applied in {into.place}; "
-            "a plan applies at its own path only: give all workers of a pool the same ISOLATION, and without isolation "
-            "the same user id"
+            f"restoring run {into.run_id}: it was planned in {manifest.workspace} "
+            f"and would be applied in {into.place}; a plan applies at its own path only: give all workers of a pool "
+            "the same ISOLATION, and without isolation the same user id"
         )
 
 

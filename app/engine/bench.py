@@ -79,6 +79,8 @@ class Bench:
         check_environment(stack.environment, stack=stack.name)
         self.engine_argv, tools = engine_files(engine.argv) if folders.isolation.is_on else (engine.argv, ())
         self._box = Box(isolation=folders.isolation, workspace=folders.workspace, tools=tools)
+        self.ended: Ended | None = None
+        """How its last command ended."""
         if not self.root.is_dir():
             raise UserError(f"preparing stack {stack.name}: project root {stack.project_root!r}: no such folder")
 
@@ -134,6 +136,8 @@ class Bench:
             raise UserError(f"running stack {self.stack.name}: {too_large(limit)}")
         write_cli_config(folders.home)
         self._box.adopt(folders.source, folders.data_dir, folders.home, folders.tmp, folders.home / CLI_CONFIG)
+        if os.path.lexists(folders.plan_file):
+            self._box.adopt(folders.plan_file)
         box = Box(
             isolation=folders.isolation,
             workspace=folders.workspace,
@@ -148,7 +152,8 @@ class Bench:
             step=step,
             watched=folders.workspace,
         )
-        return run_child(command, control=self.control, sinks=sinks)
+        self.ended = run_child(command, control=self.control, sinks=sinks)
+        return self.ended
 
     def _with_engine(self, path: str) -> str:
         """The search path, with the engine's folder first: hooks call it by its name."""

@@ -6,6 +6,7 @@ learns that they must end; the commands' whole process group is what is signalle
 
 import json
 import os
+import secrets
 import select
 import selectors
 import signal
@@ -19,8 +20,12 @@ from typing import IO, Final, Protocol
 
 from app.core.errors import BrokenError
 from app.engine.guard import GUARD
-from app.engine.limits import Limits, Watch, group_members, restrain
+from app.engine.limits import Limits, Watch, group_members, processes, restrain
 
+MARK: Final = "TRACKSIDE_COMMAND"
+"""The variable by which what a command started is found, wherever it went."""
+_SWEEPS: Final = 20
+"""How often what starts others while it is ended is looked for."""
 _GATE: Final = ("/bin/sh", "-c", 'read -r go && exec "$@" </dev/null', "sh")
 """Waits for a line before it becomes the command, so that the guard knows the group before anything can happen."""
 _TICK_S: Final = 0.2
@@ -217,8 +222,8 @@ def run_child(command: Command, *, control: Control, sinks: tuple[Sink, Sink]) -
     """
     if control.is_ending:
         return Ended(-signal.SIGKILL)
-    namespace = _Namespace()
-    child, told = _start(command)
+    namespace, mark = _Namespace(), secrets.token_hex(8)
+    child, told = _start(command, mark)
     control.attach(child.pid, is_boxed=command.box is not None)
     GUARD.watch(child.pid)
     restrain(child.pid, control.limits, is_own_user=command.box is not None and command.box.is_own_user)
@@ -242,12 +247,14 @@ def run_child(command: Command, *, control: Control, sinks: tuple[Sink, Sink]) -
         code = child.wait()
         for sink in (namespace, *sinks):
             sink.close()
+        if command.box is None:
+            _end_marked(mark)
     if command.box is not None and code > _BY_SIGNAL:
         code = _BY_SIGNAL - code
     return Ended(code, ladder.excess)
 
 
-def _start(command: Command) -> tuple["subprocess.Popen[bytes]", IO[bytes] | None]:
+def _start(command: Command, mark: str) -> tuple["subprocess.Popen[bytes]", IO[bytes] | None]:
     """The command behind its gate, and where its box says what it is."""
     argv, told, tell = list(command.argv), None, list[int]()
     if command.box is not None:
@@ -257,7 +264,7 @@ def _start(command: Command) -> tuple["subprocess.Popen[bytes]", IO[bytes] | Non
     try:
         child = subprocess.Popen(  # noqa: S603 - a fixed gate, an argument vector: nothing is pasted into shell text
             [*_GATE, *argv],
-            env=dict(command.env),
+            env={**command.env, MARK: mark},
             cwd=command.cwd,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -295,20 +302,21 @@ def _pump(child: "subprocess.Popen[bytes]", ladder: _Ladder, streams: Mapping[IO
         while not ended_at or (selector.get_map() and time.monotonic() < ended_at + _DRAIN_S):
             ready = selector.select(_TICK_S) if selector.get_map() else []
             for key, _ in ready:
-                _read(selector, key)
-                ladder.watch.hear()
+                ladder.watch.hear(_read(selector, key))
             ladder.climb()
             if not ready and not ended_at and _has_ended(child, wait_s=0 if selector.get_map() else _POLL_S):
                 ended_at = time.monotonic()
                 ladder.control.sweep()  # a background child would keep the streams open
 
 
-def _read(selector: selectors.BaseSelector, key: selectors.SelectorKey) -> None:
+def _read(selector: selectors.BaseSelector, key: selectors.SelectorKey) -> int:
+    """How many bytes came, and went into their sink."""
     data = os.read(key.fd, _READ_BYTES)
     if data:
         key.data.feed(data)
     else:
         selector.unregister(key.fd)
+    return len(data)
 
 
 def _has_ended(child: "subprocess.Popen[bytes]", *, wait_s: float) -> bool:
@@ -317,6 +325,24 @@ def _has_ended(child: "subprocess.Popen[bytes]", *, wait_s: float) -> bool:
         return True
     time.sleep(wait_s)
     return False
+
+
+def _end_marked(mark: str) -> None:
+    """End what left the group and hides elsewhere, as far as it kept its environment: what a box does for all."""
+    entry = f"{MARK}={mark}".encode()
+    for _ in range(_SWEEPS):
+        found = [pid for pid in processes() if entry in _environment(pid).split(b"\0")]
+        for pid in found:
+            _kill(pid, signal.SIGKILL)
+        if not found:
+            return
+
+
+def _environment(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return b""
 
 
 def _kill(pid: int, number: int) -> None:

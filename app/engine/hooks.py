@@ -11,7 +11,7 @@ from typing import Final
 
 from app.core.errors import UserError
 from app.engine.bench import Bench
-from app.engine.child import Ended
+from app.engine.child import MARK, Ended
 from app.engine.environment import MAX_VALUE_BYTES, is_name, is_ours
 from app.engine.files import read_plain
 from app.engine.stream import Lines, clean
@@ -28,7 +28,7 @@ _SHELL: Final = (
     "hook",
 )
 """Ends at the first command that fails. The line is `$1`; `$2` is where its variables are left when it ended well."""
-_SHELLS_OWN: Final = frozenset({"PWD", "OLDPWD", "SHLVL", "_"})
+_NOT_OF_A_HOOK: Final = frozenset({"PWD", "OLDPWD", "SHLVL", "_", MARK})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +61,7 @@ def run_hook(bench: Bench, line: str) -> Hooked:
     argv = [*_SHELL, line, str(bench.seen(dump))]
     ended = bench.run("hook", argv, (Lines(take), Lines(take)), env=before)
     after = _read(dump) if ended == Ended(0) else {}
-    changed = {name: value for name, value in after.items() if before.get(name) != value and name not in _SHELLS_OWN}
+    changed = {name: value for name, value in after.items() if before.get(name) != value and name not in _NOT_OF_A_HOOK}
     kept = {name: value for name, value in changed.items() if may_be_exported(name, value)}
     kept = dict(sorted(kept.items())[:MAX_EXPORTED])
     return Hooked(ended=ended, exported=kept, refused=tuple(sorted(name[:100] for name in changed if name not in kept)))

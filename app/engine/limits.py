@@ -37,6 +37,8 @@ class Limits:
     """Everything that one assignment runs."""
     silence_s: float = 0
     """How long a command may print nothing."""
+    output_bytes: int = 0
+    """What one command may print; the log keeps less."""
     memory_bytes: int = 0
     """Of all processes of a command together, and of each by itself."""
     processes: int = 0
@@ -62,12 +64,14 @@ class Watch:
     """When the whole run's time is over, by the monotonic clock; 0: never."""
     _began: float = field(default_factory=time.monotonic)
     _heard: float = field(default_factory=time.monotonic)
+    _printed: int = 0
     _look_at: float = 0
     _measure_at: float = 0
 
-    def hear(self) -> None:
-        """It printed something."""
+    def hear(self, size_bytes: int) -> None:
+        """It printed that much."""
         self._heard = time.monotonic()
+        self._printed += size_bytes
 
     def excess(self) -> str:
         """What it takes too much of, in words; empty while all is well."""
@@ -78,6 +82,8 @@ class Watch:
             return f"the run took longer than {in_words(limits.run_s)}"
         if 0 < limits.silence_s < now - self._heard:
             return f"it printed nothing for {in_words(limits.silence_s)}"
+        if 0 < limits.output_bytes < self._printed:
+            return f"it printed more than {limits.output_bytes // MIB} MiB"
         if now < self._look_at:
             return ""
         self._look_at = now + _LOOK_EVERY_S
@@ -167,12 +173,17 @@ def in_words(seconds: float) -> str:
     return f"{minutes} minutes" if minutes != 1 else "a minute"
 
 
+def processes() -> list[int]:
+    """Every process of this machine that this one sees."""
+    return [int(name) for name in os.listdir("/proc") if name.isdecimal()]
+
+
 def _stats() -> Iterator[tuple[int, list[str]]]:
     """Every process, with the fields of its `stat` after the name: state, parent, group, session, …"""
-    for name in filter(str.isdecimal, os.listdir("/proc")):
+    for pid in processes():
         with suppress(OSError):
-            text = Path(f"/proc/{name}/stat").read_text(errors="replace")
-            yield int(name), text.rpartition(")")[2].split()
+            text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+            yield pid, text.rpartition(")")[2].split()
 
 
 def _memory_bytes(pid: int) -> int:

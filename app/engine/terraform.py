@@ -6,15 +6,15 @@ not 0) is a `Failure` whose text may be shown once redacted; what it prints goes
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from app.core.errors import BrokenError, UserError
 from app.core.protocol import Output
-from app.engine.bench import Bench, Folders, StackSettings, inside
-from app.engine.child import Control, Ended, Sink
+from app.engine.bench import Bench, inside
+from app.engine.child import Ended, Sink
 from app.engine.environment import CloneAccess, clone_env
 from app.engine.files import read_plain, write_new
 from app.engine.messages import Messages
@@ -62,13 +62,11 @@ class Planned:
 
 
 class Terraform:
-    """One stack's engine in one workspace. `log` gets every line of output as plain text, not redacted."""
+    """One stack's engine in one workspace."""
 
-    def __init__(
-        self, engine: Engine, folders: Folders, stack: StackSettings, *, control: Control, log: Callable[[str], None]
-    ) -> None:
-        self.engine, self._folders, self._stack, self._log = engine, folders, stack, log
-        self.bench = Bench(engine, folders, stack, control=control, log=log)
+    def __init__(self, bench: Bench) -> None:
+        self.bench, self.engine = bench, bench.engine
+        self._folders, self._stack, self._log = bench.folders, bench.stack, bench.log
 
     @property
     def root(self) -> Path:

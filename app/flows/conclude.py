@@ -45,12 +45,11 @@ from app.core.run import (
     confirm,
 )
 from app.core.stack import Stack, StateMode
-from app.core.variables import phase_environment
+from app.core.variables import SKIP_APPLYING, phase_environment
 from app.flows.ports import Artifacts, GitHub, Sealer, Store, Transaction
 from app.flows.schedule import SYSTEM, schedule
 
 AUTODEPLOY = "autodeploy"
-SKIP_APPLYING = ("SKIP_APPLYING", "SPACELIFT_SKIP_APPLYING")
 UNBOUND = (
     "the stack's settings changed after the confirmation, or the plan's key is gone: nothing was applied. "
     "The next push, or another plan, starts anew"

@@ -12,7 +12,7 @@ import pytest
 from app.core.errors import UserError
 from app.core.names import Secret
 from app.core.protocol import Output
-from app.engine.bench import Folders, StackSettings
+from app.engine.bench import Bench, Folders, StackSettings
 from app.engine.child import Command, Control, Patience, run_child
 from app.engine.environment import (
     CloneAccess,
@@ -57,7 +57,7 @@ class Desk:
     def engine(self, stack: StackSettings | None = None) -> Terraform:
         found = find_engine("terraform", search_path=os.environ["PATH"])
         settings = stack or StackSettings(name="network")
-        return Terraform(found, self.folders, settings, control=self.control, log=self.log.append)
+        return Terraform(Bench(found, self.folders, settings, control=self.control, log=self.log.append))
 
 
 @pytest.fixture
