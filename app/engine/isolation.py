@@ -146,7 +146,7 @@ def find_isolation(wanted: Wanted, *, readable: Sequence[Path] = (), search_path
     else:
         reasons = []
         for candidate in _candidates(bwrap, search_path, tuple(readable)):
-            reason = _try_out(candidate)
+            reason = try_out(candidate)
             if not reason:
                 return candidate
             reasons.append(f"{candidate.kind.value}: {reason}")
@@ -164,7 +164,7 @@ def _candidates(bwrap: str, search_path: str, readable: tuple[Path, ...]) -> Ite
     yield Isolation(kind=Kind.USER_NAMESPACE, bwrap=bwrap, readable=readable)
 
 
-def _try_out(isolation: Isolation) -> str:
+def try_out(isolation: Isolation) -> str:
     """Nothing when a command runs in it and writes where a run writes; else why not."""
     with tempfile.TemporaryDirectory(prefix="trackside-box-") as folder:
         uid = isolation.uid_of("")

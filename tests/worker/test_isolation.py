@@ -12,16 +12,18 @@ import pytest
 
 from app.core.protocol import Outcome
 from app.engine.isolation import Kind, Wanted
-from tests.worker.world import RUN, World, await_gone, boxes, isolated, open_world
+from tests.worker.world import RUN, World, await_gone, boxes, of_kind, open_world
 
 PLAIN = 'resource "terraform_data" "one" { input = "hello" }\noutput "said" { value = terraform_data.one.output }\n'
 pytestmark = boxes()
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
+@pytest.fixture(params=[Kind.OWN_USER, Kind.USER_NAMESPACE])
+def world(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[World]:
+    """Root's boxes, and everybody's."""
+    of_kind(request.param)
     with open_world(tmp_path) as made:
-        made.isolation = "bubblewrap"
+        made.isolation, made.kind = "bubblewrap", request.param
         yield made
 
 
@@ -143,7 +145,7 @@ def test_a_hook_has_no_power_and_a_user_of_its_own(world: World) -> None:
     assert uid[1] == "run"
     assert log.count(":\t0000000000000000\n") == 2
     assert "NoNewPrivs:\t1\n" in log
-    if isolated("bubblewrap").kind is Kind.OWN_USER:
+    if world.kind is Kind.OWN_USER:
         assert int(uid[0]) > 49_999
 
 

@@ -8,7 +8,7 @@ import subprocess
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -23,7 +23,7 @@ from app.core.names import Secret
 from app.core.protocol import Assignment, Phase, PlanReport, ResultReport, StateAccess
 from app.engine.child import Patience
 from app.engine.git import Mirror
-from app.engine.isolation import Isolation, Wanted, find_isolation
+from app.engine.isolation import Isolation, Kind, Wanted, find_isolation, try_out
 from app.engine.tools import find_engine
 from app.vault.stream import stream_cipher
 from app.worker.config import WorkerConfig
@@ -194,6 +194,8 @@ class World:
         self.folder, self.url, self.book = folder, url, book
         self.isolation: Wanted = "none"
         """Of the workers that it starts. Outside of a box a plan can reach a test's folder."""
+        self.kind: Kind | None = None
+        """Of their boxes; None: the one that a worker chooses here."""
         self.repository = Repository(folder / "repository")
         self.engine = find_engine("terraform", search_path=os.environ["PATH"])
         self._running: list[tuple[Event, Thread]] = []
@@ -216,9 +218,9 @@ class World:
         """A worker in a thread; set the event to shut it down. `isolation`: other than the world's."""
         stop = Event()
         mirror = Mirror(self.folder / "mirrors", allow_file=True)
-        worker = Worker(
-            self.config(name, isolation=isolated(isolation or self.isolation), **more), stream_cipher, mirror=mirror
-        )
+        wanted = isolation or self.isolation
+        found = of_kind(self.kind) if self.kind and wanted == "bubblewrap" else isolated(wanted)
+        worker = Worker(self.config(name, isolation=found, **more), stream_cipher, mirror=mirror)
         thread = Thread(target=worker.run, args=(stop,))
         thread.start()
         self._running.append((stop, thread))
@@ -282,6 +284,15 @@ class World:
 def isolated(wanted: Wanted) -> Isolation:
     """What this machine can do, tried out once."""
     return find_isolation(wanted, search_path=os.environ["PATH"])
+
+
+def of_kind(kind: Kind) -> Isolation:
+    """Boxes of that kind, or a loud skip where they do not work."""
+    made = replace(isolated("bubblewrap"), kind=kind)
+    why_not = try_out(made) if kind is not isolated("bubblewrap").kind else ""
+    if why_not:
+        pytest.skip(f"NOT TESTED, no boxes of kind {kind.value}: {why_not}")
+    return made
 
 
 def boxes() -> pytest.MarkDecorator:
