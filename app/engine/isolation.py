@@ -42,13 +42,17 @@ _ETC: Final = (
     "ld.so.conf.d",
     "localtime",
     "nsswitch.conf",
-    "pki",
+    "pki/ca-trust/extracted",
+    "pki/tls/cert.pem",
+    "pki/tls/certs",
     "protocols",
     "resolv.conf",
     "services",
-    "ssl",
+    "ssl/cert.pem",
+    "ssl/certs",
+    "ssl/openssl.cnf",
 )
-"""What of /etc is shown, where it is there: names, certificates, libraries, the clock's zone."""
+"""What of /etc is shown, where it is there: names, certificates (no private keys), libraries, the clock's zone."""
 
 
 class Kind(StrEnum):
@@ -70,6 +74,8 @@ class Isolation:
     bwrap: str = ""
     setpriv: str = ""
     first_uid: int = 0
+    is_nested_forbidden: bool = False
+    """True when no further user namespace can be made inside."""
     readable: tuple[Path, ...] = ()
     """Folders of this machine that every run may read, beyond the system's own."""
     why_not: str = ""
@@ -107,6 +113,7 @@ class Isolation:
         if not is_root:
             inside = str(_INSIDE_UID)
             user = ["--unshare-user", "--uid", inside, "--gid", inside]
+            user += ["--disable-userns"] if self.is_nested_forbidden else []
         become = [self.setpriv, f"--reuid={uid}", f"--regid={uid}", "--clear-groups"]
         become += ["--inh-caps=-all", "--bounding-set=-all", "--", *_IN_FOLDER, cwd]
         return [
@@ -161,7 +168,8 @@ def _candidates(bwrap: str, search_path: str, readable: tuple[Path, ...]) -> Ite
     if os.geteuid() == 0 and setpriv is not None:
         for first_uid in _FIRST_UIDS:
             yield Isolation(kind=Kind.OWN_USER, bwrap=bwrap, setpriv=setpriv, first_uid=first_uid, readable=readable)
-    yield Isolation(kind=Kind.USER_NAMESPACE, bwrap=bwrap, readable=readable)
+    for is_forbidden in (True, False):  # bubblewrap before 0.8 cannot
+        yield Isolation(kind=Kind.USER_NAMESPACE, bwrap=bwrap, is_nested_forbidden=is_forbidden, readable=readable)
 
 
 def try_out(isolation: Isolation) -> str:
@@ -203,5 +211,5 @@ def _system() -> list[str]:
             options += ["--ro-bind", str(path), str(path)]
     for store in ("/nix/store", "/gnu/store"):
         options += shown(Path(store)) if Path(store).is_dir() else []
-    options += ["--perms", "0755", "--dir", "/etc"]
-    return options + [word for name in _ETC for word in ("--ro-bind-try", f"/etc/{name}", f"/etc/{name}")]
+    known = [path for path in (Path("/etc", name) for name in _ETC) if path.exists()]
+    return options + [option for path in known for option in shown(path)]

@@ -179,4 +179,6 @@ def as_tokens(value: object) -> object:
 
 def as_paths(value: object) -> tuple[Path, ...]:
     """Paths with colons between."""
+    if isinstance(value, tuple):
+        return value
     return tuple(Path(part.strip()) for part in str(value).split(":") if part.strip())

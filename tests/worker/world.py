@@ -288,7 +288,7 @@ def isolated(wanted: Wanted) -> Isolation:
 
 def of_kind(kind: Kind) -> Isolation:
     """Boxes of that kind, or a loud skip where they do not work."""
-    made = replace(isolated("bubblewrap"), kind=kind)
+    made = replace(isolated("bubblewrap"), kind=kind, is_nested_forbidden=kind is Kind.USER_NAMESPACE)
     why_not = try_out(made) if kind is not isolated("bubblewrap").kind else ""
     if why_not:
         pytest.skip(f"NOT TESTED, no boxes of kind {kind.value}: {why_not}")
