@@ -37,7 +37,7 @@ _BACKEND: Final = '# Written by Trackside: it keeps the state of this stack.\nte
 _TAIL_LINES: Final = 25
 _NO_CHANGES, _CHANGES = 0, 2
 _WELL: Final = Ended(0)
-_STEPS: Final = {"show": "plan", "output": "apply", "state": "apply"}
+_STEPS: Final = {"validate": "plan", "show": "plan", "output": "apply", "state": "apply"}
 """Whose time limit holds for the commands that have none of their own."""
 
 
@@ -98,17 +98,17 @@ class Terraform:
             "-no-color",
             *(["-json"] if _has_json_init(self.engine) else []),
         ]
-        code, messages, tail = self._stream(words)
-        return Done() if code == 0 else self._failure("init", code, messages, tail)
+        ended, messages, tail = self._stream(words)
+        return Done() if ended == _WELL else self._failure("init", ended, messages, tail)
 
     def validate(self) -> Done | Failure:
         """Hold the configuration against its own rules and its providers' schemas; no state and no cloud is asked."""
         captured = Capture(MAX_OUTPUTS_BYTES)
-        code, tail = self._capture(["validate", "-json", "-no-color"], captured)
+        ended, tail = self._capture(["validate", "-json", "-no-color"], captured)
         messages = Messages()
         for line in messages.read_validation(b"" if captured.is_over else captured.bytes()):
             self._log(line)
-        return Done() if code == 0 else self._failure("validate", code, messages, tail)
+        return Done() if ended == _WELL else self._failure("validate", ended, messages, tail)
 
     def plan(self, *, is_destroy: bool = False) -> Planned | Failure:
         """Write the plan file, or say why there is none."""
