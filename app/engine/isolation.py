@@ -124,8 +124,8 @@ class Isolation:
             *("--proc", "/proc", "--dev", "/dev"),
             *("--perms", "1777", "--size", str(_SHM_BYTES), "--tmpfs", "/dev/shm"),  # noqa: S108 - inside
             *("--perms", "0755", "--dir", str(WORKSPACE)),
-            *(option for path in self.readable for option in shown(path)),
             *binds,
+            *(option for path in self.readable for option in shown(path)),
             *("--remount-ro", "/dev", "--remount-ro", "/"),
             *(("--chdir", "/", "--", *become) if is_root else ("--chdir", cwd, "--")),
             *command,

@@ -101,6 +101,22 @@ def test_a_plan_reads_nothing_of_the_worker(world: World, secret: Path) -> None:
     assert outputs["set"][0] == []
 
 
+def test_what_an_operator_shows_can_be_read_and_not_written(world: World) -> None:
+    shared = world.folder / "shared"
+    shared.mkdir()
+    (shared / "tool.sh").write_text("echo the tool runs")
+    shared.chmod(0o777)
+    world.readable = (shared,)
+    log = _hook(world, f". {shared}/tool.sh", f"(: >{shared}/new) 2>&1 || echo read only")
+    assert "\nthe tool runs\n" in log
+    assert "\nread only\n" in log
+
+
+def test_nothing_of_the_worker_stays_open_in_a_box(world: World) -> None:
+    log = _hook(world, "ls /proc/$$/fd")
+    assert log.partition("$ ls /proc/$$/fd\n")[2].partition("──")[0].split() == ["0", "1", "2"]
+
+
 def test_a_plan_that_reads_the_key_file_fails(world: World, secret: Path) -> None:
     world.start()
     world.assign(world.repository.commit({"main.tf": f'output "key" {{ value = file("{secret}") }}\n'}))

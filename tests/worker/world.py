@@ -194,6 +194,8 @@ class World:
         self.folder, self.url, self.book = folder, url, book
         self.isolation: Wanted = "none"
         """Of the workers that it starts. Outside of a box a plan can reach a test's folder."""
+        self.readable: tuple[Path, ...] = ()
+        """What of the machine its boxes show."""
         self.kind: Kind | None = None
         """Of their boxes; None: the one that a worker chooses here."""
         self.repository = Repository(folder / "repository")
@@ -220,7 +222,9 @@ class World:
         mirror = Mirror(self.folder / "mirrors", allow_file=True)
         wanted = isolation or self.isolation
         found = of_kind(self.kind) if self.kind and wanted == "bubblewrap" else isolated(wanted)
-        worker = Worker(self.config(name, isolation=found, **more), stream_cipher, mirror=mirror)
+        worker = Worker(
+            self.config(name, isolation=replace(found, readable=self.readable), **more), stream_cipher, mirror=mirror
+        )
         thread = Thread(target=worker.run, args=(stop,))
         thread.start()
         self._running.append((stop, thread))
