@@ -25,6 +25,9 @@ from app.engine.isolation import Isolation
 from app.engine.limits import folder_bytes, too_large
 from app.engine.tools import Engine
 
+RESCUE: Final = "rescue"
+"""The step that saves what an apply could not."""
+_REFUSED_WHEN_LARGE: Final = ("init", "plan", "hook")
 _BINARIES: Final = ("terraform", "tofu")
 
 
@@ -110,6 +113,7 @@ class Bench:
             environment={**stack.environment, **stack.exported},
         )
         env["PATH"] = stack.exported.get("PATH") or self._with_engine(env["PATH"])
+        env["TRACKSIDE_PLAN_FILE"] = str(self.seen(folders.plan_file))
         known = {**stack.variables, "workspace_root": str(self.seen(folders.source))}
         for name, value in known.items():
             env[f"TF_VAR_trackside_{name}"] = env[f"TF_VAR_spacelift_{name}"] = value
@@ -129,10 +133,11 @@ class Bench:
     ) -> Ended:
         """Run one command in the project root.
 
+        `step`: whose limits hold. Once the world may have changed, nothing is refused any more; RESCUE has no limit.
         Raises: UserError when the workspace holds more than it may.
         """
         folders, limit = self.folders, self.control.limits.workspace_bytes
-        if limit and folder_bytes(folders.workspace, enough=limit) > limit:
+        if limit and step in _REFUSED_WHEN_LARGE and folder_bytes(folders.workspace, enough=limit) > limit:
             raise UserError(f"running stack {self.stack.name}: {too_large(limit)}")
         write_cli_config(folders.home)
         self._box.adopt(folders.source, folders.data_dir, folders.home, folders.tmp, folders.home / CLI_CONFIG)
@@ -151,6 +156,7 @@ class Bench:
             box=box if folders.isolation.is_on else None,
             step=step,
             watched=folders.workspace,
+            is_bound=step != RESCUE,
         )
         self.ended = run_child(command, control=self.control, sinks=sinks)
         return self.ended

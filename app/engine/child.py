@@ -72,6 +72,8 @@ class Command:
     """Which time limit holds: init, plan, apply, hook; another: none of its own."""
     watched: Path | None = None
     """The folder whose size is bound."""
+    is_bound: bool = True
+    """False for what has to be tried whatever was used up: no limit holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,11 +209,16 @@ class _Namespace:
                 return  # it has ended already
 
     def close(self) -> None:
-        """Wait until nothing of it lives: its first process is gone after all others."""
+        """Wait until nothing of it lives: its first process is gone after all others.
+
+        Raises: BrokenError when it does not end: what lives there could still write where the worker reads.
+        """
         if self._first is not None:
-            select.select([self._first], [], [], _EMPTY_WITHIN_S)
+            ended, _, _ = select.select([self._first], [], [], _EMPTY_WITHIN_S)
             os.close(self._first)
             self._first = None
+            if not ended:
+                raise BrokenError(f"ending a command: its box still has processes after {_EMPTY_WITHIN_S:g} s")
 
 
 def run_child(command: Command, *, control: Control, sinks: tuple[Sink, Sink]) -> Ended:
@@ -226,13 +233,14 @@ def run_child(command: Command, *, control: Control, sinks: tuple[Sink, Sink]) -
     child, told = _start(command, mark)
     control.attach(child.pid, is_boxed=command.box is not None)
     GUARD.watch(child.pid)
-    restrain(child.pid, control.limits, is_own_user=command.box is not None and command.box.is_own_user)
+    limits = control.limits if command.is_bound else Limits()
+    restrain(child.pid, limits, is_own_user=command.box is not None and command.box.is_own_user)
     watch = Watch(
-        limits=control.limits,
+        limits=limits,
         step=command.step,
         leader=child.pid,
         folder=command.watched,
-        run_until=control.run_until,
+        run_until=control.run_until if command.is_bound else 0,
     )
     ladder = _Ladder(control, watch)
     try:
@@ -245,11 +253,11 @@ def run_child(command: Command, *, control: Control, sinks: tuple[Sink, Sink]) -
             if stream is not None:
                 stream.close()
         code = child.wait()
-        for sink in (namespace, *sinks):
+        for sink in (*sinks, namespace):
             sink.close()
         if command.box is None:
             _end_marked(mark)
-    if command.box is not None and code > _BY_SIGNAL:
+    if command.box is not None and _BY_SIGNAL < code <= _BY_SIGNAL + signal.NSIG:
         code = _BY_SIGNAL - code
     return Ended(code, ladder.excess)
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from app.core.errors import BrokenError, UserError
 from app.core.protocol import Output
-from app.engine.bench import Bench, inside
+from app.engine.bench import RESCUE, Bench, inside
 from app.engine.child import Ended, Sink
 from app.engine.environment import CloneAccess, clone_env
 from app.engine.files import read_plain, write_new
@@ -37,7 +37,7 @@ _BACKEND: Final = '# Written by Trackside: it keeps the state of this stack.\nte
 _TAIL_LINES: Final = 25
 _NO_CHANGES, _CHANGES = 0, 2
 _WELL: Final = Ended(0)
-_STEPS: Final = {"validate": "plan", "show": "plan", "output": "apply", "state": "apply"}
+_STEPS: Final = {"validate": "plan", "show": "plan", "output": "apply", "state": RESCUE}
 """Whose time limit holds for the commands that have none of their own."""
 
 

@@ -54,8 +54,10 @@ class Ending:
     def begin_applying(self) -> Control:
         """From here on the apply is awaited; the control of its commands."""
         with self._lock:
-            self._is_applying = True
-            return self._renew()
+            self._is_applying, until = True, self._control.run_until
+            control = self._renew()
+            control.run_until = until  # one assignment, one time
+            return control
 
     def begin_after_run(self) -> Control:
         """How the run ends is known: what its hooks still do is not ended by that. The control of their commands."""

@@ -3,12 +3,15 @@
 Says when they run and what their end means; `app.engine.hooks` runs one. Each has a section of the log.
 """
 
+from typing import Final
+
 from app.core.errors import TracksideError
 from app.core.protocol import Outcome
 from app.engine.hooks import run_hook
 from app.worker.job import End, Job
 
-MAX_SHOWN_CHARS = 200
+AFTER_RUN: Final = "after_run"
+MAX_SHOWN_CHARS: Final = 200
 """What of a line a log's section and a reason say."""
 
 
@@ -45,9 +48,6 @@ def after_run(job: Job, final_state: str) -> None:
         failed = End(Outcome.FAILED, str(error))
     if failed is not None:
         job.log.line(f"{failed.reason}: the run has ended already, this changes nothing")
-
-
-AFTER_RUN = "after_run"
 
 
 def _shown(line: str) -> str:

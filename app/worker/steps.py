@@ -214,7 +214,10 @@ def carry_out(job: Job) -> End:
     if failed is not None:
         return End(failed.outcome, f"{failed.reason}: nothing was applied")
     end = apply(job)
-    failed = hooks(job, "after_apply") if end.outcome is Outcome.APPLIED else None
+    try:
+        failed = hooks(job, "after_apply") if end.outcome is Outcome.APPLIED else None
+    except UserError as error:
+        failed = End(Outcome.FAILED, str(error))
     return end if failed is None else End(failed.outcome, f"applied, and then: {failed.reason}")
 
 

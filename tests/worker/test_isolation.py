@@ -260,7 +260,7 @@ def test_a_plan_can_be_read_after_it_was_made_and_not_be_changed(world: World) -
         "test -s /workspace/plan.tfplan && echo it is there",
         "(echo x >>../plan.tfplan) 2>&1 || echo fixed",
     )
-    hooks = {"after_plan": (*lines, "terraform show -no-color /workspace/plan.tfplan | grep -c 'will be created'")}
+    hooks = {"after_plan": (*lines, "terraform show -no-color $TRACKSIDE_PLAN_FILE | grep -c 'will be created'")}
     world.assign(world.repository.commit({"main.tf": PLAIN}), hooks=hooks)
     result = world.result()
     assert (result.outcome, result.reason) == (Outcome.PLANNED, "")

@@ -76,6 +76,22 @@ def test_an_apply_that_takes_too_long_is_interrupted_and_its_state_is_saved(worl
     assert "terraform_data.one: Creation complete" in world.book.log
 
 
+def test_what_an_apply_made_is_saved_although_the_workspace_is_full(world: World) -> None:
+    """The apply is interrupted; a state that it could not save is tried once more, by a command without limits."""
+    world.book.next = "apply"
+    world.start(limits=Limits(workspace_bytes=40 * MIB), patience=Patience(20, 5))
+    command = "for n in 1 2 3; do truncate -s 20M big$n; done; touch full; sleep 600"
+    full = f'resource "terraform_data" "two" {{\n  provisioner "local-exec" {{ command = "{command}" }}\n}}\n'
+    world.book.refuse_state_writes = True
+    world.assign(world.repository.commit({"main.tf": PLAIN + full}))
+    world.book.wait(lambda: "── state push ──" in world.book.log)
+    result = world.result()
+    assert "terraform apply was ended: the workspace is larger than 40 MiB" in result.reason
+    pushed = world.book.log.partition("── state push ──")[2]
+    assert "was ended" not in pushed.partition("── state push:")[2].partition("\n")[0]
+    assert "errored.tfstate is kept" in result.reason
+
+
 def test_a_log_that_is_full_says_so_and_the_run_goes_on(world: World) -> None:
     world.start(limits=Limits(output_bytes=100 * MIB))
     line = f"yes {'x' * 999} | head -c 20000000"
