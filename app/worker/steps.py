@@ -294,7 +294,7 @@ def _save_errored_state(job: Job, terraform: Terraform) -> str:
     if errored is None:
         return ""
     with job.step("state push"):
-        pushed = job.terraform().push_errored_state() if job.state is not None else None
+        pushed = _pushed(job) if job.state is not None else None
     if isinstance(pushed, Done):
         return "\nthe state could not be saved during the apply; it was saved afterwards"
     kept = job.config.errored_root / f"{job.workspace.run_id}.tfstate"
@@ -303,6 +303,14 @@ def _save_errored_state(job: Job, terraform: Terraform) -> str:
         shutil.copyfileobj(source, target)
     job.log.line(f"the state is kept on worker {job.config.name} in {kept}")
     return f"\nthe state could not be saved: errored.tfstate is kept on worker {job.config.name} in {kept}"
+
+
+def _pushed(job: Job) -> Done | Failure:
+    """The state, pushed once more, or why not: whatever stands in the way, it is kept on this worker then."""
+    try:
+        return job.terraform().push_errored_state()
+    except UserError as error:
+        return Failure(str(error))
 
 
 def _ends_with_its_plan(job: Job) -> bool:
