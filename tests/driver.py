@@ -233,6 +233,7 @@ class World:
                 "CONTROL_URL": self.url,
                 "WORKER_TOKEN": POOL_TOKEN,
                 "DATA_DIR": str(self.root / name),
+                "ISOLATION": self.environ.get("ISOLATION", "auto"),
                 "ISOLATION_READABLE": self.environ["ISOLATION_READABLE"],
             }
         )
