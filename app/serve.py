@@ -40,6 +40,18 @@ WORKER_VARIABLES = (
     "TOFU_BIN",
     "LOG_LEVEL",
     "WORKER_CONCURRENCY",
+    "ISOLATION",
+    "ISOLATION_READABLE",
+    "INIT_TIMEOUT_S",
+    "PLAN_TIMEOUT_S",
+    "APPLY_TIMEOUT_S",
+    "HOOK_TIMEOUT_S",
+    "RUN_TIMEOUT_S",
+    "SILENCE_TIMEOUT_S",
+    "MAX_OUTPUT_MB",
+    "MAX_MEMORY_MB",
+    "MAX_PROCESSES",
+    "MAX_WORKSPACE_MB",
     "SSL_CERT_FILE",
 )
 """What a worker may see of this process's environment."""

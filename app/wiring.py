@@ -23,6 +23,8 @@ from app.core.event import Repository
 from app.core.names import RunId
 from app.core.organisationfile import organisation_schema
 from app.engine.git import Mirror, Source
+from app.engine.isolation import find_isolation
+from app.engine.limits import MIB, Limits
 from app.flows.assign import Assign
 from app.flows.conclude import Conclude
 from app.flows.control import Control
@@ -320,6 +322,7 @@ def run_url(public_url: str, run_id: RunId) -> str:
 def open_worker(settings: WorkerSettings, *, name: str = "", work_root: Path | None = None) -> Worker:
     """A worker: it knows the control plane's address and its pool's token, and how to make an archive's cipher."""
     folder = settings.data_dir / "worker"
+    search_path = os.environ.get("PATH", os.defpath)
     config = WorkerConfig(
         control_url=settings.control_url,
         token=settings.worker_token,
@@ -330,9 +333,26 @@ def open_worker(settings: WorkerSettings, *, name: str = "", work_root: Path | N
         mirror_root=folder / MIRRORS,
         terraform_bin=str(settings.terraform_bin or ""),
         tofu_bin=str(settings.tofu_bin or ""),
-        search_path=os.environ.get("PATH", os.defpath),
+        search_path=search_path,
+        isolation=find_isolation(settings.isolation, readable=settings.isolation_readable, search_path=search_path),
+        limits=_limits(settings),
     )
     return Worker(config, stream_cipher)
+
+
+def _limits(settings: WorkerSettings) -> Limits:
+    return Limits(
+        init_s=settings.init_timeout_s,
+        plan_s=settings.plan_timeout_s,
+        apply_s=settings.apply_timeout_s,
+        hook_s=settings.hook_timeout_s,
+        run_s=settings.run_timeout_s,
+        silence_s=settings.silence_timeout_s,
+        output_bytes=settings.max_output_mb * MIB,
+        memory_bytes=settings.max_memory_mb * MIB,
+        processes=settings.max_processes,
+        workspace_bytes=settings.max_workspace_mb * MIB,
+    )
 
 
 def _keyring(settings: Settings) -> Keyring:

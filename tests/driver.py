@@ -29,6 +29,8 @@ from app.settings import load_settings, load_worker_settings
 from app.wiring import ControlPlane, open_control, open_worker
 
 SETTLE_S = 60.0
+SHARED = "shared"
+"""The one folder of a world that isolated runs can read."""
 POOL_TOKEN = "a-token-of-the-default-pool"
 OWNER = "acme"
 
@@ -217,6 +219,13 @@ class World:
         except httpx.HTTPError:
             return False
 
+    def make_gate(self) -> Path:
+        """A pipe outside of every run that a run can wait at: what reads it goes on when a test writes to it."""
+        gate = self.root / SHARED / "gate"
+        os.mkfifo(gate)
+        gate.chmod(0o644)
+        return gate
+
     def start_worker(self, name: str = "first") -> Callable[[], None]:
         """A worker in a thread; what stops it."""
         settings = load_worker_settings(
@@ -224,6 +233,8 @@ class World:
                 "CONTROL_URL": self.url,
                 "WORKER_TOKEN": POOL_TOKEN,
                 "DATA_DIR": str(self.root / name),
+                "ISOLATION": self.environ.get("ISOLATION", "auto"),
+                "ISOLATION_READABLE": self.environ["ISOLATION_READABLE"],
             }
         )
         stop = threading.Event()
@@ -316,6 +327,9 @@ def open_processes(root: Path, database_url: str, **variables: str) -> Iterator[
 @contextmanager
 def _open_quiet_world(root: Path, database_url: str, port: int, variables: Mapping[str, str]) -> Iterator[World]:
     """GitHub, the settings, and a control plane to look at; nothing of Trackside runs yet."""
+    shared = root / SHARED
+    shared.mkdir()
+    shared.chmod(0o755)
     github = SandboxGitHub(root / "github")
     github.buttons_on_commits = True  # GitHub documents buttons in pull requests; commit pages may show them too
     url = f"http://127.0.0.1:{port}"
@@ -334,6 +348,7 @@ def _open_quiet_world(root: Path, database_url: str, port: int, variables: Mappi
             "DATABASE_URL": database_url,
             "WORKER_TOKENS": f"default={POOL_TOKEN}",
             "SWEEP_EVERY_S": "1",
+            "ISOLATION_READABLE": str(shared),
             **variables,
         }
         with open_control(load_settings(environ), database_url) as plane:

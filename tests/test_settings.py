@@ -190,3 +190,15 @@ def test_every_variable_is_described_and_the_page_is_up_to_date() -> None:
     assert {row.unit for row in rows.values() if row.name.endswith("_S")} == {"seconds"}
     page = Path(__file__).parent.parent / "docs" / "settings.md"
     assert page.read_text(encoding="utf-8") == settings_page(), "write app.settings.settings_page() to docs/settings.md"
+
+
+def test_a_worker_is_isolated_where_that_works_and_bound_by_default() -> None:
+    settings = load_worker_settings({"CONTROL_URL": "http://127.0.0.1:1", "WORKER_TOKEN": "x" * 32})
+    assert (settings.isolation, settings.isolation_readable) == ("auto", ())
+    assert settings.run_timeout_s == 70 * 60
+    assert settings.max_workspace_mb < 2048
+    given = {"ISOLATION": "Bubblewrap", "ISOLATION_READABLE": "/opt/a: /opt/b", "MAX_MEMORY_MB": "0"}
+    settings = load_worker_settings({"CONTROL_URL": "http://127.0.0.1:1", "WORKER_TOKEN": "x" * 32} | given)
+    assert settings.isolation == "bubblewrap"
+    assert [str(path) for path in settings.isolation_readable] == ["/opt/a", "/opt/b"]
+    assert settings.max_memory_mb == 0

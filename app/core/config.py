@@ -11,10 +11,11 @@ from typing import Any, Final
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from app.core.configmodel import NOT_YET, ConfirmModel, FileModel, GitModel, PolicyModel, StackModel
+from app.core.configmodel import NOT_YET, ConfirmModel, FileModel, GitModel, HooksModel, PolicyModel, StackModel
 from app.core.document import Document, Path, quoted, read_document
 from app.core.stack import (
     DEFAULTABLE,
+    HOOK_MOMENTS,
     MAX_CONFIG_BYTES,
     Configuration,
     Permission,
@@ -123,6 +124,7 @@ def _stack(model: StackModel, default_branch: str, line: int) -> StackSpec:
         confirm_permission=Permission(model.confirm.permission),
         github_environment=model.name if model.github_environment == "" else model.github_environment,
         worker_pool=model.worker_pool,
+        hooks={moment: tuple(lines) for moment in HOOK_MOMENTS if (lines := getattr(model.hooks, moment))},
     )
     return StackSpec(
         settings=settings,
@@ -271,6 +273,8 @@ def _model_at(path: Path) -> type[BaseModel]:
             return ConfirmModel
         case ["stacks", "git"]:
             return GitModel
+        case ["stacks", "hooks"]:
+            return HooksModel
         case ["policies"]:
             return PolicyModel
         case _:

@@ -19,11 +19,14 @@ MAX_NAME: Final = 80
 MAX_PATH: Final = 500
 MAX_ENTRIES: Final = 100
 """Entries of any list but the list of stacks, and variables of one stack."""
+MAX_HOOK: Final = 8_192
+"""Characters of one line of a hook."""
+MAX_HOOKS: Final = 50
+"""Lines of one moment."""
 MAX_VALUE: Final = 32_768
 """Characters of one variable of the environment."""
 NAME: Final = r"^[a-z0-9]+(?:(?:[-_]+|[./])[a-z0-9]+)*$"
 NOT_YET: Final = {
-    "hooks": "hooks",
     "depends_on": "dependencies between stacks",
     "drift": "drift detection",
     "roles": "`confirm.roles`",
@@ -154,6 +157,12 @@ def _setting(value: Any) -> Any:
     return value
 
 
+def _hook_line(value: str) -> str:
+    if value.strip() and len(value) <= MAX_HOOK and "\x00" not in value:
+        return value
+    raise wrong(f"a hook is 1 to {MAX_HOOK:,} characters of shell", "put more into a script, and name the script")
+
+
 def _deployment_environment(value: Any) -> str | None:
     """The name of the deployment environment; None for `false`."""
     if value is False:
@@ -220,6 +229,8 @@ _ATTACH_SCHEMA: Final = {
     ]
 }
 _ENVIRONMENT_SCHEMA: Final = {"anyOf": [{"type": "string", "minLength": 1, "maxLength": 255}, {"const": False}]}
+HookLine = Annotated[str, AfterValidator(_hook_line), Field(json_schema_extra={"minLength": 1, "maxLength": MAX_HOOK})]
+Lines = Annotated[list[HookLine], Field(max_length=MAX_HOOKS)]
 Name = Annotated[str, AfterValidator(_name), Field(json_schema_extra={"pattern": NAME, "maxLength": MAX_NAME})]
 File = Annotated[str, AfterValidator(_file), Field(json_schema_extra={"minLength": 1, "maxLength": MAX_PATH})]
 GlobText = Annotated[str, AfterValidator(_glob), Field(json_schema_extra={"minLength": 1, "maxLength": MAX_GLOB})]
@@ -242,6 +253,25 @@ class ConfirmModel(_Model):
 
     permission: Literal["write", "admin"] = "write"
     """The least repository permission that confirms, discards and replans."""
+
+
+class HooksModel(_Model):
+    """Lines of shell of the repository's own, run by the worker in the project root."""
+
+    before_init: Lines = []
+    """Before init; one that fails ends the run."""
+    after_init: Lines = []
+    """After an init that went well."""
+    before_plan: Lines = []
+    """Before plan; one that fails ends the run."""
+    after_plan: Lines = []
+    """After a plan that went well; the plan file can be read."""
+    before_apply: Lines = []
+    """Before the confirmed plan is applied; one that fails ends the run."""
+    after_apply: Lines = []
+    """After an apply that went well."""
+    after_run: Lines = []
+    """When the run has ended on a worker, however it ended."""
 
 
 class GitModel(_Model):
@@ -288,6 +318,8 @@ class StackModel(_Model):
     """Let `deploy` plan and apply the head of a pull request that is not merged yet."""
     environment: dict[Variable, Setting] = Field(default={}, max_length=MAX_ENTRIES)
     """Variables; `ro_NAME` reaches every phase but apply, `wo_NAME` only apply."""
+    hooks: HooksModel = HooksModel()
+    """Lines of shell around init, plan and apply, and after the run."""
     confirm: ConfirmModel = ConfirmModel()
     """Who may confirm."""
     github_environment: Annotated[

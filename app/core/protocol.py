@@ -93,6 +93,10 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     backend_config: tuple[str, ...] = ()
     environment: dict[str, str] = {}
     """The stack's variables for this phase, ro_/wo_ resolved; values may be secret: redacted from every output."""
+    variables: dict[str, str] = {}
+    """What `TF_VAR_trackside_NAME` says about the run, by NAME."""
+    hooks: dict[str, tuple[str, ...]] = {}
+    """Lines of shell by moment: `before_init` to `after_apply`, `after_run`."""
     secret_names: tuple[str, ...] = ()
     """Which of `environment` must be redacted."""
     state_mode: str = ""
@@ -165,6 +169,8 @@ class PlanAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """What to do next."""
 
     next: Next
+    environment: dict[str, str] | None = None
+    """With APPLY: the stack's variables for the apply, which replace those of the plan."""
 
 
 class ApplyRequest(msgspec.Struct, frozen=True, kw_only=True):

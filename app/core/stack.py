@@ -42,6 +42,18 @@ class Permission(StrEnum):
         return list(Permission).index(self)
 
 
+HOOK_MOMENTS: Final = (
+    "before_init",
+    "after_init",
+    "before_plan",
+    "after_plan",
+    "before_apply",
+    "after_apply",
+    "after_run",
+)
+"""When a stack's hooks run, in their order."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackSettings:
     """The effective settings of one stack: what a run uses and a confirmation binds (`digest`)."""
@@ -68,10 +80,18 @@ class StackSettings:
     github_environment: str | None = None
     """Deployment environment; None: no deployments. Resolved: the stack's name by default."""
     worker_pool: str = "default"
+    hooks: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Lines of shell by moment, of HOOK_MOMENTS; a moment without lines is not there."""
 
     def canonical_json(self) -> str:
-        """The settings as canonical JSON: sorted keys, no blanks. What `digest` is taken of."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        """The settings as canonical JSON: sorted keys, no blanks. What `digest` is taken of.
+
+        Without hooks there is no key for them: digests of before there were any stay what they are.
+        """
+        told = asdict(self)
+        if not self.hooks:
+            del told["hooks"]
+        return json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
     def digest(self) -> Digest:
         """SHA-256 of the canonical JSON: what a confirmation binds."""
@@ -88,6 +108,7 @@ def settings_from_json(text: str) -> StackSettings:
         state, confirm = raw.get("state"), raw.get("confirm_permission", "write")
         for key in ("additional_project_globs", "labels", "var_files", "backend_config"):
             raw[key] = tuple(raw.get(key, ()))
+        raw["hooks"] = {moment: tuple(lines) for moment, lines in raw.get("hooks", {}).items()}
         raw["tool"] = Tool(raw.get("tool", "terraform"))
         raw["state"] = StateMode(state) if state else None
         raw["confirm_permission"] = Permission(confirm)

@@ -18,7 +18,7 @@ from typing import IO, BinaryIO, Final, Protocol, cast
 import msgspec
 import zstandard
 
-from app.core.errors import BrokenError, UserError
+from app.core.errors import BrokenError, RetryableError, UserError
 from app.core.names import Digest
 from app.engine.workspace import Workspace, remove_tree
 
@@ -97,7 +97,7 @@ def pack(workspace: Workspace, out: BinaryIO, *, cipher: StreamCipher, max_bytes
     """
     found = _survey(workspace)
     written = _Hashing(out, max_bytes)
-    manifest = _Manifest(format=FORMAT, workspace=str(workspace.path), run_id=workspace.run_id)
+    manifest = _Manifest(format=FORMAT, workspace=workspace.place, run_id=workspace.run_id)
     compressor = zstandard.ZstdCompressor(level=1, threads=2)
     try:
         with (
@@ -117,8 +117,8 @@ def pack(workspace: Workspace, out: BinaryIO, *, cipher: StreamCipher, max_bytes
 def restore(into: Workspace, source: BinaryIO, *, cipher: StreamCipher) -> None:
     """Put an archive's content into an open workspace; nothing of it is there before the last byte was verified.
 
-    Raises: UserError when it was made at another path, where its plan cannot be applied; BrokenError when it is another
-    run's, damaged, or holds what no archive of ours holds.
+    Raises: RetryableError when it was made at another path: a worker that has that path can apply it; BrokenError when
+    it is another run's, damaged, or holds what no archive of ours holds.
     """
     staging = into.path / _RESTORING
     remove_tree(staging)
@@ -239,10 +239,11 @@ def _check_manifest(into: Workspace, tar: tarfile.TarFile) -> None:
         raise BrokenError(f"restoring {into.path}: the archive has format {manifest.format}, not {FORMAT}")
     if manifest.run_id != into.run_id:
         raise BrokenError(f"restoring {into.path}: the archive belongs to run {manifest.run_id}")
-    if manifest.workspace != str(into.path):
-        raise UserError(
-            f"restoring run {into.run_id}: it was planned in {manifest.workspace} and would be applied in {into.path}; "
-            "a plan applies at its own path only: run all workers of a pool under the same user id and work root"
+    if manifest.workspace != into.place:
+        raise RetryableError(
+            f"restoring run {into.run_id}: it was planned in {manifest.workspace} "
+            f"and would be applied in {into.place}; a plan applies at its own path only: give all workers of a pool "
+            "the same ISOLATION, and without isolation the same user id"
         )
 
 

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from app.core.errors import UserError
 from app.core.names import Secret
+from app.engine.files import write_new
 from app.engine.process import base_env
 
 MAX_VALUE_BYTES: Final = 128 * 1024 - 4096
@@ -21,8 +22,10 @@ MAX_VALUE_BYTES: Final = 128 * 1024 - 4096
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
 _OURS: Final = re.compile(
     r"PATH|HOME|TMPDIR|SHELLOPTS|BASH_ENV|ENV|IFS|CHECKPOINT_DISABLE|TF_DATA_DIR|TF_INPUT|TF_IN_AUTOMATION|TF_WORKSPACE|TF_REATTACH_PROVIDERS"
-    r"|TF_PLUGIN_CACHE_DIR|TOFU_CLI_.*|(?:LD|DYLD|TF_CLI|TF_HTTP|TF_LOG|GIT)_.*|TF_LOG|BASH_FUNC_.*"
+    r"|TF_PLUGIN_CACHE_DIR|TRACKSIDE_COMMAND|TOFU_CLI_.*|(?:LD|DYLD|TF_CLI|TF_HTTP|TF_LOG|GIT)_.*|TF_LOG|BASH_FUNC_.*"
 )
+CLI_CONFIG: Final = "trackside.tfrc"
+"""The engine's configuration, in its home folder."""
 _CLI_CONFIG: Final = """\
 # Explicit, so that neither a home folder nor `terraform.d/plugins` in a commit is a source of providers.
 disable_checkpoint = true
@@ -58,28 +61,40 @@ def check_environment(environment: Mapping[str, str], *, stack: str) -> None:
     """
     for name, value in environment.items():
         action = f"preparing stack {stack}: environment variable {name[:100]!r}"
-        if _NAME.fullmatch(name) is None:
+        if not is_name(name):
             raise UserError(f"{action}: not a name")
-        if _OURS.fullmatch(name.upper()) is not None:
+        if is_ours(name):
             raise UserError(f"{action}: set by Trackside itself, a stack cannot set it")
         if "\0" in value or len(value.encode("utf-8", "surrogateescape")) > MAX_VALUE_BYTES:
             raise UserError(f"{action}: its value holds a NUL or is longer than {MAX_VALUE_BYTES} bytes")
 
 
+def is_name(name: str) -> bool:
+    """True for what can be a variable's name."""
+    return _NAME.fullmatch(name) is not None
+
+
+def is_ours(name: str) -> bool:
+    """True for a variable that Trackside sets itself, or that changes an engine behind its back."""
+    return _OURS.fullmatch(name.upper()) is not None
+
+
+def write_cli_config(home: Path) -> None:
+    """Write the engine's configuration anew: a command before may have changed it."""
+    write_new(home / CLI_CONFIG, _CLI_CONFIG)
+
+
 def engine_env(*, home: Path, tmp: Path, data_dir: Path, environment: Mapping[str, str]) -> dict[str, str]:
-    """The variables of every engine command: the stack's, then ours, which win. Writes the CLI configuration into home.
+    """The variables of every engine command: the stack's, then ours, which win. The folders as the command sees them.
 
     Source: https://developer.hashicorp.com/terraform/cli/config/environment-variables
     """
-    config = home / "trackside.tfrc"
-    if not config.exists():
-        config.write_text(_CLI_CONFIG)
     ours = {
         "TMPDIR": str(tmp),
         "TF_INPUT": "0",
         "TF_IN_AUTOMATION": "1",
         "CHECKPOINT_DISABLE": "1",
-        "TF_CLI_CONFIG_FILE": str(config),
+        "TF_CLI_CONFIG_FILE": str(home / CLI_CONFIG),
         "TF_DATA_DIR": str(data_dir),
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_CONFIG_NOSYSTEM": "1",

@@ -6,16 +6,17 @@ not 0) is a `Failure` whose text may be shown once redacted; what it prints goes
 
 import json
 import os
-import stat
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from app.core.errors import BrokenError, UserError
 from app.core.protocol import Output
-from app.engine.child import Control, Sink, run_child
-from app.engine.environment import CloneAccess, ManagedState, check_environment, clone_env, engine_env, state_env
+from app.engine.bench import RESCUE, Bench, inside
+from app.engine.child import Ended, Sink
+from app.engine.environment import CloneAccess, clone_env
+from app.engine.files import read_plain, write_new
 from app.engine.messages import Messages
 from app.engine.stream import Capture, Lines
 from app.engine.tools import Engine
@@ -24,6 +25,8 @@ OVERRIDE: Final = "trackside_override.tf"
 ERRORED_STATE: Final = "errored.tfstate"
 LOCK_FILE: Final = ".terraform.lock.hcl"
 LOCK_TIMEOUT: Final = "-lock-timeout=60s"
+MAX_BACKEND_BYTES: Final = 1024 * 1024
+"""What init writes about the backend."""
 MAX_SHOW_BYTES: Final = 512 * 1024 * 1024
 MAX_OUTPUTS_BYTES: Final = 32 * 1024 * 1024
 MAX_OUTPUTS: Final = 1_000
@@ -33,36 +36,9 @@ MAX_REASON_CHARS: Final = 3_500
 _BACKEND: Final = '# Written by Trackside: it keeps the state of this stack.\nterraform {\n  backend "http" {}\n}\n'
 _TAIL_LINES: Final = 25
 _NO_CHANGES, _CHANGES = 0, 2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Folders:
-    """Where an assignment works: the parts of its workspace."""
-
-    source: Path
-    data_dir: Path
-    plan_file: Path
-    home: Path
-    tmp: Path
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StackSettings:
-    """What of a stack's settings the engine needs."""
-
-    name: str
-    project_root: str = ""
-    """Relative to the checkout."""
-    workspace: str = "default"
-    var_files: tuple[str, ...] = ()
-    """Relative to the project root, and inside the checkout."""
-    backend_config: tuple[str, ...] = ()
-    """Relative to the project root, and inside the checkout."""
-    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
-    state: ManagedState | None = None
-    """None for external state."""
-    is_preview: bool = False
-    """Only looked at: a plan takes no lock, whoever keeps the state."""
+_WELL: Final = Ended(0)
+_STEPS: Final = {"validate": "plan", "show": "plan", "output": "apply", "state": RESCUE}
+"""Whose time limit holds for the commands that have none of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,16 +62,16 @@ class Planned:
 
 
 class Terraform:
-    """One stack's engine in one workspace. `log` gets every line of output as plain text, not redacted."""
+    """One stack's engine in one workspace."""
 
-    def __init__(
-        self, engine: Engine, folders: Folders, stack: StackSettings, *, control: Control, log: Callable[[str], None]
-    ) -> None:
-        self.engine, self._folders, self._stack, self._control, self._log = engine, folders, stack, control, log
-        check_environment(stack.environment, stack=stack.name)
-        self.root = inside(folders.source, stack.project_root, what="project root", stack=stack.name)
-        if not self.root.is_dir():
-            raise UserError(f"preparing stack {stack.name}: project root {stack.project_root!r}: no such folder")
+    def __init__(self, bench: Bench) -> None:
+        self.bench, self.engine = bench, bench.engine
+        self._folders, self._stack, self._log = bench.folders, bench.stack, bench.log
+
+    @property
+    def root(self) -> Path:
+        """The project root."""
+        return self.bench.root
 
     def init(self, *, clone: CloneAccess | None = None, with_locked_providers: bool = False) -> Done | Failure:
         """Get the backend, modules and providers. `with_locked_providers`: a lock file that is there is not changed.
@@ -107,9 +83,9 @@ class Terraform:
         if with_locked_providers and (self.root / LOCK_FILE).is_file():
             words.append("-lockfile=readonly")
         words += [f"-backend-config={path}" for path in self._files(self._stack.backend_config, "backend config")]
-        code, messages, tail = self._stream(words, extra=clone_env(clone) if clone else {})
-        if code != 0:
-            return self._failure("init", code, messages, tail)
+        ended, messages, tail = self._stream(words, extra=clone_env(clone) if clone else {})
+        if ended != _WELL:
+            return self._failure("init", ended, messages, tail)
         self._check_backend()
         return Done()
 
@@ -122,54 +98,57 @@ class Terraform:
             "-no-color",
             *(["-json"] if _has_json_init(self.engine) else []),
         ]
-        code, messages, tail = self._stream(words)
-        return Done() if code == 0 else self._failure("init", code, messages, tail)
+        ended, messages, tail = self._stream(words)
+        return Done() if ended == _WELL else self._failure("init", ended, messages, tail)
 
     def validate(self) -> Done | Failure:
         """Hold the configuration against its own rules and its providers' schemas; no state and no cloud is asked."""
         captured = Capture(MAX_OUTPUTS_BYTES)
-        code, tail = self._capture(["validate", "-json", "-no-color"], captured)
+        ended, tail = self._capture(["validate", "-json", "-no-color"], captured)
         messages = Messages()
         for line in messages.read_validation(b"" if captured.is_over else captured.bytes()):
             self._log(line)
-        return Done() if code == 0 else self._failure("validate", code, messages, tail)
+        return Done() if ended == _WELL else self._failure("validate", ended, messages, tail)
 
     def plan(self, *, is_destroy: bool = False) -> Planned | Failure:
         """Write the plan file, or say why there is none."""
         state = self._stack.state
         is_preview = self._stack.is_preview or (state is not None and state.is_read_only)
-        words = ["plan", "-json", "-input=false", "-detailed-exitcode", f"-out={self._folders.plan_file}"]
+        plan_file = self._folders.plan_file
+        write_new(plan_file, "")  # the one file that a plan can write beside its folders
+        self.bench.adopt(plan_file)
+        words = ["plan", "-json", "-input=false", "-detailed-exitcode", f"-out={self.bench.seen(plan_file)}"]
         words.append("-lock=false" if is_preview else LOCK_TIMEOUT)
         words += ["-destroy"] if is_destroy else []
         words += [f"-var-file={path}" for path in self._files(self._stack.var_files, "var file")]
-        code, messages, tail = self._stream(words)
-        if code in (_NO_CHANGES, _CHANGES) and self._folders.plan_file.is_file():
-            self._folders.plan_file.chmod(0o600)
-            return Planned(has_changes=code == _CHANGES)
-        self._folders.plan_file.unlink(missing_ok=True)  # a failed precondition exits 1 and still writes one
-        return self._failure("plan", code, messages, tail)
+        ended, messages, tail = self._stream(words)
+        if ended.code in (_NO_CHANGES, _CHANGES) and not ended.excess and _has_content(plan_file):
+            plan_file.chmod(0o600)
+            return Planned(has_changes=ended.code == _CHANGES)
+        plan_file.unlink(missing_ok=True)  # a failed precondition exits 1 and still writes one
+        return self._failure("plan", ended, messages, tail)
 
     def show(self) -> bytes | Failure:
         """The plan as JSON."""
         captured = Capture(MAX_SHOW_BYTES)
-        code, tail = self._capture(["show", "-json", str(self._folders.plan_file)], captured)
+        ended, tail = self._capture(["show", "-json", str(self.bench.seen(self._folders.plan_file))], captured)
         if captured.is_over:
             return Failure(f"{self.engine.name} show: the plan as JSON is larger than {MAX_SHOW_BYTES} bytes")
-        return captured.bytes() if code == 0 else self._failure("show", code, Messages(), tail)
+        return captured.bytes() if ended == _WELL else self._failure("show", ended, Messages(), tail)
 
     def apply(self) -> Done | Failure:
         """Apply the plan file, and nothing else. An `errored.tfstate` may stay in the root: see `errored_state`."""
         (self.root / ERRORED_STATE).unlink(missing_ok=True)  # one that was committed is none of this apply
-        words = ["apply", "-json", "-input=false", LOCK_TIMEOUT, str(self._folders.plan_file)]
-        code, messages, tail = self._stream(words)
-        return Done() if code == 0 else self._failure("apply", code, messages, tail)
+        words = ["apply", "-json", "-input=false", LOCK_TIMEOUT, str(self.bench.seen(self._folders.plan_file))]
+        ended, messages, tail = self._stream(words)
+        return Done() if ended.code == 0 else self._failure("apply", ended, messages, tail)
 
     def outputs(self) -> tuple[Output, ...] | Failure:
         """The outputs that the state holds now, by name; sensitive and very long ones without their value."""
         captured = Capture(MAX_OUTPUTS_BYTES)
-        code, tail = self._capture(["output", "-json", "-no-color"], captured)
-        if code != 0 or captured.is_over:
-            return self._failure("output", code, Messages(), tail)
+        ended, tail = self._capture(["output", "-json", "-no-color"], captured)
+        if ended != _WELL or captured.is_over:
+            return self._failure("output", ended, Messages(), tail)
         return read_outputs(captured.bytes())
 
     @property
@@ -180,8 +159,8 @@ class Terraform:
 
     def push_errored_state(self) -> Done | Failure:
         """Save once more what the apply could not save; refused by the backend when another state is newer."""
-        code, messages, tail = self._stream(["state", "push", LOCK_TIMEOUT, ERRORED_STATE])
-        return Done() if code == 0 else self._failure("state push", code, messages, tail)
+        ended, messages, tail = self._stream(["state", "push", LOCK_TIMEOUT, ERRORED_STATE])
+        return Done() if ended == _WELL else self._failure("state push", ended, messages, tail)
 
     def _write_backend(self) -> None:
         stack, path = self._stack, self.root / OVERRIDE
@@ -192,14 +171,15 @@ class Terraform:
                 f"preparing stack {stack.name}: workspace {stack.workspace!r} needs `state: external`: "
                 "managed state has the workspace default only"
             )
-        if os.path.lexists(path) and not (_is_plain(path) and path.read_text() == _BACKEND):
+        if os.path.lexists(path) and not _holds(path, _BACKEND):
             raise UserError(f"preparing stack {stack.name}: the commit holds {OVERRIDE}, a name that is Trackside's")
-        path.write_text(_BACKEND)
+        write_new(path, _BACKEND)
+        self.bench.adopt(path)
 
     def _check_backend(self) -> None:
         """Hold what init configured against who should keep the state: else it plans against an empty one."""
         try:
-            document = json.loads((self._folders.data_dir / "terraform.tfstate").read_bytes())
+            document = json.loads(read_plain(self._folders.data_dir / "terraform.tfstate", max_bytes=MAX_BACKEND_BYTES))
             found = str(document["backend"]["type"])
         except FileNotFoundError:
             found = ""
@@ -225,20 +205,13 @@ class Terraform:
                 raise UserError(f"preparing stack {self._stack.name}: {what} {name!r}: not in the commit")
         return list(names)
 
-    def _env(self, extra: Mapping[str, str]) -> dict[str, str]:
-        stack, folders = self._stack, self._folders
-        env = engine_env(
-            home=folders.home, tmp=folders.tmp, data_dir=folders.data_dir, environment=stack.environment
-        ) | dict(extra)
-        if stack.workspace != "default":
-            env["TF_WORKSPACE"] = stack.workspace
-        return env | state_env(stack.state) if stack.state is not None else env
+    def _run(self, words: Sequence[str], sinks: tuple[Sink, Sink], *, extra: Mapping[str, str] | None = None) -> Ended:
+        argv, step = [*self.bench.engine_argv, *words], _STEPS.get(words[0], words[0])
+        return self.bench.run(step, argv, sinks, env=self.bench.env(extra), writes_plan=words[0] == "plan")
 
-    def _run(self, words: Sequence[str], extra: Mapping[str, str], sinks: tuple[Sink, Sink]) -> int:
-        argv = [*self.engine.argv, *words]
-        return run_child(argv, env=self._env(extra), cwd=self.root, control=self._control, sinks=sinks)
-
-    def _stream(self, words: Sequence[str], *, extra: Mapping[str, str] | None = None) -> tuple[int, Messages, "_Tail"]:
+    def _stream(
+        self, words: Sequence[str], *, extra: Mapping[str, str] | None = None
+    ) -> tuple[Ended, Messages, "_Tail"]:
         messages, tail = Messages(), _Tail()
 
         def take(line: str) -> None:
@@ -246,9 +219,9 @@ class Terraform:
             tail.add(text)
             self._log(text)
 
-        return self._run(words, extra or {}, (Lines(take), Lines(take))), messages, tail
+        return self._run(words, (Lines(take), Lines(take)), extra=extra), messages, tail
 
-    def _capture(self, words: Sequence[str], captured: Capture) -> tuple[int, "_Tail"]:
+    def _capture(self, words: Sequence[str], captured: Capture) -> tuple[Ended, "_Tail"]:
         tail = _Tail()
 
         def take(line: str) -> None:
@@ -256,14 +229,21 @@ class Terraform:
             tail.add(text)
             self._log(text)
 
-        return self._run(words, {}, (captured, Lines(take))), tail
+        return self._run(words, (captured, Lines(take))), tail
 
-    def _failure(self, command: str, code: int, messages: Messages, tail: "_Tail") -> Failure:
-        end = f"was ended by signal {-code}" if code < 0 else f"exited {code}"
+    def _failure(self, command: str, ended: Ended, messages: Messages, tail: "_Tail") -> Failure:
+        end = how_it_ended(ended)
         located = sorted(messages.errors, key=lambda error: not error.place)
         errors = [error.brief() for error in located] or tail.text()
         text = f"{self.engine.name} {command} {end}" + (": " + "\n".join(errors) if errors else "")
         return Failure(text if len(text) <= MAX_REASON_CHARS else text[:MAX_REASON_CHARS] + "…")
+
+
+def how_it_ended(ended: Ended) -> str:
+    """`exited 1`, `was ended by signal 9`, or which limit ended it."""
+    if ended.excess:
+        return f"was ended: {ended.excess}"
+    return f"was ended by signal {-ended.code}" if ended.code < 0 else f"exited {ended.code}"
 
 
 class _Tail:
@@ -282,24 +262,6 @@ class _Tail:
         """From the first error on; all of it when none is named."""
         starts = [number for number, line in enumerate(self._lines) if line.startswith("Error: ")]
         return [line.removeprefix("Error: ") for line in (self._lines[starts[0] :] if starts else self._lines[-3:])]
-
-
-def inside(folder: Path, name: str, *, what: str, stack: str) -> Path:
-    """The path of a name inside a folder.
-
-    Raises: UserError when it leads out of it: absolute, by `..`, or through a link.
-    """
-    action = f"preparing stack {stack}: {what} {name[:200]!r}"
-    if "\0" in name or Path(name).is_absolute():
-        raise UserError(f"{action}: not a path inside the repository")
-    path, base = folder / name, folder.resolve()
-    try:
-        real = path.resolve()
-    except (OSError, RuntimeError) as error:
-        raise UserError(f"{action}: a link that leads nowhere") from error
-    if not real.is_relative_to(base) or ".git" in real.relative_to(base).parts:
-        raise UserError(f"{action}: leads out of the repository")
-    return real
 
 
 def read_outputs(raw: bytes) -> tuple[Output, ...]:
@@ -327,5 +289,13 @@ def _has_json_init(engine: Engine) -> bool:
     return engine.name == "terraform" and (major, minor) >= (1, 9)
 
 
-def _is_plain(path: Path) -> bool:
-    return stat.S_ISREG(path.lstat().st_mode)
+def _holds(path: Path, text: str) -> bool:
+    try:
+        return read_plain(path, max_bytes=len(text)) == text.encode()
+    except UserError:
+        return False
+
+
+def _has_content(path: Path) -> bool:
+    """True for a plain file with something in it."""
+    return path.is_file() and not path.is_symlink() and path.stat().st_size > 0

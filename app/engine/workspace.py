@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from app.core.errors import BrokenError, UserError
+from app.engine.isolation import WORKSPACE
 
 _ULID: Final = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 
@@ -23,6 +24,13 @@ class Workspace:
     """One run's folder, and where each thing is in it. A context manager: left, it is closed."""
 
     path: Path
+    is_isolated: bool = False
+    """True when commands see it at another place, which is the same for every run and worker."""
+
+    @property
+    def place(self) -> str:
+        """Where commands see it: what a plan made here is bound to."""
+        return str(WORKSPACE) if self.is_isolated else str(self.path)
 
     @property
     def run_id(self) -> str:
@@ -78,7 +86,7 @@ class WorkspaceRoot:
         self.path = root or Path(f"/tmp/trackside-{os.geteuid()}/runs")  # noqa: S108 - see above
         self._is_default = root is None
 
-    def open(self, run_id: str) -> Workspace:
+    def open(self, run_id: str, *, is_isolated: bool = False) -> Workspace:
         """A fresh workspace of the run: whatever was at its path is removed. Folders are 0700.
 
         Raises: BrokenError when run_id is no ULID or the folder cannot be made; UserError when the root belongs to
@@ -89,7 +97,7 @@ class WorkspaceRoot:
         if self._is_default:
             _claim_folder(self.path.parent)
         _claim_folder(self.path)
-        workspace = Workspace(self.path / run_id)
+        workspace = Workspace(self.path / run_id, is_isolated)
         workspace.close()
         try:
             for folder in (workspace.path, workspace.source, workspace.data_dir, workspace.tmp, workspace.home):

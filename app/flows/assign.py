@@ -14,6 +14,7 @@ from app.core.protocol import Assignment, ClaimRequest, Phase
 from app.core.record import AssignmentRecord, NewAssignment
 from app.core.run import GIVEN_BACK_COSTS, LOST_COSTS, Confirmation, Run, RunState, Step, Transition, advance
 from app.core.stack import Stack, StateMode
+from app.core.variables import phase_environment, run_variables
 from app.flows.conclude import Conclude, archive_context, clone_token_context, state_access
 from app.flows.ports import GitHub, Sealer, Store, Transaction
 
@@ -191,6 +192,8 @@ class Assign:
             var_files=settings.var_files,
             backend_config=settings.backend_config,
             environment={} if is_fork else phase_environment(settings.environment, record.phase),
+            variables=run_variables(run, held.stack, held.repository),
+            hooks={} if is_fork else settings.hooks,
             state_mode=mode.value if mode else "",
             state=state_access(held.stack, record, tokens.state) if mode is StateMode.MANAGED else None,
             data_key=held.data_key.reveal(),
@@ -207,14 +210,3 @@ def _proof(tx: Transaction, run: Run, stack: Stack) -> Confirmation | None:
     if run.plan is None or bound != (run.plan.digest, run.head_sha, stack.settings.digest()):
         return None
     return confirmation
-
-
-def phase_environment(environment: dict[str, str], phase: Phase) -> dict[str, str]:
-    """The variables of one phase: `ro_NAME` reaches all but apply, `wo_NAME` only apply; the prefix is stripped.
-
-    A prefixed value wins over the plain one of the same name.
-    """
-    wanted, other = ("wo_", "ro_") if phase is Phase.APPLY else ("ro_", "wo_")
-    plain = {name: value for name, value in environment.items() if not name.startswith((wanted, other))}
-    special = {name.removeprefix(wanted): value for name, value in environment.items() if name.startswith(wanted)}
-    return plain | special

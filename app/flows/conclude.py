@@ -46,11 +46,11 @@ from app.core.run import (
     confirm,
 )
 from app.core.stack import Stack, StateMode
+from app.core.variables import SKIP_APPLYING, phase_environment
 from app.flows.ports import Artifacts, GitHub, Sealer, Store, Transaction
 from app.flows.schedule import SYSTEM, schedule
 
 AUTODEPLOY = "autodeploy"
-SKIP_APPLYING = ("SKIP_APPLYING", "SPACELIFT_SKIP_APPLYING")
 UNBOUND = (
     "the stack's settings changed after the confirmation, or the plan's key is gone: nothing was applied. "
     "The next push, or another plan, starts anew"
@@ -133,7 +133,7 @@ class Conclude:
             held = self._guard(tx, assignment_id, token, report.fencing)
             _require_phase(held, Phase.PLAN)
             if held.run.state is RunState.APPLYING and held.run.confirmed_digest == report.digest:
-                return PlanAnswer(next=Next.APPLY)  # the answer before was lost on its way
+                return _apply_now(held.stack)  # the answer before was lost on its way
             plan = Plan(
                 number=held.run.plan_number,
                 digest=Digest(report.digest),
@@ -146,7 +146,7 @@ class Conclude:
             answer = self._after_plan(tx, held, plan)
         if answer is Next.DONE:
             self._revoke(held)
-        return PlanAnswer(next=answer)
+        return PlanAnswer(next=answer) if answer is not Next.APPLY else _apply_now(held.stack)
 
     def begin_apply(self, assignment_id: AssignmentId, token: str, request: ApplyRequest) -> None:
         """Commit `applying` for this fencing number: the engine may start. Raises: LeaseLost when it may not."""
@@ -442,6 +442,11 @@ def _require_phase(held: Guarded, phase: Phase) -> None:
 def archive_key(run_id: RunId, plan: Plan) -> str:
     """Where a plan's workspace is kept."""
     return f"workspaces/{run_id.lower()}/{plan.number}-{plan.digest[:16]}"
+
+
+def _apply_now(stack: Stack) -> PlanAnswer:
+    """The worker that planned applies: its phase changes, and its variables with it."""
+    return PlanAnswer(next=Next.APPLY, environment=phase_environment(stack.settings.environment, Phase.APPLY))
 
 
 def archive_context(run: Run) -> dict[str, str]:

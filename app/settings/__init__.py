@@ -25,6 +25,7 @@ from app.settings.values import (
     as_long_secret,
     as_opa,
     as_origin,
+    as_paths,
     as_pem,
     as_secret,
     as_tokens,
@@ -266,6 +267,75 @@ class WorkerSettings(_Environment):
     )
     worker_concurrency: int = variable(
         "How many runs one worker process carries out at once.", unit="runs", example="2", default=1, ge=1, le=64
+    )
+    isolation: Annotated[Literal["auto", "bubblewrap", "none"], BeforeValidator(lambda value: str(value).lower())] = (
+        variable(
+            "What keeps plans and hooks apart from the worker's machine: bubblewrap where it works (`auto`), nothing "
+            "else than bubblewrap (a worker without it does not start), or nothing.",
+            example="bubblewrap",
+            default="auto",
+        )
+    )
+    isolation_readable: Annotated[tuple[Path, ...], BeforeValidator(as_paths)] = variable(
+        "Folders of the machine that every isolated run may read besides /usr, with colons between.",
+        example="/opt/aws-cli:/opt/tools",
+        default=(),
+        default_is="none",
+    )
+    init_timeout_s: float = variable(
+        "How long init may take; 0: as long as it wants.", unit="seconds", example="600", default=1200, ge=0
+    )
+    plan_timeout_s: float = variable(
+        "How long a plan may take; 0: as long as it wants.", unit="seconds", example="1800", default=3600, ge=0
+    )
+    apply_timeout_s: float = variable(
+        "How long an apply may take before it is interrupted, as by Ctrl-C: Terraform saves its state; 0: as long as "
+        "it wants.",
+        unit="seconds",
+        example="7200",
+        default=3600,
+        ge=0,
+    )
+    hook_timeout_s: float = variable(
+        "How long one line of a hook may take; 0: as long as it wants.",
+        unit="seconds",
+        example="300",
+        default=600,
+        ge=0,
+    )
+    run_timeout_s: float = variable(
+        "How long everything that one assignment runs may take; 0: as long as it wants.",
+        unit="seconds",
+        example="7200",
+        default=4200,
+        ge=0,
+    )
+    silence_timeout_s: float = variable(
+        "How long a command may print nothing; 0: as long as it wants.",
+        unit="seconds",
+        example="900",
+        default=420,
+        ge=0,
+    )
+    max_output_mb: int = variable(
+        "What one command may print before it is ended (a plan as JSON, too); the log keeps 16 MiB; 0: no limit.",
+        unit="MiB",
+        example="100",
+        default=512,
+        ge=0,
+    )
+    max_memory_mb: int = variable(
+        "Memory of all processes of a run together; 0: no limit.", unit="MiB", example="2048", default=4096, ge=0
+    )
+    max_processes: int = variable(
+        "Processes and threads of a run; 0: no limit.", unit="processes", example="500", default=2000, ge=0
+    )
+    max_workspace_mb: int = variable(
+        "Size of a run's workspace, checkout and providers included; 0: no limit.",
+        unit="MiB",
+        example="4096",
+        default=2000,
+        ge=0,
     )
 
 

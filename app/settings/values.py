@@ -7,6 +7,7 @@ import base64
 import binascii
 import re
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
@@ -174,3 +175,10 @@ def as_tokens(value: object) -> object:
     if len(set(tokens)) < len(tokens):
         raise ValueError("has one token twice: a token must name one pool; make another with `openssl rand -hex 32`")
     return pools
+
+
+def as_paths(value: object) -> tuple[Path, ...]:
+    """Paths with colons between."""
+    if isinstance(value, tuple):
+        return value
+    return tuple(Path(part.strip()) for part in str(value).split(":") if part.strip())

@@ -11,6 +11,8 @@ from pathlib import Path
 from app.core.names import Secret
 from app.engine.archive import StreamCipher
 from app.engine.child import Patience
+from app.engine.isolation import Isolation
+from app.engine.limits import Limits
 
 MakeCipher = Callable[[Secret, Mapping[str, str]], StreamCipher]
 """Makes the cipher of one run's archive from its data key (base64, as the assignment brings it) and its context."""
@@ -42,6 +44,10 @@ class WorkerConfig:
     poll_s: float = 20.0
     """How long one claim waits for work."""
     patience: Patience = Patience()  # noqa: RUF009 - frozen
+    isolation: Isolation = Isolation()  # noqa: RUF009 - frozen
+    """How the runs' commands are kept apart from this machine."""
+    limits: Limits = Limits()  # noqa: RUF009 - frozen
+    """What one assignment's commands may take."""
 
     @property
     def errored_root(self) -> Path:

@@ -8,15 +8,16 @@ from threading import Lock
 
 from app.core.protocol import Outcome
 from app.engine.child import Control, Patience
+from app.engine.limits import Limits
 
 
 class Ending:
     """Whether, and how, one assignment has to end. The first wish counts."""
 
-    def __init__(self, patience: Patience) -> None:
+    def __init__(self, patience: Patience, limits: Limits | None = None) -> None:
         self._lock = Lock()
-        self._patience = patience
-        self._control = Control(patience)
+        self._patience, self._limits = patience, limits
+        self._control = Control(patience, limits)
         self._wanted: Outcome | None = None
         self._is_applying = False
         self._is_lost = False
@@ -53,11 +54,21 @@ class Ending:
     def begin_applying(self) -> Control:
         """From here on the apply is awaited; the control of its commands."""
         with self._lock:
-            self._is_applying = True
-            self._control = Control(self._patience)
-            if self._is_lost:
-                self._control.kill()
-            return self._control
+            self._is_applying, until = True, self._control.run_until
+            control = self._renew()
+            control.run_until = until  # one assignment, one time
+            return control
+
+    def begin_after_run(self) -> Control:
+        """How the run ends is known: what its hooks still do is not ended by that. The control of their commands."""
+        with self._lock:
+            return self._renew()
+
+    def _renew(self) -> Control:
+        self._control = Control(self._patience, self._limits)
+        if self._is_lost:
+            self._control.kill()
+        return self._control
 
     def _want(self, outcome: Outcome) -> None:
         with self._lock:

@@ -10,10 +10,14 @@ import structlog
 
 from app.core.errors import BrokenError, LeaseLost, RetryableError, UserError
 from app.core.protocol import Outcome, Phase, ResultReport
-from app.worker.steps import APPLY_STEPS, PLAN_STEPS, End, Job, Step
+from app.worker.hooks import after_run
+from app.worker.job import End, Job, Step
+from app.worker.steps import APPLY_STEPS, PLAN_STEPS
 from app.worker.validation import VALIDATE_STEPS
 
 MAX_REASON_CHARS: Final = 4_000
+FINAL_STATE: Final = {Outcome.APPLIED: "finished", Outcome.FAILED: "failed", Outcome.STOPPED: "stopped"}
+"""What becomes of a run whose assignment ends so; after the other ends it goes on."""
 _log = structlog.get_logger(__name__)
 
 
@@ -37,6 +41,8 @@ def execute(job: Job, steps: Iterable[Step]) -> End | None:
         end = _run(job, steps)
         if job.hold.lost.is_set():
             return None
+        if end.outcome in FINAL_STATE:
+            after_run(job, FINAL_STATE[end.outcome])
         left_out = job.log.close()
         job.leave()
         if end.outcome is not None:

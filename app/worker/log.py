@@ -19,6 +19,9 @@ EAGER_BYTES: Final = 64 * 1024
 CLOSE_WITHIN_S: Final = 30.0
 
 
+_FULL: Final = f"… the log has {MAX_LOG_BYTES // 1024 // 1024} MiB: what follows is left out …\n".encode()
+
+
 class LogShipper:
     """One assignment's log on its way up."""
 
@@ -39,8 +42,10 @@ class LogShipper:
         """Add to the log; what goes beyond MAX_LOG_BYTES is counted and left out."""
         data = text.encode("utf-8", "replace")
         with self._wake:
-            room = MAX_LOG_BYTES - self._sent - len(self._waiting)
+            room = MAX_LOG_BYTES - len(_FULL) - self._sent - len(self._waiting)
             kept = data if len(data) <= room and not self.bytes_left_out else b""
+            if not kept and not self.bytes_left_out and data:
+                self._waiting += _FULL
             self.bytes_left_out += len(data) - len(kept)
             self._waiting += kept
             if len(self._waiting) >= EAGER_BYTES:
@@ -129,7 +134,10 @@ class JobLog:
         self.line(f"── {title} ──")
 
     def line(self, text: str) -> None:
-        """One line, or several."""
+        """One line, or several. Once the log is full it is counted, and not looked at any more."""
+        if self._shipper.bytes_left_out:
+            self._shipper.write(text + "\n")
+            return
         self._stream.write(text + "\n")
 
     def redact(self, text: str) -> str:

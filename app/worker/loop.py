@@ -21,9 +21,9 @@ from app.worker.client import ControlPlane, Hold
 from app.worker.config import MakeCipher, WorkerConfig
 from app.worker.ending import Ending
 from app.worker.executor import execute, steps_of
+from app.worker.job import Job
 from app.worker.lease import Lease
 from app.worker.log import JobLog, LogShipper
-from app.worker.steps import Job
 
 _PAUSES_S: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 15.0)
 """How long to wait after the first, second, … claim in a row that broke."""
@@ -57,6 +57,7 @@ class Worker:
         ]
         self._stop = stop
         _log.info("worker started", name=self._config.name, pool=self._config.pool, slots=len(slots))
+        self._tell_isolation()
         for slot in slots:
             slot.start()
         stop.wait()
@@ -68,6 +69,15 @@ class Worker:
             slot.join()
         plane.close()
         _log.info("worker ended", name=self._config.name)
+
+    def _tell_isolation(self) -> None:
+        """Say what keeps the runs' code apart from this machine; loudly when nothing does."""
+        isolation = self._config.isolation
+        if isolation.is_on:
+            _log.info("runs are isolated", by=isolation.summary)
+        else:
+            what = "plans and hooks run as this worker's user and can read all that it can: its token, other runs"
+            _log.warning("runs are NOT isolated", reason=isolation.why_not, meaning=what)
 
     def _slot(self, plane: ControlPlane, name: str, stop: Event) -> None:
         failures = 0
@@ -86,7 +96,7 @@ class Worker:
 
     def execute(self, plane: ControlPlane, assignment: Assignment) -> Outcome | None:
         """Run one assignment to its end; how it ended, as far as it was said. Its workspace is gone afterwards."""
-        hold, ending = Hold(plane, assignment), Ending(self._config.patience)
+        hold, ending = Hold(plane, assignment), Ending(self._config.patience, self._config.limits)
         with self._lock:
             self._endings.add(ending)
         if self._stop.is_set():
@@ -119,7 +129,7 @@ class Worker:
     def _open(self, plane: ControlPlane, assignment: Assignment) -> Workspace:
         """The run's fresh workspace; without one the run is given back."""
         try:
-            return self._root.open(assignment.run_id)
+            return self._root.open(assignment.run_id, is_isolated=self._config.isolation.is_on)
         except TracksideError as error:
             _give_back(plane, assignment, str(error) if isinstance(error, UserError) else "no workspace to be had")
             raise

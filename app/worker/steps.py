@@ -7,8 +7,6 @@ PLAN_STEPS and APPLY_STEPS, asks between steps whether the assignment has to end
 import hashlib
 import os
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -19,108 +17,24 @@ from app.core.names import Secret
 from app.core.planjson import read_plan
 from app.core.protocol import (
     MAX_ARCHIVE_BYTES,
-    Assignment,
     Next,
     Outcome,
     Output,
     PlanReport,
     Stage,
     StageReport,
-    StateAccess,
 )
+from app.core.variables import SKIP_APPLYING
 from app.engine.archive import StreamCipher, pack, restore
 from app.engine.backend import implied_state_mode
-from app.engine.environment import CloneAccess, ManagedState
-from app.engine.git import Mirror, Source
-from app.engine.terraform import Done, Failure, Folders, StackSettings, Terraform, inside
-from app.engine.tools import Engine, check_version, find_engine
-from app.engine.workspace import Workspace
-from app.worker.client import Hold
-from app.worker.config import MakeCipher, WorkerConfig
-from app.worker.ending import Ending
-from app.worker.log import JobLog
-
-PREVIEWS: Final = frozenset({"proposed", "drift"})
-"""Types of runs that change no state."""
-
-
-@dataclass(slots=True, kw_only=True)
-class Job:
-    """One assignment under way: what its steps share."""
-
-    config: WorkerConfig
-    assignment: Assignment
-    hold: Hold
-    workspace: Workspace
-    mirror: Mirror
-    make_cipher: MakeCipher
-    ending: Ending
-    log: JobLog
-    state: StateAccess | None
-    """Credentials of managed state; a first run gets them with its stage."""
-    engine: Engine | None = None
-    """Set by the first step."""
-    has_changes: bool = False
-    """What the plan's exit code said."""
-
-    def terraform(self) -> Terraform:
-        """The engine in this job's workspace, under the control that counts now."""
-        assignment, workspace = self.assignment, self.workspace
-        folders = Folders(
-            source=workspace.source,
-            data_dir=workspace.data_dir,
-            plan_file=workspace.plan_file,
-            home=workspace.home,
-            tmp=workspace.tmp,
-        )
-        stack = StackSettings(
-            name=assignment.stack_name,
-            project_root=assignment.project_root,
-            workspace=assignment.workspace or "default",
-            var_files=assignment.var_files,
-            backend_config=assignment.backend_config,
-            environment=assignment.environment,
-            state=_managed(self.state, self.config.control_url.rstrip("/")),
-            is_preview=assignment.run_type in PREVIEWS,
-        )
-        return Terraform(self.found_engine, folders, stack, control=self.ending.control, log=self.log.line)
-
-    @property
-    def found_engine(self) -> Engine:
-        """The engine, once it was found."""
-        if self.engine is None:
-            raise BrokenError(f"running stack {self.assignment.stack_name}: no engine was chosen")
-        return self.engine
-
-    def enter(self) -> None:
-        """Mark the workspace as this assignment's: a lost one must not remove what its successor has made there."""
-        self._owner_file.write_text(self.assignment.id)
-
-    def leave(self) -> None:
-        """Remove the workspace, unless it is another assignment's by now. Before the result: the next may be here."""
-        if self._owner_file.is_file() and self._owner_file.read_text() == self.assignment.id:
-            self.workspace.close()
-
-    @property
-    def _owner_file(self) -> Path:
-        return self.workspace.path / "assignment"
-
-    @property
-    def archive_file(self) -> Path:
-        """Where the archive is on its way; not itself part of an archive."""
-        return self.workspace.tmp / "workspace.archive"
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    """How the assignment ended. `outcome` None: the control plane knows already."""
-
-    outcome: Outcome | None
-    reason: str = ""
-    outputs: tuple[Output, ...] = ()
-
-
-Step = Callable[[Job], End | None]
+from app.engine.bench import inside
+from app.engine.environment import CloneAccess
+from app.engine.files import open_plain
+from app.engine.git import Source
+from app.engine.terraform import Done, Failure, Terraform
+from app.engine.tools import check_version, find_engine
+from app.worker.hooks import after_run, hooks
+from app.worker.job import PREVIEWS, End, Job, Step
 
 
 def choose_engine(job: Job) -> End | None:
@@ -139,18 +53,18 @@ def choose_engine(job: Job) -> End | None:
 def fetch(job: Job) -> End | None:
     """Check the commit out into the empty workspace."""
     assignment = job.assignment
-    job.log.section("fetch")
-    source = Source(assignment.repository_id, assignment.clone_url, Secret(assignment.clone_token))
-    job.mirror.checkout(source, assignment.sha, job.workspace.source)
-    job.log.line(f"checked out {assignment.sha}")
-    if assignment.clone_note:
-        job.log.line(assignment.clone_note)
+    with job.step("fetch"):
+        source = Source(assignment.repository_id, assignment.clone_url, Secret(assignment.clone_token))
+        job.mirror.checkout(source, assignment.sha, job.workspace.source)
+        job.log.line(f"checked out {assignment.sha}")
+        if assignment.clone_note:
+            job.log.line(assignment.clone_note)
     return None
 
 
 def report_initializing(job: Job) -> End | None:
     """Move the run on; say who the configuration wants to keep the state, and get credentials when it is managed."""
-    assignment = job.assignment
+    assignment, job.doing = job.assignment, "initializing"
     mode = _implied_mode(job)
     answer = job.hold.stage(StageReport(fencing=job.hold.fencing, stage=Stage.INITIALIZING, state_mode=mode))
     if answer.state is not None:
@@ -166,16 +80,37 @@ def init(job: Job) -> End | None:
     return _init(job, with_locked_providers=False)
 
 
+def before_init(job: Job) -> End | None:
+    """The hooks."""
+    return hooks(job, "before_init")
+
+
+def after_init(job: Job) -> End | None:
+    """The hooks."""
+    return hooks(job, "after_init")
+
+
+def before_plan(job: Job) -> End | None:
+    """The hooks."""
+    return hooks(job, "before_plan")
+
+
+def after_plan(job: Job) -> End | None:
+    """The hooks: they can read the plan file, and not change it."""
+    return hooks(job, "after_plan")
+
+
 def report_planning(job: Job) -> End | None:
     """Move the run on."""
+    job.doing = "planning"
     job.hold.stage(StageReport(fencing=job.hold.fencing, stage=Stage.PLANNING))
     return None
 
 
 def plan(job: Job) -> End | None:
     """Make the plan file."""
-    job.log.section("plan")
-    planned = job.terraform().plan(is_destroy=job.assignment.run_type == "destroy")
+    with job.step("plan"):
+        planned = job.terraform().plan(is_destroy=job.assignment.run_type == "destroy")
     if isinstance(planned, Failure):
         return End(Outcome.FAILED, planned.text)
     job.has_changes = planned.has_changes
@@ -184,21 +119,25 @@ def plan(job: Job) -> End | None:
 
 def report_plan(job: Job) -> End | None:
     """Read the plan, hand it in, and do what the answer says."""
-    shown = job.terraform().show()
+    with job.step("show"):
+        shown = job.terraform().show()
     if isinstance(shown, Failure):
         return End(Outcome.FAILED, shown.text)
     if job.ending.wanted is not None:
         return None
     secrets = [job.assignment.environment.get(name, "") for name in job.assignment.secret_names]
+    job.digest = file_digest(job.workspace.plan_file)
     report = PlanReport(
         fencing=job.hold.fencing,
-        digest=file_digest(job.workspace.plan_file),
+        digest=job.digest,
         engine=job.found_engine.label,
         has_changes=job.has_changes,
         summary=read_plan(shown, secrets=secrets),
     )
     del shown
     job.log.line("planned: " + ("there are changes" if job.has_changes else "no changes"))
+    if _ends_with_its_plan(job):
+        after_run(job, "finished")
     job.log.drain()  # the answer may end the assignment, and its log with it
     answer = job.hold.plan(report)
     match answer.next:
@@ -206,31 +145,33 @@ def report_plan(job: Job) -> End | None:
             return store(job)
         case Next.APPLY:
             job.ending.begin_applying()
-            return apply(job)
+            _change_phase(job, answer.environment)
+            return carry_out(job)
         case Next.DONE:
             return End(None)
 
 
 def store(job: Job) -> End:
     """Archive the workspace, encrypted, and hand it over: this worker is free then."""
-    job.log.section("store")
-    with open_private(job.archive_file) as file:
-        info = pack(job.workspace, file, cipher=_cipher(job), max_bytes=MAX_ARCHIVE_BYTES)
-    job.hold.put_archive(job.archive_file)
-    job.log.line(f"stored the workspace: {info.size_bytes} bytes")
-    for left_out in info.left_out:
-        job.log.line(f"left out: {left_out}")
+    with job.step("store"):
+        with open_private(job.archive_file) as file:
+            info = pack(job.workspace, file, cipher=_cipher(job), max_bytes=MAX_ARCHIVE_BYTES)
+        job.hold.put_archive(job.archive_file)
+        job.log.line(f"stored the workspace: {info.size_bytes} bytes")
+        for left_out in info.left_out:
+            job.log.line(f"left out: {left_out}")
     return End(Outcome.PLANNED)
 
 
 def restore_workspace(job: Job) -> End | None:
     """Bring the confirmed plan and everything that it was made from back to where it was."""
-    job.log.section("restore")
-    with open_private(job.archive_file) as file:
-        job.hold.get_archive(file)
-        file.seek(0)
-        restore(job.workspace, file, cipher=_cipher(job))
-    job.archive_file.unlink()
+    job.doing = "preparing_apply"
+    with job.step("restore"):
+        with open_private(job.archive_file) as file:
+            job.hold.get_archive(file)
+            file.seek(0)
+            restore(job.workspace, file, cipher=_cipher(job))
+        job.archive_file.unlink()
     return None
 
 
@@ -249,6 +190,7 @@ def verify(job: Job) -> End | None:
             f"the plan was made with {assignment.engine} and this worker has {job.found_engine.label}: a plan does not "
             "cross versions: nothing was applied; plan again",
         )
+    job.digest = found
     job.log.line(f"plan {found[:12]} of {assignment.engine}: as confirmed")
     return None
 
@@ -265,14 +207,31 @@ def request_apply(job: Job) -> End | None:
     return None
 
 
+def carry_out(job: Job) -> End:
+    """Apply, with the hooks around it. The run is applying: they run once, whatever happens to this worker."""
+    job.doing = "applying"
+    failed = hooks(job, "before_apply")
+    if failed is not None:
+        return End(failed.outcome, f"{failed.reason}: nothing was applied")
+    end = apply(job)
+    try:
+        failed = hooks(job, "after_apply") if end.outcome is Outcome.APPLIED else None
+    except UserError as error:
+        failed = End(Outcome.FAILED, str(error))
+    return end if failed is None else End(failed.outcome, f"applied, and then: {failed.reason}")
+
+
 def apply(job: Job) -> End:
-    """Apply the plan file, and read the outputs."""
-    job.log.section("apply")
-    terraform = job.terraform()
-    applied = terraform.apply()
+    """Apply the plan file, if it is still the one that may be, and read the outputs."""
+    if file_digest(job.workspace.plan_file) != job.digest:
+        return End(Outcome.FAILED, "a hook changed the plan file: nothing was applied")
+    with job.step("apply"):
+        terraform = job.terraform()
+        applied = terraform.apply()
     if isinstance(applied, Failure):
         return End(Outcome.FAILED, applied.text + _save_errored_state(job, terraform))
-    outputs = terraform.outputs()
+    with job.step("outputs"):
+        outputs = job.terraform().outputs()
     if isinstance(outputs, Failure):
         job.log.line(f"applied, but its outputs could not be read: {outputs.text}")
         return End(Outcome.APPLIED)
@@ -283,12 +242,25 @@ PLAN_STEPS: Final[tuple[Step, ...]] = (
     choose_engine,
     fetch,
     report_initializing,
+    before_init,
     init,
+    after_init,
     report_planning,
+    before_plan,
     plan,
+    after_plan,
     report_plan,
 )
-APPLY_STEPS: Final[tuple[Step, ...]] = (choose_engine, restore_workspace, verify, init_locked, request_apply, apply)
+APPLY_STEPS: Final[tuple[Step, ...]] = (
+    choose_engine,
+    restore_workspace,
+    verify,
+    before_init,
+    init_locked,
+    after_init,
+    request_apply,
+    carry_out,
+)
 
 
 def _implied_mode(job: Job) -> str:
@@ -308,10 +280,10 @@ def _implied_mode(job: Job) -> str:
 
 
 def _init(job: Job, *, with_locked_providers: bool) -> End | None:
-    job.log.section("init")
     token = job.assignment.clone_token
     clone = CloneAccess(url=job.assignment.clone_url, token=Secret(token)) if token else None
-    done = job.terraform().init(clone=clone, with_locked_providers=with_locked_providers)
+    with job.step("init"):
+        done = job.terraform().init(clone=clone, with_locked_providers=with_locked_providers)
     job.assignment = msgspec.structs.replace(job.assignment, clone_token="")
     return None if isinstance(done, Done) else End(Outcome.FAILED, done.text)
 
@@ -321,16 +293,43 @@ def _save_errored_state(job: Job, terraform: Terraform) -> str:
     errored = terraform.errored_state
     if errored is None:
         return ""
-    job.log.section("state push")
-    pushed = terraform.push_errored_state() if job.state is not None else None
+    with job.step("state push"):
+        pushed = _pushed(job) if job.state is not None else None
     if isinstance(pushed, Done):
         return "\nthe state could not be saved during the apply; it was saved afterwards"
     kept = job.config.errored_root / f"{job.workspace.run_id}.tfstate"
     kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with errored.open("rb") as source, open_private(kept) as target:
+    with open(open_plain(errored), "rb") as source, open_private(kept) as target:
         shutil.copyfileobj(source, target)
     job.log.line(f"the state is kept on worker {job.config.name} in {kept}")
     return f"\nthe state could not be saved: errored.tfstate is kept on worker {job.config.name} in {kept}"
+
+
+def _pushed(job: Job) -> Done | Failure:
+    """The state, pushed once more, or why not: whatever stands in the way, it is kept on this worker then."""
+    try:
+        return job.terraform().push_errored_state()
+    except UserError as error:
+        return Failure(str(error))
+
+
+def _ends_with_its_plan(job: Job) -> bool:
+    """True when nothing follows the plan: what the control plane will say is known before it is asked."""
+    given = job.assignment.environment
+    is_planned_only = any(given.get(name) == "true" for name in SKIP_APPLYING)
+    return not job.has_changes or is_planned_only or job.assignment.run_type in PREVIEWS
+
+
+def _change_phase(job: Job, environment: dict[str, str] | None) -> None:
+    """The variables of the apply take the place of the plan's, also of those that hooks exported over them."""
+    if environment is None:
+        return
+    before = job.assignment.environment
+    bound = {name for name in before.keys() | environment.keys() if before.get(name) != environment.get(name)}
+    job.exported = {name: value for name, value in job.exported.items() if name not in bound}
+    for name in job.assignment.secret_names:
+        job.log.know(environment.get(name, ""))
+    job.assignment = msgspec.structs.replace(job.assignment, environment=environment)
 
 
 def _redacted(job: Job, output: Output) -> Output:
@@ -339,14 +338,6 @@ def _redacted(job: Job, output: Output) -> Output:
 
 def _cipher(job: Job) -> StreamCipher:
     return job.make_cipher(Secret(job.assignment.data_key), job.assignment.archive_context)
-
-
-def _managed(state: StateAccess | None, control_url: str) -> ManagedState | None:
-    if state is None:
-        return None
-    password = Secret(state.password)
-    address = f"{control_url}{state.address}" if state.address.startswith("/") else state.address
-    return ManagedState(address=address, username=state.username, password=password, is_read_only=state.is_read_only)
 
 
 def open_private(path: Path) -> BinaryIO:
@@ -361,7 +352,7 @@ def file_digest(path: Path) -> str:
     Raises: UserError when it is not there.
     """
     try:
-        with path.open("rb") as file:
+        with open(open_plain(path), "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise UserError(f"reading the plan file: {error.strerror}") from error

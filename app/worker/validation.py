@@ -10,7 +10,8 @@ import msgspec
 
 from app.core.protocol import Outcome, Stage, StageReport
 from app.engine.terraform import Failure
-from app.worker.steps import End, Job, Step, choose_engine, fetch, report_planning
+from app.worker.job import End, Job, Step
+from app.worker.steps import choose_engine, fetch, report_planning
 
 
 def report_initializing(job: Job) -> End | None:
@@ -22,15 +23,15 @@ def report_initializing(job: Job) -> End | None:
 
 def init(job: Job) -> End | None:
     """Modules and providers."""
-    job.log.section("init")
-    done = job.terraform().init_without_backend()
+    with job.step("init"):
+        done = job.terraform().init_without_backend()
     return End(Outcome.FAILED, done.text) if isinstance(done, Failure) else None
 
 
 def validate(job: Job) -> End:
     """Say whether the configuration is valid."""
-    job.log.section("validate")
-    done = job.terraform().validate()
+    with job.step("validate"):
+        done = job.terraform().validate()
     return End(Outcome.FAILED, done.text) if isinstance(done, Failure) else End(Outcome.VALIDATED)
 
 

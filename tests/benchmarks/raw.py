@@ -15,7 +15,7 @@ from pathlib import Path
 from time import perf_counter
 
 from app.core.names import Secret
-from app.engine.environment import ManagedState, engine_env, state_env
+from app.engine.environment import ManagedState, engine_env, state_env, write_cli_config
 from app.engine.process import base_env
 from app.engine.tools import Engine
 
@@ -88,6 +88,7 @@ class Raw:
         """init, plan and show in the checkout."""
         for name in ("home", "tmp", "data"):
             (work / name).mkdir()
+        write_cli_config(work / "home")
         env = engine_env(home=work / "home", tmp=work / "tmp", data_dir=work / "data", environment={})
         state = ManagedState(address=self.state_address, username="floor", password=Secret("floor"))
         env |= state_env(state)

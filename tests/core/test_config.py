@@ -45,6 +45,7 @@ stacks:
     confirm: {permission: admin}
     github_environment: production
     worker_pool: gpu
+    hooks: {before_init: [./prepare.sh, export A=b], after_plan: [], after_run: [./tell.sh]}
     git: {submodules: false, lfs: false}
   - name: dns
     github_environment: false
@@ -92,21 +93,22 @@ def test_every_key_that_this_version_carries_out_is_read() -> None:
         confirm_permission=Permission.ADMIN,
         github_environment="production",
         worker_pool="gpu",
+        hooks={"before_init": ("./prepare.sh", "export A=b"), "after_run": ("./tell.sh",)},
     )
     assert read(FULL) == Configuration(
         stacks=(
             StackSpec(settings=network, policy_id="acme-network", renamed_from="net", line=3),
-            StackSpec(settings=StackSettings(name="dns", branch="main"), line=25),
-            StackSpec(settings=StackSettings(name="prod/app", branch="main", github_environment="prod/app"), line=27),
+            StackSpec(settings=StackSettings(name="dns", branch="main"), line=26),
+            StackSpec(settings=StackSettings(name="prod/app", branch="main", github_environment="prod/app"), line=28),
         ),
         policies=(
             PolicySpec(
-                name="only-tags", type="push", path="policies/only-tags.rego", attach_names=("network",), line=29
+                name="only-tags", type="push", path="policies/only-tags.rego", attach_names=("network",), line=30
             ),
             PolicySpec(
-                name="by-label", type="push", path="policies/b.rego", attach_labels=("prod",), dialect="v0", line=30
+                name="by-label", type="push", path="policies/b.rego", attach_labels=("prod",), dialect="v0", line=31
             ),
-            PolicySpec(name="all", type="push", path="policies/c.rego", attach_all=True, line=31),
+            PolicySpec(name="all", type="push", path="policies/c.rego", attach_all=True, line=32),
         ),
     )
 
@@ -126,7 +128,8 @@ stacks:
     tool: tofu
   - name: network
     environment: {PATH: /bin}
-    hooks: {before_init: [./x.sh]}
+    hooks: {befor_init: [./x.sh]}
+    drift: {schedule: "0 6 * * *"}
 policies:
   - {name: p, type: push, path: p.rego, attach: [netwrk]}
 """
@@ -137,8 +140,9 @@ policies:
             "line 6: `tool` must be `terraform` or `opentofu`, not `tofu` -> did you mean `opentofu`?",
             "line 7: two stacks are called `network`, the first in line 3 -> change one of them",
             "line 8: the variable `PATH` must not be set: the worker sets it -> take it away",
-            "line 9: hooks: not part of this version yet -> take `hooks` away; it would do nothing",
-            "line 11: the policy is attached to `netwrk`, which is no stack of this file -> did you mean `network`?",
+            "line 9: unknown key `befor_init` -> did you mean `before_init`?",
+            "line 10: drift detection: not part of this version yet -> take `drift` away; it would do nothing",
+            "line 12: the policy is attached to `netwrk`, which is no stack of this file -> did you mean `network`?",
         ]
     )
 

@@ -28,6 +28,7 @@ FULL = StackSettings(
     confirm_permission=Permission.ADMIN,
     github_environment="production",
     worker_pool="gpu",
+    hooks={"before_init": ("./prepare.sh",), "after_run": ("a", "b")},
 )
 
 

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 import zstandard
 
-from app.core.errors import BrokenError, UserError
+from app.core.errors import BrokenError, RetryableError, UserError
 from app.engine import archive
 from app.engine.archive import StreamCipher, pack, restore
 from app.engine.workspace import Workspace, WorkspaceRoot
@@ -168,7 +168,7 @@ def test_a_sparse_giant_is_refused_before_it_is_read(workspace: Workspace, ciphe
 def test_another_path_is_refused_with_a_way_out(workspace: Workspace, cipher: StreamCipher, tmp_path: Path) -> None:
     stored = packed(workspace, cipher)
     elsewhere = WorkspaceRoot(tmp_path / "elsewhere").open(RUN)
-    with pytest.raises(UserError, match=f"planned in {workspace.path} and would be applied in {elsewhere.path}"):
+    with pytest.raises(RetryableError, match=f"planned in {workspace.path} and would be applied in {elsewhere.path}"):
         restore(elsewhere, stored, cipher=cipher)
 
 

@@ -12,10 +12,19 @@ import pytest
 from app.core.errors import UserError
 from app.core.names import Secret
 from app.core.protocol import Output
-from app.engine.child import Control, Patience, run_child
-from app.engine.environment import CloneAccess, ManagedState, check_environment, clone_env, engine_env, state_env
+from app.engine.bench import Bench, Folders, StackSettings
+from app.engine.child import Command, Control, Patience, run_child
+from app.engine.environment import (
+    CloneAccess,
+    ManagedState,
+    check_environment,
+    clone_env,
+    engine_env,
+    state_env,
+    write_cli_config,
+)
 from app.engine.stream import Capture, Lines
-from app.engine.terraform import OVERRIDE, Done, Failure, Folders, Planned, StackSettings, Terraform, read_outputs
+from app.engine.terraform import OVERRIDE, Done, Failure, Planned, Terraform, read_outputs
 from app.engine.tools import find_engine
 from tests.worker.world import await_gone
 
@@ -48,7 +57,7 @@ class Desk:
     def engine(self, stack: StackSettings | None = None) -> Terraform:
         found = find_engine("terraform", search_path=os.environ["PATH"])
         settings = stack or StackSettings(name="network")
-        return Terraform(found, self.folders, settings, control=self.control, log=self.log.append)
+        return Terraform(Bench(found, self.folders, settings, control=self.control, log=self.log.append))
 
 
 @pytest.fixture
@@ -152,6 +161,7 @@ def test_names_of_ours_win_and_credentials_are_apart(tmp_path: Path) -> None:
     env = engine_env(home=tmp_path, tmp=tmp_path / "t", data_dir=tmp_path / "d", environment={"TF_VAR_a": "b"})
     assert env["TF_VAR_a"] == "b"
     assert env["TF_DATA_DIR"] == str(tmp_path / "d")
+    write_cli_config(tmp_path)
     assert "provider_installation" in Path(env["TF_CLI_CONFIG_FILE"]).read_text()
     assert not [name for name in env if name.startswith(("TF_HTTP_", "TF_LOG", "GIT_CONFIG_V", "TF_CLI_ARGS"))]
 
@@ -190,7 +200,8 @@ def test_an_engine_that_cannot_read_its_configuration_says_where(desk: Desk) -> 
 
 def _shell(tmp_path: Path, script: str, control: Control, sink: Lines | Capture) -> int:
     env = {"PATH": os.environ["PATH"]}
-    return run_child(["/bin/sh", "-c", script], env=env, cwd=tmp_path, control=control, sinks=(sink, Lines(print)))
+    command = Command(argv=["/bin/sh", "-c", script], env=env, cwd=tmp_path)
+    return run_child(command, control=control, sinks=(sink, Lines(print))).code
 
 
 def _from_another_thread(act: Callable[[], None], pipe: Path) -> Thread:

@@ -1,6 +1,5 @@
 """kill -9 of the web process and of the jobs: no delivery is lost, no report is made twice, every run ends."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -57,8 +56,7 @@ def test_a_web_process_that_is_killed_while_a_worker_plans_and_applies_costs_no_
 ) -> None:
     """The worker asks again until the control plane is back; its run ends, once, and the log has no hole."""
     world, processes = machine
-    repo, gate = world.repository(), world.root / "gate"
-    os.mkfifo(gate)
+    repo, gate = world.repository(), world.make_gate()
     code = f"""
 locals {{ many = sum(flatten([for a in range(200) : [for b in range(200) : a * b]])) }}
 resource "terraform_data" "web" {{

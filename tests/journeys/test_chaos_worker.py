@@ -27,7 +27,7 @@ resource "terraform_data" "web" {{
 @pytest.fixture
 def machine(tmp_path: Path, database_url: str) -> Iterator[tuple[World, Processes]]:
     """Trackside as processes, with the shortest lease."""
-    with open_processes(tmp_path, database_url, LEASE_S="5") as made:
+    with open_processes(tmp_path, database_url, LEASE_S="5", ISOLATION="none") as made:
         yield made
 
 

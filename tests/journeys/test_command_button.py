@@ -1,7 +1,5 @@
 """Clicks that must not do what they say: by the wrong person, too late, on an older plan, twice at once."""
 
-import os
-
 from app.core.run import RunState
 from tests.driver import World
 
@@ -70,8 +68,7 @@ def test_a_click_that_shows_an_older_plan_confirms_nothing(world: World) -> None
 
 def test_one_click_sent_twice_at_once_confirms_once_and_later_clicks_find_it_decided(world: World) -> None:
     """A double click, and a click from a page that is open since before, apply nothing a second time."""
-    repo, gate = world.repository(), world.root / "gate"
-    os.mkfifo(gate)
+    repo, gate = world.repository(), world.make_gate()
     _, sha = world.land(repo, FILES | {"app/main.tf": GATED.format(gate=gate)}, "First stack")
     plan = world.expect_check(repo, sha, "deploy/app", "action_required")
     confirm, discard = (action["identifier"] for action in plan.actions[:2])

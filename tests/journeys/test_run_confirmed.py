@@ -1,7 +1,6 @@
 """A plan that a person confirms: by button, by comment on the merged pull request, by comment on the commit."""
 
 import json
-import os
 
 from app.core.plan import MASK
 from app.core.run import RunState
@@ -102,8 +101,7 @@ def test_an_apply_that_ends_at_once_is_told_with_one_request(world: World) -> No
 
 def test_an_apply_that_takes_longer_is_shown_while_it_works(world: World) -> None:
     """Its own check run says that it applies, before the engine has ended."""
-    repo, gate = world.repository(), world.root / "gate"
-    os.mkfifo(gate)
+    repo, gate = world.repository(), world.make_gate()
     code = f"""
     resource "terraform_data" "web" {{
       provisioner "local-exec" {{ command = "read -r word < '{gate}'" }}

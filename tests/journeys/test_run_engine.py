@@ -1,7 +1,12 @@
 """What a stack's settings say to the engine: files of variables, workspace, folder."""
 
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
 from app.core.run import RunState
-from tests.driver import World
+from tests.driver import World, open_world
 
 FILES = {
     "app/main.tf": """
@@ -17,8 +22,16 @@ resource "terraform_data" "web" { input = "${var.size} in ${var.zone} of ${terra
 }
 
 
-def test_var_files_backend_config_and_workspace_reach_plan_and_apply(world: World) -> None:
+@pytest.fixture
+def open_machine(tmp_path: Path, database_url: str) -> Iterator[World]:
+    """Runs are not isolated: a backend may keep its state in a folder of the worker's machine."""
+    with open_world(tmp_path, database_url, ISOLATION="none") as made:
+        yield made
+
+
+def test_var_files_backend_config_and_workspace_reach_plan_and_apply(open_machine: World) -> None:
     """In the order in which they are listed; the apply of another assignment works in the same workspace."""
+    world = open_machine
     repo = world.repository()
     stacks = """
 version: 1

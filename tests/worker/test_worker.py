@@ -6,9 +6,10 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from app.core.protocol import Outcome
-from tests.worker.world import RUN, World
+from tests.worker.world import RUN, World, isolated
 
 PLAIN = 'resource "terraform_data" "one" { input = "hello" }\noutput "said" { value = terraform_data.one.output }\n'
 
@@ -248,3 +249,19 @@ def test_a_state_that_could_not_be_saved_is_kept(world: World, tmp_path: Path) -
     assert f"errored.tfstate is kept on worker worker-1 in {kept}" in result.reason
     assert json.loads(kept.read_bytes())["resources"]
     assert kept.stat().st_mode & 0o077 == 0
+
+
+def test_a_worker_says_at_its_start_what_keeps_runs_apart(world: World) -> None:
+    with capture_logs() as told:
+        world.start().set()
+        world.end()
+        found = isolated("auto")
+        world.start("worker-2", isolation="auto").set()
+        world.end()
+    said = [line for line in told if "isolated" in line["event"].lower()]
+    assert (said[0]["event"], said[0]["log_level"], said[0]["reason"]) == (
+        "runs are NOT isolated",
+        "warning",
+        "ISOLATION=none",
+    )
+    assert said[1].get("by", said[1].get("reason")) == (found.summary if found.is_on else found.why_not)

@@ -8,7 +8,8 @@ import subprocess
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Condition, Event, Thread
@@ -16,11 +17,13 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
+import pytest
 
 from app.core.names import Secret
 from app.core.protocol import Assignment, Phase, PlanReport, ResultReport, StateAccess
 from app.engine.child import Patience
 from app.engine.git import Mirror
+from app.engine.isolation import Isolation, Kind, Wanted, find_isolation, try_out
 from app.engine.tools import find_engine
 from app.vault.stream import stream_cipher
 from app.worker.config import WorkerConfig
@@ -47,6 +50,7 @@ class Book:
     state_lock: bytes = b""
     requests: list[str] = field(default_factory=list)
     next: str = "archive"
+    apply_environment: dict[str, str] | None = None
     stop: bool = False
     lease_s: float = 30.0
     refuse: dict[str, int] = field(default_factory=dict)
@@ -91,7 +95,7 @@ class Book:
 
     def _plan(self, body: bytes) -> tuple[int, bytes]:
         self.plans.append(msgspec.json.decode(body, type=PlanReport))
-        return 200, json.dumps({"next": self.next}).encode()
+        return 200, json.dumps({"next": self.next, "environment": self.apply_environment}).encode()
 
     def _apply(self, body: bytes) -> tuple[int, bytes]:
         self.applies.append(json.loads(body)["digest"])
@@ -188,6 +192,12 @@ class World:
 
     def __init__(self, folder: Path, url: str, book: Book) -> None:
         self.folder, self.url, self.book = folder, url, book
+        self.isolation: Wanted = "none"
+        """Of the workers that it starts. Outside of a box a plan can reach a test's folder."""
+        self.readable: tuple[Path, ...] = ()
+        """What of the machine its boxes show."""
+        self.kind: Kind | None = None
+        """Of their boxes; None: the one that a worker chooses here."""
         self.repository = Repository(folder / "repository")
         self.engine = find_engine("terraform", search_path=os.environ["PATH"])
         self._running: list[tuple[Event, Thread]] = []
@@ -206,11 +216,15 @@ class World:
         }
         return WorkerConfig(**(settings | more))
 
-    def start(self, name: str = "worker-1") -> Event:
-        """A worker in a thread; set the event to shut it down."""
+    def start(self, name: str = "worker-1", *, isolation: Wanted | None = None, **more: Any) -> Event:
+        """A worker in a thread; set the event to shut it down. `isolation`: other than the world's."""
         stop = Event()
         mirror = Mirror(self.folder / "mirrors", allow_file=True)
-        worker = Worker(self.config(name), stream_cipher, mirror=mirror)
+        wanted = isolation or self.isolation
+        found = of_kind(self.kind) if self.kind and wanted == "bubblewrap" else isolated(wanted)
+        worker = Worker(
+            self.config(name, isolation=replace(found, readable=self.readable), **more), stream_cipher, mirror=mirror
+        )
         thread = Thread(target=worker.run, args=(stop,))
         thread.start()
         self._running.append((stop, thread))
@@ -268,6 +282,27 @@ class World:
         """The result of that assignment, once it is there."""
         self.book.wait(lambda: len(self.book.results) >= number)
         return self.book.results[number - 1]
+
+
+@cache
+def isolated(wanted: Wanted) -> Isolation:
+    """What this machine can do, tried out once."""
+    return find_isolation(wanted, search_path=os.environ["PATH"])
+
+
+def of_kind(kind: Kind) -> Isolation:
+    """Boxes of that kind, or a loud skip where they do not work."""
+    made = replace(isolated("bubblewrap"), kind=kind, is_nested_forbidden=kind is Kind.USER_NAMESPACE)
+    why_not = try_out(made) if kind is not isolated("bubblewrap").kind else ""
+    if why_not:
+        pytest.skip(f"NOT TESTED, no boxes of kind {kind.value}: {why_not}")
+    return made
+
+
+def boxes() -> pytest.MarkDecorator:
+    """Skips, loudly, where bubblewrap is not there or does not work."""
+    found = isolated("auto")
+    return pytest.mark.skipif(not found.is_on, reason=f"NOT TESTED, no isolation: {found.why_not}")
 
 
 def _is_gone(pid: int) -> bool:

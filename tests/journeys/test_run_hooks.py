@@ -1,0 +1,68 @@
+"""Hooks of stacks.yml: they run on the worker, are told about the run, and are part of what a confirmation binds."""
+
+from app.core.run import RunState
+from tests.driver import World
+
+STACKS = """
+version: 1
+stacks:
+  - name: app
+    project_root: app
+    labels: [prod, web]
+    autodeploy: true
+    environment: {ro_ROLE: reader, wo_ROLE: writer, wo_ONLY_APPLY: "yes"}
+    hooks:
+      before_init:
+        - ./prepare.sh
+        - export BUILD=seven
+      after_apply:
+        - echo "told $(terraform output -raw told)"
+      before_apply:
+        - echo "apply as $ROLE, only $ONLY_APPLY, build $BUILD, $TF_VAR_trackside_run_state"
+      after_run:
+        - echo "$TF_VAR_spacelift_stack_id of $TF_VAR_trackside_account_name ended as $TF_VAR_trackside_final_run_state"
+"""
+WAITING = """
+version: 1
+stacks:
+  - {name: app, project_root: app, hooks: {before_apply: [%s]}}
+"""
+CODE = """
+variable "trackside_commit_sha" {}
+variable "trackside_run_trigger" {}
+variable "spacelift_stack_labels" {}
+output "told" { value = "${var.trackside_commit_sha} ${var.trackside_run_trigger} ${var.spacelift_stack_labels}" }
+"""
+PREPARE = '#!/bin/sh\necho \'resource "terraform_data" "made" {}\' >made.tf\necho "prepared as $ROLE"\n'
+
+
+def test_hooks_of_a_stack_run_from_the_first_to_the_last(world: World) -> None:
+    """A script of the repository prepares the plan, the apply has its own variables, the last word is told the end."""
+    repo = world.repository()
+    files = {".trackside/stacks.yml": STACKS, "app/main.tf": CODE, "app/prepare.sh": PREPARE}
+    sha = world.push(repo, files, "First", executable=("app/prepare.sh",))
+    run = world.expect_state(RunState.FINISHED)
+    check = world.expect_check(repo, sha, "deploy/app", "success")
+    assert "terraform_data.made" in (check.text or "") + (check.summary or "")
+    log = world.log(run)
+    assert "\nprepared as reader\n" in log
+    assert "\napply as writer, only yes, build seven, applying\n" in log
+    owner, _, name = repo.full_name.partition("/")
+    assert f"\n{owner}/{name}/app of {owner} ended as finished\n" in log
+    assert f"\ntold {sha} push prod,web\n" in log
+
+
+def test_other_hooks_are_another_stack_to_a_confirmation(world: World) -> None:
+    """What was confirmed is not applied with hooks that nobody saw."""
+    repo = world.repository()
+    code = 'resource "terraform_data" "web" {}\n'
+    sha = world.push(repo, {".trackside/stacks.yml": WAITING % '"echo one"', "app/main.tf": code}, "First")
+    plan = world.expect_check(repo, sha, "deploy/app", "action_required")
+    confirm = plan.actions[0]["identifier"]
+    world.push(repo, {".trackside/stacks.yml": WAITING % '"echo two"'}, "Another hook")
+    stale = world.expect_check(repo, sha, "deploy/app", "action_required")
+    assert stale.title == "+1 · its settings changed since"
+    repo.press_raw(stale, confirm, by="alice")
+    world.settle()
+    assert world.runs()[0].state is RunState.UNCONFIRMED
+    assert world.sql("SELECT count(*) FROM confirmations") == [(0,)]
