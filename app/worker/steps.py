@@ -28,7 +28,7 @@ from app.core.protocol import (
     StageReport,
     StateAccess,
 )
-from app.engine.archive import StreamCipher, pack, restore
+from app.engine.archive import ArchiveInfo, StreamCipher, pack, restore
 from app.engine.backend import implied_state_mode
 from app.engine.environment import CloneAccess, ManagedState
 from app.engine.git import Mirror, Source
@@ -118,6 +118,8 @@ class End:
     outcome: Outcome | None
     reason: str = ""
     outputs: tuple[Output, ...] = ()
+    archive: ArchiveInfo | None = None
+    """With PLANNED: what was stored."""
 
 
 Step = Callable[[Job], End | None]
@@ -216,11 +218,11 @@ def store(job: Job) -> End:
     job.log.section("store")
     with open_private(job.archive_file) as file:
         info = pack(job.workspace, file, cipher=_cipher(job), max_bytes=MAX_ARCHIVE_BYTES)
-    job.hold.put_archive(job.archive_file)
+    job.hold.put_archive(job.archive_file, sha256=info.sha256)
     job.log.line(f"stored the workspace: {info.size_bytes} bytes")
     for left_out in info.left_out:
         job.log.line(f"left out: {left_out}")
-    return End(Outcome.PLANNED)
+    return End(Outcome.PLANNED, archive=info)
 
 
 def restore_workspace(job: Job) -> End | None:
@@ -229,7 +231,12 @@ def restore_workspace(job: Job) -> End | None:
     with open_private(job.archive_file) as file:
         job.hold.get_archive(file)
         file.seek(0)
-        restore(job.workspace, file, cipher=_cipher(job))
+        try:
+            restore(job.workspace, file, cipher=_cipher(job))
+        except BrokenError as error:
+            return End(
+                Outcome.FAILED, f"the stored workspace is not this plan's: {error}: nothing was applied; plan again"
+            )
     job.archive_file.unlink()
     return None
 
@@ -338,7 +345,9 @@ def _redacted(job: Job, output: Output) -> Output:
 
 
 def _cipher(job: Job) -> StreamCipher:
-    return job.make_cipher(Secret(job.assignment.data_key), job.assignment.archive_context)
+    """Bound to run, stack, commit and plan: an archive of an earlier plan of the same run is another's too."""
+    digest = job.assignment.plan_digest or file_digest(job.workspace.plan_file)
+    return job.make_cipher(Secret(job.assignment.data_key), job.assignment.archive_context | {"plan": digest})
 
 
 def _managed(state: StateAccess | None, control_url: str) -> ManagedState | None:

@@ -57,7 +57,7 @@ def test_a_key_file_with_something_else_in_it_is_refused(tmp_path: Path, content
 
 def test_a_key_file_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match=r"reading key file .*/file/key: "):
+    with pytest.raises(UserError, match=r"making key file .*/file/key: "):
         Keyring.from_file(tmp_path / "file/key")
 
 
