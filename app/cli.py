@@ -9,7 +9,7 @@ import os
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -17,12 +17,11 @@ from app.core.command import Command, Verb
 from app.core.errors import TracksideError, UserError
 from app.core.names import RunId
 from app.core.run import ExternalState
+from app.keep_cli import backup, restore, rotate_key
+from app.on_server import control as _control
+from app.on_server import database_url as _database_url
 from app.policy_cli import policy_app
-
-if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
-    from app.wiring import ControlPlane
+from app.state_cli import state_app
 
 app = typer.Typer(
     name="trackside",
@@ -34,6 +33,10 @@ app = typer.Typer(
 )
 
 app.add_typer(policy_app)
+app.add_typer(state_app)
+app.command()(backup)
+app.command()(restore)
+app.command()(rotate_key)
 
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="The run's id, as in its page's address.")]
 
@@ -251,21 +254,6 @@ def why(
         which = f" of stack {stack[:80]}" if stack else ""
         typer.echo(f"no decision{which} is recorded for {sha[:40]} of {repository}", err=True)
         raise typer.Exit(1)
-
-
-def _database_url() -> str:
-    """DATABASE_URL, or the embedded database when `serve` runs it here."""
-    from app.store.embedded import EmbeddedPostgres
-
-    given = os.environ.get("DATABASE_URL", "").strip()
-    return given or EmbeddedPostgres(Path(os.environ.get("DATA_DIR", "") or "data")).url
-
-
-def _control() -> "AbstractContextManager[ControlPlane]":
-    from app.settings import load_settings
-    from app.wiring import open_control
-
-    return open_control(load_settings(os.environ), _database_url())
 
 
 def main() -> None:

@@ -40,6 +40,7 @@ from app.flows.publish import Publish
 from app.flows.rehearse import Rehearse
 from app.flows.rehearse_organisation import RehearseOrganisation
 from app.flows.state import States
+from app.flows.state_by_hand import StatesByHand
 from app.flows.sweep import Sweep
 from app.github.client import GitHubApp
 from app.github.config import AppConfig
@@ -100,6 +101,7 @@ class ControlPlane:
     github: GitHubApp
     control: Control
     externals: Externals
+    states_by_hand: StatesByHand
     tasks: Tasks
     doors: Doors
     signal: WorkSignal
@@ -203,6 +205,7 @@ def _wire(settings: Settings, database_url: str, made: _Adapters) -> ControlPlan
         github=made.github,
         control=control,
         externals=externals,
+        states_by_hand=StatesByHand(store=store, artifacts=artifacts, sealer=sealer),
         tasks=tasks,
         doors=doors,
         signal=made.signal,

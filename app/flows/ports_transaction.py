@@ -316,6 +316,20 @@ class StateRows(Protocol):
         """Keep a version; it becomes current unless quarantined."""
         ...
 
+    def list_state_versions(self, stack_id: StackId) -> list[StateVersion]:
+        """Every version, quarantined ones too, newest first (at most 1,000)."""
+        ...
+
+    def find_state_version(self, stack_id: StackId, version_id: str) -> StateVersion | None: ...
+
+    def delete_state_version(self, version_id: str) -> None:
+        """Forget a version; its artifact is the caller's to delete, after the commit."""
+        ...
+
+    def list_state_writers(self, stack_id: StackId) -> list[AssignmentRecord]:
+        """Live assignments whose worker may write the stack's state."""
+        ...
+
     def find_state_lock(self, stack_id: StackId) -> StateLock | None: ...
 
     def set_state_lock(self, stack_id: StackId, lock: StateLock | None) -> None:
