@@ -42,6 +42,7 @@ from app.flows.rehearse_organisation import RehearseOrganisation
 from app.flows.state import States
 from app.flows.state_by_hand import StatesByHand
 from app.flows.sweep import Sweep
+from app.flows.tidy import Kept, Tidy
 from app.github.client import GitHubApp
 from app.github.config import AppConfig
 from app.github.payloads import make_reader
@@ -281,6 +282,7 @@ def _tasks(settings: Settings, made: _Adapters, control: Control, conclude: Conc
         rescue=rescue_stalled,
         revive=revive_reports,
         sweep_every_s=settings.sweep_every_s,
+        tidy=Tidy(store=made.store, artifacts=made.artifacts, kept=_kept(settings)).tidy,
     )
 
 
@@ -331,6 +333,14 @@ def make_artifacts(settings: Settings) -> DiskArtifacts | S3Artifacts:
     access = _aws(settings, settings.s3_endpoint_url)
     sse, key = settings.s3_sse, settings.s3_sse_kms_key_id
     return S3Artifacts(S3Place(bucket=bucket, prefix=prefix, access=access, sse=sse, sse_kms_key_id=key))
+
+
+def _kept(settings: Settings) -> Kept:
+    return Kept(
+        logs_days=settings.logs_kept_days,
+        deliveries_days=settings.deliveries_kept_days,
+        state_versions=settings.state_versions_kept,
+    )
 
 
 def _aws(settings: Settings, endpoint_url: str) -> AwsAccess:

@@ -63,6 +63,23 @@ class DeliveryRows(Protocol):
         ...
 
 
+class HistoryRows(Protocol):
+    """What only history needs. Each sweep is bounded and says how many it found."""
+
+    def sweep_logs(self, *, kept_days: int, limit: int) -> int:
+        """Let go of the logs of up to `limit` assignments that ended so many days ago."""
+        ...
+
+    def sweep_bodies(self, *, kept_days: int, limit: int) -> int:
+        """Empty the bodies of deliveries that were carried out and are older; their rows stay."""
+        ...
+
+    def sweep_state_versions(self, *, kept: int, limit: int) -> list[str]:
+        """Forget each stack's versions beyond its newest `kept`, but for quarantined ones; the keys of artifacts that
+        the caller deletes after the commit."""
+        ...
+
+
 class ConfigRows(Protocol):
     """Repositories, installations, and the configurations that are in force."""
 
@@ -379,6 +396,7 @@ class ReportRows(Protocol):
 
 class Transaction(
     DeliveryRows,
+    HistoryRows,
     ConfigRows,
     OrganisationRows,
     StackRows,

@@ -30,6 +30,7 @@ _MAX_HEAD_BYTES: Final = 4 * 1024 * 1024
 _HEAD, _KEY, _END = "trackside-backup.json", "key", "end.json"
 _TABLES, _ARTIFACTS = "tables/", "artifacts/"
 _BLOCK_BYTES: Final = 1024 * 1024
+_PACKED_BYTES: Final = 16 * 1024
 _WINDOW_BYTES: Final = 8 * 1024 * 1024
 
 
@@ -204,21 +205,40 @@ def _check_whole(path: Path) -> Head:
 def _members(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
     """Name and content of every member, to be read in turn. Raises: UserError when the file is damaged or cut."""
     try:
-        with (
-            path.open("rb") as file,
-            zstandard.ZstdDecompressor(max_window_size=_WINDOW_BYTES).stream_reader(file, closefd=False) as plain,
-            tarfile.open(mode="r|", fileobj=cast(IO[bytes], plain)) as tar,
-        ):
+        with path.open("rb") as file:
+            plain = _Plain(file)
+            tar = tarfile.open(mode="r|", fileobj=cast(IO[bytes], plain))  # noqa: SIM115 - a stream holds nothing
             while (member := tar.next()) is not None:
                 tar.members = []  # type: ignore[attr-defined]  # as above
                 content = tar.extractfile(member) if member.isreg() else None
                 if content is None:
                     raise UserError(f"reading backup {path}: {member.name[:100]!r} is no file")
                 yield member.name, content
+            while plain.read(_BLOCK_BYTES):
+                pass
     except (tarfile.TarError, zstandard.ZstdError, EOFError) as error:
         raise UserError(f"reading backup {path}: it is damaged or cut: {error}") from error
     except OSError as error:
         raise UserError(f"reading backup {path}: {error.strerror or error}") from error
+
+
+class _Plain:
+    """What a compressed file holds; its end is one only when the compressor wrote it, with the checksum before it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._waiting = file, bytearray()
+        self._inflate = zstandard.ZstdDecompressor(max_window_size=_WINDOW_BYTES).decompressobj()
+
+    def read(self, size: int) -> bytes:
+        """At most `size` bytes. Raises: EOFError when the file ends too early."""
+        while len(self._waiting) < size and not self._inflate.eof:
+            packed = self._file.read(_PACKED_BYTES)
+            if not packed:
+                raise EOFError("it ends too early")
+            self._waiting += self._inflate.decompress(packed)
+        taken = bytes(self._waiting[:size])
+        del self._waiting[:size]
+        return taken
 
 
 def _bring_back(artifacts: Artifacts, key: str, content: IO[bytes]) -> int:
