@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import socket
 import stat
 import threading
 from collections.abc import Iterator
@@ -9,13 +10,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from app.core.run import RunState
 from app.jobs import run_jobs
 from app.settings import load_settings
-from app.store.url import conninfo
 from app.wiring import open_control
 from tests.aws import aws_access, new_bucket
 from tests.driver import HttpThread, World, open_world, wait_until
@@ -34,8 +33,6 @@ def elsewhere(world: World, database_url: str) -> Iterator[World]:
     """The same GitHub, and Trackside anew on another database: web, jobs and a worker."""
     environ = world.environ | {"DATABASE_URL": database_url}
     with open_control(load_settings(environ), database_url) as plane:
-        import socket
-
         sock = socket.socket()
         sock.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{sock.getsockname()[1]}"
@@ -106,47 +103,6 @@ def test_what_was_lost_is_restored_and_the_waiting_plan_applied(
             applied = anew.expect_state(RunState.FINISHED, "app")
             assert (applied.id, applied.confirmed_digest) == (waiting.id, waiting.plan.digest if waiting.plan else None)
             assert anew.log(applied).startswith(anew.log(waiting)[:100])
-
-
-def test_a_backup_that_is_no_whole_one_changes_nothing(world: World, empty_database_url: str, tmp_path: Path) -> None:
-    """Cut anywhere, changed, or something else: refused with a sentence; no table is made and no key written."""
-    file = tmp_path / "whole.backup"
-    assert world.operate("backup", str(file)).returncode == 0
-    taken = world.operate("backup", str(file))
-    assert (taken.returncode, taken.stderr) == (1, f"trackside: writing backup {file}: it exists already\n")
-    whole = file.read_bytes()
-    world.environ |= {"DATABASE_URL": empty_database_url, "DATA_DIR": str(tmp_path / "fresh")}
-    wrong = {
-        "cut short": whole[: len(whole) // 2],
-        "cut by a byte": whole[:-1],
-        "changed": whole[: len(whole) // 2] + bytes([whole[len(whole) // 2] ^ 1]) + whole[len(whole) // 2 + 1 :],
-        "empty": b"",
-        "something else": b"BEGIN;" * 1000,
-    }
-    for name, data in wrong.items():
-        bad = tmp_path / "bad.backup"
-        bad.write_bytes(data)
-        refused = world.operate("restore", str(bad))
-        assert refused.returncode == 1, name
-        assert refused.stderr.startswith(f"trackside: reading backup {bad}: "), (name, refused.stderr)
-        assert not (tmp_path / "fresh" / "key").exists(), name
-    with psycopg.connect(conninfo(empty_database_url)) as connection:
-        found = connection.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").fetchone()
-    assert found == (0,)
-
-
-def test_a_backup_without_keys_says_what_it_lacks(world: World, empty_database_url: str, tmp_path: Path) -> None:
-    """The key file stays out of it; a restore brings no key, and says that the old one is needed."""
-    key = (tmp_path / "data" / "key").read_bytes()
-    file = tmp_path / "keyless.backup"
-    made = world.operate("backup", "--without-keys", str(file))
-    assert made.stderr == "it holds no keys: without the key file nothing of it can be opened, so keep that elsewhere\n"
-    world.environ |= {"DATABASE_URL": empty_database_url, "DATA_DIR": str(tmp_path / "fresh")}
-    restored = world.operate("restore", str(file))
-    assert restored.returncode == 0, restored.stderr
-    assert "the backup has no keys" in restored.stderr
-    assert not (tmp_path / "fresh" / "key").exists()
-    assert key not in file.read_bytes()
 
 
 def test_a_key_that_was_rotated_seals_and_the_ones_before_still_open(world: World, tmp_path: Path) -> None:

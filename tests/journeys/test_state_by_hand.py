@@ -4,7 +4,11 @@ import json
 from typing import Any
 
 import pytest
+from click.testing import Result
+from typer.testing import CliRunner
 
+from app.cli import app
+from app.core.errors import UserError
 from app.core.managed import StateCaller, StateQuarantined
 from app.core.names import AssignmentId, Secret, StackId
 from app.core.protocol import Phase
@@ -27,18 +31,24 @@ def applied(world: World) -> Run:
     return world.expect_state(RunState.FINISHED, "app")
 
 
+def typed(world: World, *words: str) -> Result:
+    """What `trackside state …` does, in this process: it is typed many times here."""
+    return CliRunner().invoke(app, ["state", *words], env=world.environ)
+
+
 def said(world: World, *words: str) -> str:
     """What a command that went well prints."""
-    done = world.operate("state", *words)
-    assert done.returncode == 0, done.stderr
+    done = typed(world, *words)
+    assert done.exit_code == 0, f"{done.exception} {done.output}"
     return done.stdout
 
 
 def refusal(world: World, *words: str) -> str:
     """Why a command was refused."""
-    done = world.operate("state", *words)
-    assert (done.returncode, done.stdout) == (1, ""), done.stdout
-    return done.stderr.removeprefix("trackside: ").strip()
+    done = typed(world, *words)
+    assert isinstance(done.exception, UserError), done.output
+    assert done.stdout == ""
+    return str(done.exception)
 
 
 def test_a_resource_is_moved_in_the_state_and_the_next_plan_has_nothing_to_do(world: World) -> None:
@@ -116,7 +126,7 @@ def test_nothing_is_written_beside_a_worker_that_may_write(world: World, tmp_pat
     next_run = world.wait_for(RunState.READY, "app")
     hold(world)
     for words in (("push", run.stack_id, str(file), "--force"), ("mv", run.stack_id, "a.b", "c.d")):
-        told = world.operate("state", *words).stderr
+        told = refusal(world, *words)
         assert f"worker by-hand holds run {next_run.id}" in told or "changing the state" in told
     assert f"worker by-hand holds run {next_run.id} of the stack" in refusal(
         world, "push", run.stack_id, str(file), "--force"
