@@ -39,9 +39,11 @@ def measure(_server_url: str) -> str:
         ours: list[dict[str, float]] = []
         floor: list[dict[str, float]] = []
         for number in range(ROUNDS + 1):
-            pair = [(ours, lambda: _product(folder)), (floor, lambda: _by_hand(folder, workspace.path))]
-            for kept, ask in pair if number % 2 else pair[::-1]:
-                kept.append(ask())
+            if number % 2:
+                floor.append(_by_hand(folder, workspace.path))
+            ours.append(_product(folder))
+            if not number % 2:
+                floor.append(_by_hand(folder, workspace.path))
         return _page(ours[1:], floor[1:], size, count)  # the first round warms the disk's cache
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -61,7 +63,8 @@ def _page(ours: list[dict[str, float]], floor: list[dict[str, float]], size: int
     cpu = paired_ratio([one["cpu"] for one in ours], [one["cpu"] for one in floor])
     peak = max(one["peak"] for one in ours) / MIB
     said = f"Ratio {verdict(ratio, 1.2, is_at_least=False)}; of processor time alone {cpu:.2f}."
-    return f"{page}\n{said} Peak memory above idle: {peak:.0f} MiB (aim: at most 64; {'met' if peak <= 64 else 'missed'}).\n"
+    word = "met" if peak <= 64 else "missed"
+    return f"{page}\n{said} Peak memory above idle: {peak:.0f} MiB (aim: at most 64; {word}).\n"
 
 
 def _fill(workspace: Workspace) -> tuple[int, int]:

@@ -116,11 +116,12 @@ def test_versions_of_a_state_are_all_kept_unless_a_number_is_set(world: World) -
         world.expect_state(RunState.FINISHED, "app")
         sha = world.push(repo, {"app/main.tf": CODE.format(value=number)}, "Next")
     stack = world.runs("app")[0].stack_id
-    versions = [line.split()[0] for line in world.operate("state", "list", stack).stdout.splitlines()]
+    states = world.plane.states_by_hand
+    versions = [version.id for version in states.list_versions(stack)[0]]
     assert len(versions) >= 2
     assert tidy_of(world).tidy() == 0
     assert tidy_of(world, state_versions=1).tidy() == len(versions) - 1
-    left = world.operate("state", "list", stack).stdout.splitlines()
-    assert [line.split()[0] for line in left] == versions[:1]
+    left, current = states.list_versions(stack)
+    assert [version.id for version in left] == versions[:1] == [current]
     assert [name.split("/")[2].upper() for name in files(world) if name.startswith("state/")] == versions[:1]
-    assert world.operate("state", "pull", stack).returncode == 0
+    assert states.pull(stack, "", "a test").data.startswith(b"{")
