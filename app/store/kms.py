@@ -6,7 +6,7 @@ Knows nothing of what the data keys seal. It lives here because boto3 does; the 
 from typing import TYPE_CHECKING, Any, Final
 
 from app.core.errors import BrokenError
-from app.store.s3_client import CONNECT_S, TRIES, AwsAccess, code_of, make_client, s3_wall
+from app.store.s3_client import CONNECT_S, DENIED, TRIES, AwsAccess, code_of, make_client, s3_wall
 
 if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient
@@ -42,8 +42,9 @@ class Kms:
                 try:
                     answer = self._client.decrypt(CiphertextBlob=wrapped, KeyId=key_id, EncryptionContext=_CONTEXT)
                 except ClientError as error:
-                    if code_of(error)[0] in _OTHER_KEY:
-                        continue
+                    code, is_last = code_of(error)[0], key_id == self._key_ids[-1]
+                    if code in _OTHER_KEY or (code in DENIED and not is_last):
+                        continue  # of the keys before, one may have been taken from us
                     raise
             return answer["Plaintext"]
         raise BrokenError("opening a data key: no key of KMS_KEY_ID opens it; name the one that sealed it too")

@@ -19,7 +19,7 @@ READ_S: Final = 30
 TRIES: Final = 4
 """How often one request is made before its trouble is told: 500, 503, SlowDown, a lost connection."""
 CONNECTIONS: Final = 32
-_DENIED: Final = frozenset(
+DENIED: Final = frozenset(
     {
         "403",
         "AccessDenied",
@@ -132,7 +132,7 @@ def _told(action: str, error: Any) -> RetryableError | BrokenError:
     code, status = code_of(error)
     if code == "NoSuchBucket":
         return BrokenError(f"{action}: there is no such bucket; make it, or correct ARTIFACT_URL")
-    if code in _DENIED or status in (401, 403):
+    if code in DENIED or status in (401, 403):
         return BrokenError(f"{action}: the store refuses these credentials ({code}); docs/artifacts.md has the policy")
     if code in _BUSY or status >= 500:
         return RetryableError(f"{action}: the store is in trouble ({code or status}), {TRIES} times in a row")
