@@ -35,9 +35,7 @@ _SESSION: Final = (
 """A process that hangs in a transaction, or whose machine is gone, lets go of its locks after a minute."""
 
 
-class PostgresTransaction(
-    DeliveryWrites, HistoryWrites, OrganisationWrites, StackWrites, PlanWrites, AssignmentWrites
-):
+class PostgresTransaction(DeliveryWrites, HistoryWrites, OrganisationWrites, StackWrites, PlanWrites, AssignmentWrites):
     """One database transaction. Lock order, always: stack, run, assignment."""
 
 
