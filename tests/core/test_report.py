@@ -215,8 +215,8 @@ no heartbeat for 60 s
 """,
             (
                 "Look at the infrastructure and at the stack's state before anything else. What the lost worker may "
-                "have written is kept apart: on the server, `trackside state list 01JDV3F4K5M6N7P8Q9R0S1T2S1` shows it, "
-                "`trackside state adopt 01JDV3F4K5M6N7P8Q9R0S1T2S1 VERSION` makes it the state, "
+                "have written is kept apart: on the server, `trackside state list 01JDV3F4K5M6N7P8Q9R0S1T2S1` shows "
+                "it, `trackside state adopt 01JDV3F4K5M6N7P8Q9R0S1T2S1 VERSION` makes it the state, "
                 "`trackside state drop 01JDV3F4K5M6N7P8Q9R0S1T2S1 VERSION` lets it go, and "
                 "`trackside unlock 01JDV3F4K5M6N7P8Q9R0S1T2S1` takes the hold off."
             ),
