@@ -17,15 +17,18 @@ from app.core.command import MAX_NOTE, Command, Verb
 from app.core.errors import TracksideError, UserError
 from app.core.names import RunId, is_sha
 from app.core.run import ExternalState, RunType
+from app.keep_cli import backup, restore, rotate_key
+from app.on_server import actor
+from app.on_server import control as _control
+from app.on_server import database_url as _database_url
 from app.policy_cli import policy_app
+from app.state_cli import state_app
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from contextlib import AbstractContextManager
 
     from app.flows.answer import Done, Not
     from app.flows.control import Control
-    from app.wiring import ControlPlane
 
 app = typer.Typer(
     name="trackside",
@@ -37,6 +40,10 @@ app = typer.Typer(
 )
 
 app.add_typer(policy_app)
+app.add_typer(state_app)
+app.command()(backup)
+app.command()(restore)
+app.command()(rotate_key)
 
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="The run's id, as in its page's address.")]
 RunOrStack = Annotated[
@@ -188,29 +195,29 @@ def deploy(stack: StackArgument, sha: ShaOption = "") -> None:
 @app.command()
 def destroy(stack: StackArgument) -> None:
     """Plan to destroy everything that a stack's state holds; a person has to confirm that plan."""
-    _say(lambda control: control.begin_here(stack, RunType.DESTROY, _operator()))
+    _say(lambda control: control.begin_here(stack, RunType.DESTROY, actor()))
 
 
 @app.command()
 def drift(stack: StackArgument) -> None:
     """Compare what exists with what a stack has deployed; nothing is applied."""
-    _say(lambda control: control.begin_here(stack, RunType.DRIFT, _operator()))
+    _say(lambda control: control.begin_here(stack, RunType.DRIFT, actor()))
 
 
 @app.command()
 def lock(stack: StackArgument, note: NoteArgument = "") -> None:
     """Keep a stack for yourself: only your runs go ahead, and nothing is deployed by itself."""
-    _say(lambda control: control.keep(stack, Command(verb=Verb.LOCK, note=note[:MAX_NOTE]), _operator()))
+    _say(lambda control: control.keep(stack, Command(verb=Verb.LOCK, note=note[:MAX_NOTE]), actor()))
 
 
 @app.command()
 def unlock(stack: StackArgument, note: NoteArgument = "") -> None:
     """Take a stack's locks away, and the hold after an apply of unknown outcome, once a person has looked."""
-    _say(lambda control: control.keep(stack, Command(verb=Verb.UNLOCK, note=note[:MAX_NOTE]), _operator()))
+    _say(lambda control: control.keep(stack, Command(verb=Verb.UNLOCK, note=note[:MAX_NOTE]), actor()))
 
 
 def _command(run: str, command: Command) -> None:
-    _say(lambda control: control.run(RunId(run), command, _operator()))
+    _say(lambda control: control.run(RunId(run), command, actor()))
 
 
 def _begin(stack: str, verb: Verb, sha: str) -> None:
@@ -219,11 +226,7 @@ def _begin(stack: str, verb: Verb, sha: str) -> None:
         raise UserError(
             f"starting a run at {sha[:60]!r}: that is no full commit SHA; git rev-parse prints all 40 digits"
         )
-    _say(lambda control: control.begin(stack, Command(verb=verb, sha=named), _operator()))
-
-
-def _operator() -> str:
-    return f"{getpass.getuser()} (on the server)"
+    _say(lambda control: control.begin(stack, Command(verb=verb, sha=named), actor()))
 
 
 def _say(act: "Callable[[Control], Done | Not]") -> None:
@@ -329,21 +332,6 @@ def why(
         which = f" of stack {stack[:80]}" if stack else ""
         typer.echo(f"no decision{which} is recorded for {sha[:40]} of {repository}", err=True)
         raise typer.Exit(1)
-
-
-def _database_url() -> str:
-    """DATABASE_URL, or the embedded database when `serve` runs it here."""
-    from app.store.embedded import EmbeddedPostgres
-
-    given = os.environ.get("DATABASE_URL", "").strip()
-    return given or EmbeddedPostgres(Path(os.environ.get("DATA_DIR", "") or "data")).url
-
-
-def _control() -> "AbstractContextManager[ControlPlane]":
-    from app.settings import load_settings
-    from app.wiring import open_control
-
-    return open_control(load_settings(os.environ), _database_url())
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ import structlog
 from procrastinate import BaseRetryStrategy, RetryDecision
 from procrastinate.jobs import Job
 
-from app.core.errors import RetryableError
+from app.core.errors import RetryableError, TracksideError
 from app.core.names import DeliveryId, ReportId, RepositoryId
 
 log = structlog.get_logger("jobs")
@@ -31,6 +31,7 @@ MAX_TRIES = 200
 MAX_TRIES_BROKEN = 5
 """Of a job that ends in an error of ours: it stays visible as failed."""
 MAX_BACKOFF_S = 60.0
+TIDY_EVERY_S = 3600.0
 
 
 class Patience(BaseRetryStrategy):
@@ -65,6 +66,8 @@ class Tasks:
     revive: Callable[[procrastinate.App], Awaitable[int]]
     """Tries again what GitHub refused for good a while ago; how many reports."""
     sweep_every_s: float
+    tidy: Callable[[], int]
+    """Lets go of what only history needs; how many things."""
 
 
 def register(app: procrastinate.App, tasks: Tasks) -> procrastinate.App:
@@ -110,7 +113,7 @@ async def _work(app: procrastinate.App, tasks: Tasks, stop: threading.Event, con
                 delete_jobs="successful",
             )
         )
-        others = [asyncio.create_task(_until(stop)), asyncio.create_task(_sweep(app, tasks))]
+        others = [asyncio.create_task(one) for one in (_until(stop), _sweep(app, tasks), _tidy(tasks))]
         try:
             await asyncio.wait({worker, *others}, return_when=asyncio.FIRST_COMPLETED)
             for ended in (one for one in (worker, *others) if one.done()):
@@ -146,6 +149,19 @@ async def _sweep(app: procrastinate.App, tasks: Tasks) -> None:
             continue
         if any(found.values()):
             log.info("a sweep found something", **found)
+
+
+async def _tidy(tasks: Tasks) -> None:
+    """What grows, once an hour, beside the sweep: a long list of artifacts must not keep lost leases waiting."""
+    while True:
+        await asyncio.sleep(TIDY_EVERY_S)
+        try:
+            found = await asyncio.to_thread(tasks.tidy)
+        except TracksideError as error:
+            log.warning("tidying did not end; the next time does it", error=str(error))
+            continue
+        if found:
+            log.info("tidied", found=found)
 
 
 def stop_on_signals() -> threading.Event:

@@ -43,7 +43,9 @@ from app.flows.rehearse import Rehearse
 from app.flows.rehearse_organisation import RehearseOrganisation
 from app.flows.start import Start
 from app.flows.state import States
+from app.flows.state_by_hand import StatesByHand
 from app.flows.sweep import Sweep
+from app.flows.tidy import Kept, Tidy
 from app.github.client import GitHubApp
 from app.github.config import AppConfig
 from app.github.payloads import make_reader
@@ -54,10 +56,14 @@ from app.policy.server import OpaServer
 from app.policy.suite_texts import TextSuite
 from app.settings import Settings, WorkerSettings
 from app.store.artifacts_disk import DiskArtifacts
+from app.store.artifacts_s3 import S3Artifacts, S3Place
 from app.store.jobs_app import make_job_app, rescue_stalled, revive_reports
+from app.store.kms import Kms
 from app.store.listen import WorkSignal
 from app.store.postgres import PostgresStore
+from app.store.s3_client import AwsAccess
 from app.vault.keys import Keyring
+from app.vault.kms import KmsKeyring
 from app.vault.stream import stream_cipher
 from app.vault.vault import Vault
 from app.web.app import make_app
@@ -99,6 +105,7 @@ class ControlPlane:
     github: GitHubApp
     control: Control
     externals: Externals
+    states_by_hand: StatesByHand
     tasks: Tasks
     doors: Doors
     signal: WorkSignal
@@ -117,14 +124,14 @@ class ControlPlane:
 def open_control(settings: Settings, database_url: str) -> Iterator[ControlPlane]:
     """The control plane on that database; its connections and threads end with the block."""
     data = settings.data_dir
-    vault = Vault(_keyring(settings))
+    vault = Vault(make_keyring(settings))
     store = PostgresStore(database_url, sealer=vault, pool_size=settings.database_pool_size)
     github = GitHubApp(_app_config(settings))
     signal = WorkSignal(database_url)
     policies = _policy_engine(settings)
     signal.start()
     try:
-        artifacts = DiskArtifacts(settings.artifact_dir)
+        artifacts = make_artifacts(settings)
         mirror = Mirror(data / MIRRORS)
         yield _wire(settings, database_url, _Adapters(store, github, vault, artifacts, mirror, signal, policies))
     finally:
@@ -139,7 +146,7 @@ class _Adapters:
     store: PostgresStore
     github: GitHubApp
     vault: Vault
-    artifacts: DiskArtifacts
+    artifacts: DiskArtifacts | S3Artifacts
     mirror: Mirror
     signal: WorkSignal
     policies: PolicyEngine
@@ -210,6 +217,7 @@ def _wire(settings: Settings, database_url: str, made: _Adapters) -> ControlPlan
         github=made.github,
         control=control,
         externals=externals,
+        states_by_hand=StatesByHand(store=store, artifacts=artifacts, sealer=sealer),
         tasks=tasks,
         doors=doors,
         signal=made.signal,
@@ -287,6 +295,7 @@ def _tasks(settings: Settings, made: _Adapters, control: Control, conclude: Conc
         rescue=rescue_stalled,
         revive=revive_reports,
         sweep_every_s=settings.sweep_every_s,
+        tidy=Tidy(store=made.store, artifacts=made.artifacts, kept=_kept(settings)).tidy,
     )
 
 
@@ -355,10 +364,45 @@ def _limits(settings: WorkerSettings) -> Limits:
     )
 
 
-def _keyring(settings: Settings) -> Keyring:
+def make_artifacts(settings: Settings) -> DiskArtifacts | S3Artifacts:
+    """Where artifacts are kept: the bucket of ARTIFACT_URL, or a folder. Nothing is connected yet."""
+    if settings.artifact_bucket is None:
+        return DiskArtifacts(settings.artifact_dir)
+    bucket, prefix = settings.artifact_bucket
+    access = _aws(settings, settings.s3_endpoint_url)
+    sse, key = settings.s3_sse, settings.s3_sse_kms_key_id
+    return S3Artifacts(S3Place(bucket=bucket, prefix=prefix, access=access, sse=sse, sse_kms_key_id=key))
+
+
+def _kept(settings: Settings) -> Kept:
+    return Kept(
+        logs_days=settings.logs_kept_days,
+        deliveries_days=settings.deliveries_kept_days,
+        state_versions=settings.state_versions_kept,
+    )
+
+
+def _aws(settings: Settings, endpoint_url: str) -> AwsAccess:
+    return AwsAccess(
+        endpoint_url=endpoint_url,
+        region=settings.aws_region or settings.aws_default_region,
+        access_key_id=settings.aws_access_key_id,
+        secret_access_key=settings.aws_secret_access_key,
+        session_token=settings.aws_session_token,
+    )
+
+
+def make_keyring(settings: Settings) -> Keyring | KmsKeyring:
+    """What seals at rest: KMS, the environment's keys, or the key file, which is made when there is none."""
+    file = settings.data_dir / KEY_FILE
+    if settings.kms_key_id:
+        local = Keyring.from_text(settings.encryption_key) if settings.encryption_key else None
+        if local is None and file.exists():
+            local = Keyring.from_file(file)
+        return KmsKeyring(Kms(_aws(settings, settings.kms_endpoint_url), settings.kms_key_id), local)
     if settings.encryption_key:
         return Keyring.from_text(settings.encryption_key)
-    return Keyring.from_file(settings.data_dir / KEY_FILE)
+    return Keyring.from_file(file)
 
 
 def _app_config(settings: Settings) -> AppConfig:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from app.store.postgres import PostgresStore
+from tests.aws import GIVEN_S3, running_moto
 from tests.database import made_database, made_store, made_template, running_server
 
 
@@ -41,3 +42,16 @@ def store(database_url: str) -> Iterator[PostgresStore]:
     """A store on a fresh database."""
     with made_store(database_url) as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def moto_url() -> Iterator[str]:
+    """A stand-in of AWS, S3 and KMS, over real HTTP."""
+    with running_moto() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def s3_url(moto_url: str) -> str:
+    """The S3 server that tests use: `TEST_S3_ENDPOINT_URL`, else the stand-in."""
+    return GIVEN_S3 or moto_url

@@ -92,11 +92,11 @@ def test_the_key_may_have_its_line_breaks_written_out() -> None:
 
 def test_every_problem_is_named_at_once_with_its_way_out() -> None:
     with pytest.raises(UserError) as caught:
-        load_settings({"PORT": "eighty", "GITHUB_APP_ID": "0", "PAGES_ACCESS": "all", "KMS_KEY_ID": "alias/x"})
+        load_settings({"PORT": "eighty", "GITHUB_APP_ID": "0", "PAGES_ACCESS": "all", "KMS_KEY_ID": "canary key"})
     lines = [line.strip() for line in str(caught.value).removeprefix("reading settings:").strip().splitlines()]
     assert lines == [
         "GITHUB_PRIVATE_KEY: is not set; give the key, or its file as GITHUB_PRIVATE_KEY_FILE",
-        "KMS_KEY_ID: this version seals with ENCRYPTION_KEY, or with the key file in DATA_DIR; unset it",
+        "KMS_KEY_ID: is not 1 to 16 KMS keys with commas between; give ARNs, ids or alias/names",
         "GITHUB_APP_ID: is out of bounds; give more than 0 and at most 9007199254740992, like 123456",
         "GITHUB_WEBHOOK_SECRET: is not set; give one like (openssl rand -hex 32)",
         "PORT: is not a whole number; give one like 8080",
@@ -111,9 +111,10 @@ def test_one_problem_is_one_line() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("ARTIFACT_URL", "s3://bucket/prefix", "S3 bucket, which this version cannot use"),
-        ("ARTIFACT_URL", "/var/lib", "not a folder's address"),
-        ("ARTIFACT_URL", "file://host/var", "not a folder's address"),
+        ("ARTIFACT_URL", "s3://Bucket/prefix", "names no S3 bucket"),
+        ("ARTIFACT_URL", "s3://bucket/a b", "has a prefix that"),
+        ("ARTIFACT_URL", "/var/lib", "no folder and no bucket"),
+        ("ARTIFACT_URL", "file://host/var", "no folder and no bucket"),
         ("DATABASE_URL", "mysql://canary:canary@db/t", "not a PostgreSQL address"),
         ("PUBLIC_URL", "trackside.example.org", "not an http(s) URL"),
         ("PUBLIC_URL", "https://canary:canary@host", "no user name"),
@@ -143,7 +144,10 @@ def test_one_problem_is_one_line() -> None:
         ("DATABASE_POOL_SIZE", "1.5", "whole number"),
         ("SWEEP_EVERY_S", "1e99", "at most 300"),
         ("LOG_LEVEL", "loud", "'debug', 'info', 'warning' or 'error'"),
-        ("S3_ENDPOINT_URL", "https://s3", "unset it"),
+        ("S3_ENDPOINT_URL", "http://s3.example.org", "in clear on another machine"),
+        ("S3_SSE", "rot13", "none of its words"),
+        ("KMS_KEY_ID", "canary key", "is not 1 to 16 KMS keys"),
+        ("STATE_VERSIONS_KEPT", "-1", "at least 0"),
     ],
 )
 def test_what_is_wrong_is_said_without_the_value(name: str, value: str, words: str) -> None:

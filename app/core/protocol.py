@@ -173,6 +173,26 @@ class PlanAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """With APPLY: the stack's variables for the apply, which replace those of the plan."""
 
 
+class TransferRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """POST /worker/v1/assignments/<id>/transfer: where may the archive be brought to, or fetched from?"""
+
+    fencing: int
+    is_upload: bool
+    size_bytes: int = 0
+    """Of an upload, exactly."""
+    sha256: str = ""
+    """Of an upload, in hex."""
+
+
+class TransferAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """One request of the worker's own (PUT for an upload, else GET); without a URL it takes the calls `archive`."""
+
+    url: str = ""
+    """Carries its own permission, for this one thing and a short while: never logged, never followed elsewhere."""
+    headers: dict[str, str] = {}
+    """Sent exactly so."""
+
+
 class ApplyRequest(msgspec.Struct, frozen=True, kw_only=True):
     """POST /worker/v1/assignments/<id>/apply: restored and verified; may the engine start?
 
@@ -217,6 +237,10 @@ class ResultReport(msgspec.Struct, frozen=True, kw_only=True):
     """For people, redacted, at most 4,000 characters: `terraform plan exited 1: …`."""
     outputs: tuple[Output, ...] = ()
     log_bytes_left_out: int = 0
+    archive_size_bytes: int = 0
+    """With PLANNED: of the archive that was stored. One of another size, or of another hash, does not count."""
+    archive_sha256: str = ""
+    """With PLANNED: of the archive that was stored, in hex."""
     is_shutdown: bool = False
     """With RETURNED: the worker ends, and the run is not to blame: it is no lost attempt."""
 

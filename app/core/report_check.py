@@ -250,7 +250,13 @@ def _failed(view: RunView) -> _Said:
         lines: tuple[str, ...] = (
             "**It is not known what was applied.** The worker was lost meanwhile, and an apply is never started twice.",
             reason,
-            "Look at the infrastructure and at the stack's state before anything else.",
+            (
+                "Look at the infrastructure and at the stack's state before anything else. What the lost worker may "
+                f"have written is kept apart: on the server, {code(f'trackside state list {run.stack_id}')} shows it, "
+                f"{code(f'trackside state adopt {run.stack_id} VERSION')} makes it the state, "
+                f"{code(f'trackside state drop {run.stack_id} VERSION')} lets it go, and "
+                f"{code(f'trackside unlock {run.stack_id}')} takes the hold off."
+            ),
             _hold(view),
         )
     elif run.confirmed_digest is not None:

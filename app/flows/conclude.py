@@ -29,6 +29,8 @@ from app.core.protocol import (
     StageAnswer,
     StageReport,
     StateAccess,
+    TransferAnswer,
+    TransferRequest,
 )
 from app.core.record import AssignmentRecord, AuditLine
 from app.core.run import (
@@ -47,6 +49,7 @@ from app.core.run import (
 )
 from app.core.stack import Stack, StateMode
 from app.core.variables import SKIP_APPLYING, phase_environment
+from app.flows.handover import offer, what_is_missing
 from app.flows.ports import Artifacts, GitHub, Sealer, Store, Transaction
 from app.flows.schedule import SYSTEM, schedule
 
@@ -172,10 +175,13 @@ class Conclude:
 
     def report_result(self, assignment_id: AssignmentId, token: str, result: ResultReport) -> None:
         """The assignment is over. Safe to send twice: the second finds it ended and is told so by LeaseLost."""
+        missing = self._missing(assignment_id, token, result) if result.outcome is Outcome.PLANNED else ""
         with self.store.begin() as tx:
             held = self._guard(tx, assignment_id, token, result.fencing)
             reason = result.reason[:4000]
             match result.outcome:
+                case Outcome.PLANNED if missing:
+                    self._lose(tx, held, missing)
                 case Outcome.PLANNED:
                     self._planned(tx, held)
                 case Outcome.APPLIED:
@@ -203,21 +209,33 @@ class Conclude:
 
     def put_archive(self, assignment_id: AssignmentId, token: str, fencing: int, chunks: Iterator[bytes]) -> None:
         """Store the workspace of the plan that was reported. Sent again, it replaces what came before."""
-        with self.store.begin() as tx:
-            held = self._guard(tx, assignment_id, token, fencing)
-            _require_phase(held, Phase.PLAN)
-            plan = tx.get_plan(held.run.id, held.run.plan_number)
-        key = archive_key(held.run.id, plan)
+        key = self._archive_key(assignment_id, token, fencing, is_confirmed=False)
         self.artifacts.delete(key)
         self.artifacts.put(key, chunks, max_bytes=MAX_ARCHIVE_BYTES)
 
     def open_archive(self, assignment_id: AssignmentId, token: str, fencing: int) -> AbstractContextManager[BinaryIO]:
         """The stored workspace of the confirmed plan. Raises: LeaseLost, NotAuthorised; UserError when it is gone."""
+        return self.artifacts.open(self._archive_key(assignment_id, token, fencing, is_confirmed=True))
+
+    def offer_archive(self, assignment_id: AssignmentId, token: str, asked: TransferRequest) -> TransferAnswer:
+        """Where the worker may bring or fetch the workspace without the control plane between; LeaseLost as below."""
+        key = self._archive_key(assignment_id, token, asked.fencing, is_confirmed=not asked.is_upload)
+        return offer(self.artifacts, key, asked, lease_s=self.lease_s)
+
+    def _missing(self, assignment_id: AssignmentId, token: str, result: ResultReport) -> str:
+        """Why the workspace that a worker says it stored does not count; asked outside of any transaction."""
+        key = self._archive_key(assignment_id, token, result.fencing, is_confirmed=False)
+        return what_is_missing(self.artifacts, key, result)
+
+    def _archive_key(self, assignment_id: AssignmentId, token: str, fencing: int, *, is_confirmed: bool) -> str:
         with self.store.begin() as tx:
             held = self._guard(tx, assignment_id, token, fencing)
+            if not is_confirmed:
+                _require_phase(held, Phase.PLAN)
+                return archive_key(held.run.id, tx.get_plan(held.run.id, held.run.plan_number))
         if held.run.plan is None or held.run.confirmed_digest != held.run.plan.digest:
             raise LeaseLost(f"run {held.run.id} has no confirmed plan")
-        return self.artifacts.open(archive_key(held.run.id, held.run.plan))
+        return archive_key(held.run.id, held.run.plan)
 
     def give_back(self, assignment_id: AssignmentId, cause: str, *, costs: int = LOST_COSTS) -> None:
         """End an assignment that its worker never got or no longer holds; the run goes back, or fails, by the table."""

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, BinaryIO, Protocol
 
+from app.core.artifact import Offer, Stored
 from app.core.contract import Evaluated, Mistake, PolicyFailed, PolicyQuestions, PolicyText
 from app.core.decision import Decision
 from app.core.event import Event, Ignored, Malformed, Repository
@@ -207,6 +208,22 @@ class Artifacts(Protocol):
     def delete(self, key: str) -> None:
         """Gone afterwards, also when it never was."""
         ...
+
+    def find(self, key: str) -> Stored | None: ...
+
+    def list_artifacts(self, folder: str) -> Iterator[Stored]:
+        """Everything below `folder/`, by key; with an empty one everything that there is."""
+        ...
+
+    def sweep_partial(self, *, older_than_s: float) -> int:
+        """Let go of what never became an artifact; how many."""
+        ...
+
+    def offer_put(self, key: str, *, size_bytes: int, sha256: str, expires_s: float) -> Offer | None:
+        """How a worker stores exactly these bytes by itself; None: they come through the control plane."""
+        ...
+
+    def offer_get(self, key: str, *, expires_s: float) -> Offer | None: ...
 
 
 class Sealer(Protocol):

@@ -63,6 +63,23 @@ class DeliveryRows(Protocol):
         ...
 
 
+class HistoryRows(Protocol):
+    """What only history needs. Each sweep is bounded and says how many it found."""
+
+    def sweep_logs(self, *, kept_days: int, limit: int) -> int:
+        """Let go of the logs of up to `limit` assignments that ended so many days ago."""
+        ...
+
+    def sweep_bodies(self, *, kept_days: int, limit: int) -> int:
+        """Empty the bodies of deliveries that were carried out and are older; their rows stay."""
+        ...
+
+    def sweep_state_versions(self, *, kept: int, limit: int) -> list[str]:
+        """Forget each stack's versions beyond its newest `kept`, but for quarantined ones; the keys of artifacts that
+        the caller deletes after the commit."""
+        ...
+
+
 class ConfigRows(Protocol):
     """Repositories, installations, and the configurations that are in force."""
 
@@ -328,6 +345,20 @@ class StateRows(Protocol):
         """Keep a version; it becomes current unless quarantined."""
         ...
 
+    def list_state_versions(self, stack_id: StackId) -> list[StateVersion]:
+        """Every version, quarantined ones too, newest first (at most 1,000)."""
+        ...
+
+    def find_state_version(self, stack_id: StackId, version_id: str) -> StateVersion | None: ...
+
+    def delete_state_version(self, version_id: str) -> None:
+        """Forget a version; its artifact is the caller's to delete, after the commit."""
+        ...
+
+    def list_state_writers(self, stack_id: StackId) -> list[AssignmentRecord]:
+        """Live assignments whose worker may write the stack's state."""
+        ...
+
     def find_state_lock(self, stack_id: StackId) -> StateLock | None: ...
 
     def set_state_lock(self, stack_id: StackId, lock: StateLock | None) -> None:
@@ -377,6 +408,7 @@ class ReportRows(Protocol):
 
 class Transaction(
     DeliveryRows,
+    HistoryRows,
     ConfigRows,
     OrganisationRows,
     StackRows,

@@ -51,7 +51,7 @@ class States:
         if version is None:
             return StateMissing()
         with self.artifacts.open(version.artifact_key) as sealed:
-            return StateFound(self.sealer.open(sealed.read(), _context(version)))
+            return StateFound(self.sealer.open(sealed.read(), state_context(version)))
 
     def write(self, caller: StateCaller, lock_id: str, data: bytes) -> StateWrite:
         """Keep a new version; it becomes current when the assignment is live and nobody else holds the lock."""
@@ -63,7 +63,7 @@ class States:
                 return StateReadOnly()
             version = self._version(tx, caller.stack_id, record, data)
         # The bytes are stored before the row that names them: a row never points at nothing.
-        sealed = self.sealer.seal(data, _context(version))
+        sealed = self.sealer.seal(data, state_context(version))
         self.artifacts.put(version.artifact_key, iter((sealed,)), max_bytes=MAX_STATE_BYTES + SEALING_BYTES)
         with self.store.begin() as tx:
             tx.lock_stack(caller.stack_id)
@@ -126,7 +126,7 @@ class States:
         return record
 
     def _version(self, tx: Transaction, stack_id: StackId, record: AssignmentRecord, data: bytes) -> StateVersion:
-        serial, lineage = _position(data)
+        serial, lineage = state_position(data)
         version_id = tx.new_id()
         return StateVersion(
             id=version_id,
@@ -146,12 +146,12 @@ def _is_live(tx: Transaction, record: AssignmentRecord) -> bool:
     return record.ended_at is None and record.lease_until >= tx.now()
 
 
-def _context(version: StateVersion) -> dict[str, str]:
+def state_context(version: StateVersion) -> dict[str, str]:
     """What the sealed bytes are bound to."""
     return {"table": "state_versions", "stack": version.stack_id, "version": version.id}
 
 
-def _position(data: bytes) -> tuple[int, str]:
+def state_position(data: bytes) -> tuple[int, str]:
     """Serial and lineage. Raises: UserError when the bytes are no Terraform state."""
     try:
         state = json.loads(data)

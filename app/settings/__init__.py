@@ -7,21 +7,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar
-from urllib.parse import unquote, urlsplit
 
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, ValidationError, model_validator
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from app.core.errors import UserError
 from app.core.names import Secret
+from app.settings.base import NONE, Environment, variable
+from app.settings.storage import Storage
 from app.settings.values import (
     POOL_NAME,
     as_accounts,
-    as_artifacts,
     as_control,
     as_database,
-    as_key,
     as_long_secret,
     as_opa,
     as_origin,
@@ -34,57 +32,11 @@ from app.settings.values import (
 )
 
 MAX_KEY_FILE_BYTES: Final = 64 * 1024
-NOT_IN_THIS_VERSION: Final = {
-    "KMS_KEY_ID": "this version seals with ENCRYPTION_KEY, or with the key file in DATA_DIR",
-    "S3_ENDPOINT_URL": "this version keeps artifacts on disk (ARTIFACT_URL=file:///...)",
-}
-"""Variables of later versions: refused, because an operator who sets one relies on it."""
-
 
 Url = Annotated[str, BeforeValidator(as_url)]
-Level = Literal["debug", "info", "warning", "error"]
-_NONE: Final = Secret("")
 
 
-def variable(meaning: str, *, example: str, default: Any = ..., **more: Any) -> Any:
-    """A field of a settings model: `unit` and `default_is` (the default in words) are for the docs."""
-    extra = {"example": example, "unit": more.pop("unit", ""), "default_is": more.pop("default_is", "")}
-    return Field(default, description=meaning, json_schema_extra=extra, **more)
-
-
-class _Environment(BaseSettings):
-    """Reads the mapping that it is given and nothing else: neither the process's environment nor a file."""
-
-    model_config = SettingsConfigDict(
-        frozen=True,
-        extra="ignore",
-        alias_generator=str.upper,
-        arbitrary_types_allowed=True,
-        hide_input_in_errors=True,
-        str_strip_whitespace=True,
-    )
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003 - pydantic-settings passes all of them by name
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the process's own environment is not read
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - nor is a file
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - nor a folder of secrets
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Only what was passed in."""
-        return (init_settings,)
-
-    data_dir: Path = variable(
-        "Folder for everything that is kept on this machine.", example="/var/lib/trackside", default=Path("data")
-    )
-    log_level: Annotated[Level, BeforeValidator(lambda value: str(value).lower())] = variable(
-        "Least level that is logged: debug, info, warning or error.", example="debug", default="info"
-    )
-
-
-class Settings(_Environment):
+class Settings(Storage):
     """What the control plane reads (`web`, `jobs`, `serve`, `migrate`)."""
 
     github_app_id: int = variable("The App's number, on its settings page.", example="123456", gt=0, le=2**53)
@@ -103,7 +55,7 @@ class Settings(_Environment):
     github_webhook_secret_previous: Annotated[Secret, BeforeValidator(as_long_secret)] = variable(
         "The webhook secret before, while it is being replaced: both are accepted.",
         example="(openssl rand -hex 32)",
-        default=_NONE,
+        default=NONE,
     )
     github_api_url: Url = variable(
         "GitHub's REST API.", example="https://github.example.org/api/v3", default="https://api.github.com"
@@ -139,23 +91,11 @@ class Settings(_Environment):
     database_url: Annotated[Secret, BeforeValidator(as_database)] = variable(
         "PostgreSQL 15 or newer, direct or session-pooled.",
         example="postgresql://trackside:password@db:5432/trackside",
-        default=_NONE,
+        default=NONE,
         default_is="embedded, under DATA_DIR",
     )
     database_pool_size: int = variable(
         "Connections that one process keeps.", unit="connections", example="20", default=10, ge=2, le=200
-    )
-    artifact_url: Annotated[str, BeforeValidator(as_artifacts)] = variable(
-        "Where workspaces, logs and states are kept: a folder, as file://.",
-        example="file:///var/lib/trackside/artifacts",
-        default="",
-        default_is="DATA_DIR/artifacts",
-    )
-    encryption_key: Annotated[Secret, BeforeValidator(as_key)] = variable(
-        "Base64 of 32 bytes; several with commas between: the first seals, all open.",
-        example="(openssl rand -base64 32)",
-        default=_NONE,
-        default_is="a key file in DATA_DIR",
     )
     worker_tokens: Annotated[dict[str, tuple[Secret, ...]], BeforeValidator(as_tokens)] = variable(
         "pool=token with commas between; at most two live tokens for a pool, so that one can be replaced.",
@@ -186,12 +126,12 @@ class Settings(_Environment):
         default_is="embedded",
     )
     opa_token: Annotated[Secret, BeforeValidator(as_secret)] = variable(
-        "Bearer token for OPA_URL.", example="(openssl rand -hex 32)", default=_NONE, default_is="none"
+        "Bearer token for OPA_URL.", example="(openssl rand -hex 32)", default=NONE, default_is="none"
     )
     external_token: Annotated[Secret, BeforeValidator(as_long_secret)] = variable(
         "Bearer token with which CI marks external dependencies, at least 16 characters.",
         example="(openssl rand -hex 32)",
-        default=_NONE,
+        default=NONE,
         default_is="the address is closed",
     )
     decisions_kept_days: int = variable(
@@ -220,7 +160,7 @@ class Settings(_Environment):
     metrics_token: Annotated[Secret, BeforeValidator(as_long_secret)] = variable(
         "Bearer token for /metrics, at least 16 characters.",
         example="(openssl rand -hex 32)",
-        default=_NONE,
+        default=NONE,
         default_is="loopback only",
     )
 
@@ -232,17 +172,12 @@ class Settings(_Environment):
         return {**data, "PUBLIC_URL": data.get("PUBLIC_URL") or here}
 
     @property
-    def artifact_dir(self) -> Path:
-        """The folder of ARTIFACT_URL, or its default under DATA_DIR."""
-        return Path(unquote(urlsplit(self.artifact_url).path)) if self.artifact_url else self.data_dir / "artifacts"
-
-    @property
     def webhook_secrets(self) -> tuple[Secret, ...]:
         """The live webhook secrets, the current one first."""
         return tuple(s for s in (self.github_webhook_secret, self.github_webhook_secret_previous) if s)
 
 
-class WorkerSettings(_Environment):
+class WorkerSettings(Environment):
     """What a worker reads. It knows neither the database nor the App."""
 
     control_url: Annotated[str, BeforeValidator(as_control)] = variable(
@@ -353,14 +288,13 @@ def load_worker_settings(environ: Mapping[str, str]) -> WorkerSettings:
 
 
 _Given = dict[str, str]
-_Model = TypeVar("_Model", bound=_Environment)
+_Model = TypeVar("_Model", bound=Environment)
 
 
 def _load(
     model: type[_Model], environ: Mapping[str, str], prepare: Callable[[_Given], tuple[_Given, list[str]]]
 ) -> _Model:
     given, problems = prepare({name: value for name, value in environ.items() if value.strip()})
-    problems += [f"{name}: {why}; unset it" for name, why in NOT_IN_THIS_VERSION.items() if name in given]
     settings: _Model | None = None
     try:
         settings = model.model_validate(
@@ -391,7 +325,7 @@ def _read_key_file(given: _Given) -> tuple[_Given, list[str]]:
         return given, [why]
 
 
-def _tell(model: type[_Environment], error: ErrorDetails) -> str:
+def _tell(model: type[Environment], error: ErrorDetails) -> str:
     """One problem as one line, without the value unless it is a number or a word of a list."""
     name = str(error["loc"][0])
     field = model.model_fields[name.lower()]

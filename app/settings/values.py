@@ -124,18 +124,49 @@ def as_opa(value: object) -> object:
     return value.rstrip("/")
 
 
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_PREFIX = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*")
+
+
 def as_artifacts(value: object) -> object:
-    """A file:// URL of a folder."""
+    """A file:// URL of a folder, or s3://bucket/prefix."""
     if not isinstance(value, str) or not value:
         return value
     parts = urlsplit(value)
     if parts.scheme == "s3":
-        raise ValueError(
-            "names an S3 bucket, which this version cannot use; give file:///absolute/path, or leave it empty"
-        )
+        prefix = parts.path.strip("/")
+        if parts.query or parts.fragment or not _BUCKET.fullmatch(parts.netloc):
+            raise ValueError("names no S3 bucket; give s3://bucket or s3://bucket/prefix")
+        if prefix and (len(prefix) > 300 or not _PREFIX.fullmatch(prefix)):
+            raise ValueError("has a prefix that is not made of letters, digits, `-`, `_`, `.` and `/`; give another")
+        return value
     if parts.scheme != "file" or parts.netloc not in ("", "localhost") or not unquote(parts.path).startswith("/"):
-        raise ValueError("is not a folder's address; give file:///absolute/path, or leave it empty")
+        raise ValueError("is no folder and no bucket; give file:///absolute/path or s3://bucket/prefix")
     return value
+
+
+def as_encrypted(value: object) -> object:
+    """An https address, or an http one on this machine."""
+    value = as_url(value)
+    if isinstance(value, str) and value:
+        scheme, host = _split_url(value)
+        if scheme == "http" and not is_loopback(host):
+            raise ValueError("would be spoken to in clear on another machine; give an https:// address")
+    return value
+
+
+_KMS_KEY = re.compile(r"[A-Za-z0-9:/_-]{1,2048}")
+MAX_KMS_KEYS: Final = 16
+
+
+def as_kms_keys(value: object) -> object:
+    """KMS key ids, ARNs or aliases, each once."""
+    if not isinstance(value, str):
+        return value
+    names = tuple(dict.fromkeys(part.strip() for part in value.split(",") if part.strip()))
+    if len(names) > MAX_KMS_KEYS or not all(_KMS_KEY.fullmatch(name) for name in names):
+        raise ValueError(f"is not 1 to {MAX_KMS_KEYS} KMS keys with commas between; give ARNs, ids or alias/names")
+    return names
 
 
 _LOGIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,99})")

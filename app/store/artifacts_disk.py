@@ -8,9 +8,11 @@ import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from app.core.artifact import Stored
 from app.core.errors import BrokenError, UserError
 
 CHUNK_BYTES: Final = 1024 * 1024
@@ -34,7 +36,7 @@ class DiskArtifacts:
             self._make_folders(path.parent)
             partial = path.parent / f"{_PARTIAL}{secrets.token_hex(8)}"
             try:
-                size = _write(partial, _pieces(source), key=key, max_bytes=max_bytes)
+                size = _write(partial, pieces_of(source), key=key, max_bytes=max_bytes)
                 os.link(partial, path)  # refuses to replace: exactly one of two writers wins
             finally:
                 partial.unlink(missing_ok=True)
@@ -68,6 +70,44 @@ class DiskArtifacts:
         except OSError as error:
             raise BrokenError(f"deleting artifact {key}: {error.strerror or error}") from error
 
+    def find(self, key: str) -> Stored | None:
+        """What is known of an artifact, or None when it is not there."""
+        path = self._path(key)
+        try:
+            return _stored(key, path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise BrokenError(f"asking for artifact {key}: {error.strerror or error}") from error
+
+    def list_artifacts(self, folder: str) -> Iterator[Stored]:
+        """Everything below `folder/`, by key; with an empty one everything that there is."""
+        top = self._path(folder) if folder else self._root
+        for path in sorted(top.rglob("*")):
+            if path.name.startswith(_PARTIAL) or path.is_symlink() or not path.is_file():
+                continue
+            with suppress(FileNotFoundError):  # deleted meanwhile
+                yield _stored(path.relative_to(self._root).as_posix(), path)
+
+    def sweep_partial(self, *, older_than_s: float) -> int:
+        """Let go of files whose writer died, and of folders that nothing is in any more; how many files."""
+        before, found = datetime.now(UTC) - timedelta(seconds=older_than_s), 0
+        for path in sorted(self._root.rglob("*"), reverse=True):
+            with suppress(OSError):  # deleted meanwhile, or a folder that is not empty
+                is_old = datetime.fromtimestamp(path.lstat().st_mtime, UTC) < before
+                if is_old and path.name.startswith(_PARTIAL):
+                    path.unlink()
+                    found += 1
+                elif is_old and path.is_dir() and not path.is_symlink():
+                    path.rmdir()
+        return found
+
+    def offer_put(self, key: str, *, size_bytes: int, sha256: str, expires_s: float) -> None:
+        """Nothing: a folder has no address, so the bytes come through the control plane."""
+
+    def offer_get(self, key: str, *, expires_s: float) -> None:
+        """Nothing, as `offer_put`."""
+
     def check_ready(self) -> None:
         """Returns when something can be written. Raises: BrokenError saying why not."""
         try:
@@ -81,8 +121,7 @@ class DiskArtifacts:
             raise BrokenError(f"writing to the artifact folder {self._root}: {error.strerror or error}") from error
 
     def _path(self, key: str) -> Path:
-        if len(key) > MAX_KEY_CHARS or _KEY.fullmatch(key) is None:
-            raise BrokenError(f"using artifact key {key[:60]!r}: not a key of ours")
+        check_key(key)
         return self._root.joinpath(*key.split("/"))
 
     def _make_folders(self, folder: Path) -> None:
@@ -92,13 +131,25 @@ class DiskArtifacts:
                 parent.mkdir(mode=0o700, parents=True)
 
 
-def _pieces(source: BinaryIO | Iterator[bytes]) -> Iterator[bytes]:
+def check_key(key: str) -> None:
+    """Nothing when the key is one of ours. Raises: BrokenError."""
+    if len(key) > MAX_KEY_CHARS or _KEY.fullmatch(key) is None:
+        raise BrokenError(f"using artifact key {key[:60]!r}: not a key of ours")
+
+
+def pieces_of(source: BinaryIO | Iterator[bytes]) -> Iterator[bytes]:
+    """What a file or an iterator gives, piece by piece."""
     read = getattr(source, "read", None)  # a file is an iterator too, of lines
     if read is None:
         yield from source
         return
     while piece := read(CHUNK_BYTES):
         yield piece
+
+
+def _stored(key: str, path: Path) -> Stored:
+    facts = path.lstat()
+    return Stored(key=key, size_bytes=facts.st_size, stored_at=datetime.fromtimestamp(facts.st_mtime, UTC))
 
 
 def _write(path: Path, pieces: Iterator[bytes], *, key: str, max_bytes: int) -> int:

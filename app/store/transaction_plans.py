@@ -3,24 +3,25 @@
 A plan's summary lies sealed and compressed; a state's bytes are an artifact and never come here.
 """
 
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import zstandard
-from sqlalchemy import delete, or_, select
+from sqlalchemy import Row, and_, delete, or_, select
 from sqlalchemy.dialects.postgresql import insert
 
 from app.core.errors import BrokenError
 from app.core.names import AssignmentId, Digest, RunId, StackId
 from app.core.plan import PlanSummary
 from app.core.protocol import MAX_BODY_BYTES
-from app.core.record import AuditLine, StateLock, StateVersion
+from app.core.record import AssignmentRecord, AuditLine, StateLock, StateVersion
 from app.core.run import Confirmation, Plan
-from app.store.rows import plan_values, read_confirmation, read_plan
-from app.store.schema import audit, confirmations, plans, state_locks, state_versions
+from app.store.rows import plan_values, read_assignment, read_confirmation, read_plan
+from app.store.schema import assignments, audit, confirmations, plans, state_locks, state_versions
 from app.store.wire import Wire, safe_text, sealed_as
 
 _LEVEL: Final = 1
+MAX_VERSIONS: Final = 1_000
 
 
 class PlanWrites(Wire):
@@ -86,18 +87,31 @@ class PlanWrites(Wire):
         row = self._first(wanted.order_by(table.seq.desc()).limit(1))
         if row is None:
             return None
-        return StateVersion(
-            id=row.id,
-            stack_id=StackId(row.stack_id),
-            serial=row.serial,
-            lineage=row.lineage,
-            digest=Digest(row.digest),
-            size_bytes=row.size_bytes,
-            artifact_key=row.artifact_key,
-            assignment_id=AssignmentId(row.assignment_id) if row.assignment_id is not None else None,
-            is_quarantined=row.is_quarantined,
-            created_at=row.created_at,
-        )
+        return _state_version(row)
+
+    def list_state_versions(self, stack_id: StackId) -> list[StateVersion]:
+        """Every version, quarantined ones too, newest first (at most MAX_VERSIONS)."""
+        wanted = select(state_versions).where(state_versions.c.stack_id == stack_id)
+        rows = self._all(wanted.order_by(state_versions.c.seq.desc()).limit(MAX_VERSIONS))
+        return [_state_version(row) for row in rows]
+
+    def find_state_version(self, stack_id: StackId, version_id: str) -> StateVersion | None:
+        """One version of that stack, or None."""
+        table = state_versions.c
+        wanted = select(state_versions).where(table.stack_id == stack_id, table.id == safe_text(version_id))
+        row = self._first(wanted)
+        return _state_version(row) if row is not None else None
+
+    def delete_state_version(self, version_id: str) -> None:
+        """Forget a version; its artifact is the caller's to delete, after the commit."""
+        self._execute(delete(state_versions).where(state_versions.c.id == version_id))
+
+    def list_state_writers(self, stack_id: StackId) -> list[AssignmentRecord]:
+        """Live assignments whose worker may write the stack's state."""
+        table = assignments.c
+        is_live = and_(table.ended_at.is_(None), table.is_state_read_only.is_(False))
+        rows = self._all(select(assignments).where(table.stack_id == stack_id, is_live))
+        return [read_assignment(row) for row in rows]
 
     def add_state_version(self, version: StateVersion) -> None:
         """Keep a version; it becomes current unless quarantined."""
@@ -154,3 +168,18 @@ class PlanWrites(Wire):
             "reason": safe_text(line.reason),
         }
         self._execute(insert(audit).values(values))
+
+
+def _state_version(row: Row[Any]) -> StateVersion:
+    return StateVersion(
+        id=row.id,
+        stack_id=StackId(row.stack_id),
+        serial=row.serial,
+        lineage=row.lineage,
+        digest=Digest(row.digest),
+        size_bytes=row.size_bytes,
+        artifact_key=row.artifact_key,
+        assignment_id=AssignmentId(row.assignment_id) if row.assignment_id is not None else None,
+        is_quarantined=row.is_quarantined,
+        created_at=row.created_at,
+    )

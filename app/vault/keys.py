@@ -24,9 +24,11 @@ _MAX_FILE_BYTES: Final = 4096
 class Keyring:
     """One or more keys of 32 bytes. Its repr shows their ids alone."""
 
-    __slots__ = ("_keys",)
+    __slots__ = ("_file", "_keys")
 
-    def __init__(self, keys: Sequence[bytes]) -> None:
+    def __init__(self, keys: Sequence[bytes], *, file: Path | None = None) -> None:
+        """`file`: where a key that another process has put in front since is looked for."""
+        self._file = file
         if not keys or len(keys) > MAX_KEYS or any(len(key) != KEY_BYTES for key in keys):
             raise BrokenError(f"making a keyring: 1 to {MAX_KEYS} keys of {KEY_BYTES} bytes each")
         self._keys = {key_id(key): key for key in keys}
@@ -40,14 +42,9 @@ class Keyring:
         try:
             if not path.exists():
                 _make_key_file(path)
-            with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC), encoding="ascii") as file:
-                if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o007:
-                    raise UserError(f"reading key file {path}: other users can read it; chmod 600 it")
-                text = file.read(_MAX_FILE_BYTES)
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "not a key file"
-            raise UserError(f"reading key file {path}: {reason}") from None
-        return cls(_parse(text, f"key file {path}"))
+        except OSError as error:
+            raise UserError(f"making key file {path}: {error.strerror}") from None
+        return cls(_read_key_file(path), file=path)
 
     @classmethod
     def from_text(cls, text: Secret) -> Self:
@@ -76,6 +73,9 @@ class Keyring:
         """
         name = sealed_with(sealed, context)
         key = self._keys.get(name)
+        if key is None and self._file is not None:
+            self._keys |= {key_id(one): one for one in _read_key_file(self._file)}  # rotated since this process began
+            key = self._keys.get(name)
         if key is None:
             raise BrokenError(f"opening {named(context)}: sealed with key {name.hex()}, which is not in the keyring")
         return unseal(key, sealed, context)
@@ -85,6 +85,26 @@ class Keyring:
 
     def __reduce__(self) -> str:
         raise TypeError("a keyring is not pickled")
+
+
+def rotate_key_file(path: Path) -> Keyring:
+    """The keys of the file with a new one in front, which is written; all or nothing.
+
+    Raises: UserError when the file is not there or not readable, or holds as many keys as it may.
+    """
+    keys = _read_key_file(path)
+    if len(keys) >= MAX_KEYS:
+        raise UserError(
+            f"rotating key file {path}: it holds {MAX_KEYS} keys already; remove the oldest that seals nothing"
+        )
+    fresh = [secrets.token_bytes(KEY_BYTES), *keys]
+    try:
+        draft = _write_draft(path, "".join(base64.b64encode(key).decode() + "\n" for key in fresh))
+        draft.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise UserError(f"rotating key file {path}: {error.strerror}") from None
+    return Keyring(fresh)
 
 
 def new_data_key() -> Secret:
@@ -112,20 +132,41 @@ def decoded_key(text: Secret, about: str) -> bytes:
     return key
 
 
+def _read_key_file(path: Path) -> list[bytes]:
+    try:
+        with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC), encoding="ascii") as file:
+            if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o007:
+                raise UserError(f"reading key file {path}: other users can read it; chmod 600 it")
+            text = file.read(_MAX_FILE_BYTES)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a key file"
+        raise UserError(f"reading key file {path}: {reason}") from None
+    return _parse(text, f"key file {path}")
+
+
 def _make_key_file(path: Path) -> None:
     """Written beside its place, then linked into it: of several processes that start at once, one makes the key."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "w") as file:
-        file.write(new_data_key().reveal() + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+    draft = _write_draft(path, new_data_key().reveal() + "\n")
     try:
         path.hardlink_to(draft)
     except FileExistsError:
         pass
     finally:
         draft.unlink()
-    folder = os.open(path.parent, os.O_RDONLY)
+    _sync_folder(path.parent)
+
+
+def _write_draft(path: Path, text: str) -> Path:
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    return draft
+
+
+def _sync_folder(path: Path) -> None:
+    folder = os.open(path, os.O_RDONLY)
     os.fsync(folder)
     os.close(folder)

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from app.core.names import Secret
 from app.vault import keys, tokens
 from app.vault.keys import Keyring
+from app.vault.kms import KmsKeyring
 
 
 @dataclass(frozen=True, slots=True)
 class Vault:
     """Seals values at rest under the keyring; makes and checks tokens."""
 
-    keyring: Keyring
+    keyring: Keyring | KmsKeyring
 
     def seal(self, data: bytes, context: Mapping[str, str]) -> bytes:
         """The data, readable with this keyring and the same context alone."""

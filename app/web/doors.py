@@ -24,6 +24,8 @@ from app.core.protocol import (
     ResultReport,
     StageAnswer,
     StageReport,
+    TransferAnswer,
+    TransferRequest,
 )
 from app.core.record import DeliveryOutcome, LogChunk, RunFacts
 from app.core.run import ExternalState, Run, Transition
@@ -73,6 +75,10 @@ class WorkDoor(Protocol):
         ...
 
     def report_result(self, assignment_id: AssignmentId, token: str, report: ResultReport, /) -> None: ...
+
+    def offer_archive(self, assignment_id: AssignmentId, token: str, asked: TransferRequest, /) -> TransferAnswer:
+        """Where the workspace may be brought or fetched without this door between; an empty URL: through it."""
+        ...
 
     def put_archive(
         self, assignment_id: AssignmentId, token: str, fencing: int, chunks: Iterator[bytes], /

@@ -17,6 +17,8 @@ from app.core.protocol import (
     ResultReport,
     StageAnswer,
     StageReport,
+    TransferAnswer,
+    TransferRequest,
 )
 from app.flows.assign import Assign
 from app.flows.conclude import Conclude
@@ -60,6 +62,10 @@ class Work:
     def report_result(self, assignment_id: AssignmentId, token: str, report: ResultReport) -> None:
         """The assignment is over."""
         self.conclude.report_result(assignment_id, token, report)
+
+    def offer_archive(self, assignment_id: AssignmentId, token: str, asked: TransferRequest) -> TransferAnswer:
+        """Where the workspace may be brought or fetched."""
+        return self.conclude.offer_archive(assignment_id, token, asked)
 
     def put_archive(self, assignment_id: AssignmentId, token: str, fencing: int, chunks: Iterator[bytes]) -> None:
         """Store the workspace."""

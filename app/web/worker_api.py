@@ -19,7 +19,15 @@ from starlette.routing import Route
 
 from app.core import protocol
 from app.core.names import AssignmentId
-from app.core.protocol import ApplyRequest, ClaimRequest, Heartbeat, PlanReport, ResultReport, StageReport
+from app.core.protocol import (
+    ApplyRequest,
+    ClaimRequest,
+    Heartbeat,
+    PlanReport,
+    ResultReport,
+    StageReport,
+    TransferRequest,
+)
 from app.web.access import bearer_token, is_token
 from app.web.answers import encoded, nothing, problem
 from app.web.body import BodyRefused, declared_length, read_body
@@ -65,6 +73,7 @@ class WorkerApi:
             Route(f"{at}/apply", self._call(ApplyRequest, self._begin_apply, SMALL_BYTES), methods=["POST"]),
             Route(f"{at}/result", self._call(ResultReport, work.report_result, large), methods=["POST"]),
             Route(f"{at}/log", self.log, methods=["POST"]),
+            Route(f"{at}/transfer", self._call(TransferRequest, work.offer_archive, SMALL_BYTES), methods=["POST"]),
             Route(f"{at}/archive", self.put_archive, methods=["PUT"]),
             Route(f"{at}/archive", self.get_archive, methods=["GET"]),
         ]
@@ -227,6 +236,10 @@ def complain(message: object) -> str:
             return "digest must be a SHA-256 in hex"
         case PlanReport() | ApplyRequest() if not _ENGINE.fullmatch(message.engine):
             return "engine must be a name and a version: terraform 1.11.4"
+        case TransferRequest() if message.is_upload and not _DIGEST.fullmatch(message.sha256):
+            return "sha256 must be a SHA-256 in hex"
+        case TransferRequest() if not 0 <= message.size_bytes <= protocol.MAX_ARCHIVE_BYTES:
+            return f"size_bytes must be at most {protocol.MAX_ARCHIVE_BYTES}"
         case _:
             pass
     fencing = getattr(message, "fencing", 0)

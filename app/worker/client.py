@@ -30,7 +30,10 @@ from app.core.protocol import (
     ResultReport,
     StageAnswer,
     StageReport,
+    TransferAnswer,
+    TransferRequest,
 )
+from app.worker.transfer import chunks_of, download, upload
 
 RETRY_FOR_S: Final = 90.0
 _TIMEOUT_S: Final = 20.0
@@ -61,6 +64,11 @@ class ControlPlane:
     def __init__(self, url: str, pool_token: Secret) -> None:
         self._url, self._pool_token = url.rstrip("/") + "/worker/v1", pool_token
         self._client = httpx.Client(trust_env=False, follow_redirects=False, timeout=_TIMEOUT_S)
+
+    @property
+    def http(self) -> httpx.Client:
+        """What follows no redirect and reads no proxy from the environment: for archives' addresses, too."""
+        return self._client
 
     def close(self) -> None:
         """Close the connections."""
@@ -147,14 +155,41 @@ class Hold:
         headers = {"content-type": "text/plain; charset=utf-8"}
         self._guarded(_Call(path=path, token=self._token, body=data, headers=headers))
 
-    def put_archive(self, path: Path) -> None:
-        """Store the workspace's archive."""
-        headers = {"content-type": "application/octet-stream", "content-length": str(path.stat().st_size)}
-        self._repeated(self._archive("PUT", lambda: _chunks(path), headers))
+    def put_archive(self, path: Path, *, sha256: str) -> None:
+        """Store the workspace's archive, at the address that the control plane gives, or through itself."""
+        size = path.stat().st_size
+        asked = TransferRequest(fencing=self.fencing, is_upload=True, size_bytes=size, sha256=sha256)
+        headers = {"content-type": "application/octet-stream", "content-length": str(size)}
+
+        def put() -> None:
+            offer = self._offer(asked)
+            if offer.url:
+                upload(self._plane.http, offer, path)
+            else:
+                self._guarded(self._archive("PUT", lambda: chunks_of(path), headers))
+
+        self._again(put)
 
     def get_archive(self, out: BinaryIO) -> None:
         """Write the archive of the run's workspace."""
-        self._repeated(self._archive("GET", b"", {}), into=out)
+        asked = TransferRequest(fencing=self.fencing, is_upload=False)
+
+        def get() -> None:
+            out.seek(0)
+            out.truncate()
+            offer = self._offer(asked)
+            if offer.url:
+                download(self._plane.http, offer, out)
+            else:
+                self._guarded(self._archive("GET", b"", {}), into=out)
+
+        self._again(get)
+
+    def _offer(self, asked: TransferRequest) -> TransferAnswer:
+        body = msgspec.json.encode(asked)
+        return _decode(
+            self._guarded(_Call(path=f"{self._path}/transfer", token=self._token, body=body)), TransferAnswer
+        )
 
     def _archive(self, method: str, body: bytes | Callable[[], Iterator[bytes]], headers: dict[str, str]) -> _Call:
         path = f"{self._path}/archive?fencing={self.fencing}"
@@ -166,16 +201,18 @@ class Hold:
             raise BrokenError(f"reporting {name}: {len(body)} bytes are more than the protocol takes")
         return self._repeated(_Call(path=f"{self._path}/{name}", token=self._token, body=body))
 
-    def _repeated(self, call: _Call, *, into: BinaryIO | None = None) -> bytes:
+    def _repeated(self, call: _Call) -> bytes:
+        return self._again(lambda: self._guarded(call))
+
+    def _again(self, ask: Callable[[], T]) -> T:
+        """Ask until there is an answer, for RETRY_FOR_S and as long as the hold lasts; each time anew."""
+
         def is_worth_it(error: Exception) -> bool:
             return isinstance(error, RetryableError) and not self.lost.is_set()
 
         for attempt in stamina.retry_context(on=is_worth_it, attempts=None, timeout=RETRY_FOR_S):
             with attempt:
-                if into is not None:
-                    into.seek(0)
-                    into.truncate()
-                return self._guarded(call, into=into)
+                return ask()
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     def _guarded(self, call: _Call, *, into: BinaryIO | None = None) -> bytes:
@@ -200,12 +237,6 @@ def _read(answer: httpx.Response, limit: int, into: BinaryIO | None) -> bytes:
         else:
             into.write(chunk)
     return bytes(kept)
-
-
-def _chunks(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            yield chunk
 
 
 def _decode(body: bytes, shape: type[T]) -> T:

@@ -52,6 +52,8 @@ def execute(job: Job, steps: Iterable[Step]) -> End | None:
                 reason=_cut(job.log.redact(end.reason)),
                 outputs=end.outputs,
                 log_bytes_left_out=left_out,
+                archive_size_bytes=end.archive.size_bytes if end.archive else 0,
+                archive_sha256=end.archive.sha256 if end.archive else "",
                 is_shutdown=end.outcome is Outcome.RETURNED and job.ending.wanted is Outcome.RETURNED,
             )
             job.hold.result(report)

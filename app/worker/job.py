@@ -13,6 +13,7 @@ from typing import Final
 from app.core.errors import BrokenError
 from app.core.names import Secret
 from app.core.protocol import Assignment, Outcome, Output, StateAccess
+from app.engine.archive import ArchiveInfo
 from app.engine.bench import Bench, Folders, StackSettings
 from app.engine.environment import ManagedState
 from app.engine.git import Mirror
@@ -134,6 +135,8 @@ class End:
     outcome: Outcome | None
     reason: str = ""
     outputs: tuple[Output, ...] = ()
+    archive: ArchiveInfo | None = None
+    """With PLANNED: what was stored."""
 
 
 Step = Callable[[Job], End | None]

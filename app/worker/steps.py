@@ -156,11 +156,11 @@ def store(job: Job) -> End:
     with job.step("store"):
         with open_private(job.archive_file) as file:
             info = pack(job.workspace, file, cipher=_cipher(job), max_bytes=MAX_ARCHIVE_BYTES)
-        job.hold.put_archive(job.archive_file)
+        job.hold.put_archive(job.archive_file, sha256=info.sha256)
         job.log.line(f"stored the workspace: {info.size_bytes} bytes")
         for left_out in info.left_out:
             job.log.line(f"left out: {left_out}")
-    return End(Outcome.PLANNED)
+    return End(Outcome.PLANNED, archive=info)
 
 
 def restore_workspace(job: Job) -> End | None:
@@ -170,7 +170,11 @@ def restore_workspace(job: Job) -> End | None:
         with open_private(job.archive_file) as file:
             job.hold.get_archive(file)
             file.seek(0)
-            restore(job.workspace, file, cipher=_cipher(job))
+            try:
+                restore(job.workspace, file, cipher=_cipher(job))
+            except BrokenError as error:
+                why = f"the stored workspace is not this plan's: {error}: nothing was applied; plan again"
+                return End(Outcome.FAILED, why)
         job.archive_file.unlink()
     return None
 
@@ -337,7 +341,9 @@ def _redacted(job: Job, output: Output) -> Output:
 
 
 def _cipher(job: Job) -> StreamCipher:
-    return job.make_cipher(Secret(job.assignment.data_key), job.assignment.archive_context)
+    """Bound to run, stack, commit and plan: an archive of an earlier plan of the same run is another's too."""
+    digest = job.assignment.plan_digest or file_digest(job.workspace.plan_file)
+    return job.make_cipher(Secret(job.assignment.data_key), job.assignment.archive_context | {"plan": digest})
 
 
 def open_private(path: Path) -> BinaryIO:

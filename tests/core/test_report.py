@@ -213,7 +213,13 @@ def test_a_lost_apply_says_that_nobody_knows() -> None:
 no heartbeat for 60 s
 ```\
 """,
-            "Look at the infrastructure and at the stack's state before anything else.",
+            (
+                "Look at the infrastructure and at the stack's state before anything else. What the lost worker may "
+                "have written is kept apart: on the server, `trackside state list 01JDV3F4K5M6N7P8Q9R0S1T2S1` shows "
+                "it, `trackside state adopt 01JDV3F4K5M6N7P8Q9R0S1T2S1 VERSION` makes it the state, "
+                "`trackside state drop 01JDV3F4K5M6N7P8Q9R0S1T2S1 VERSION` lets it go, and "
+                "`trackside unlock 01JDV3F4K5M6N7P8Q9R0S1T2S1` takes the hold off."
+            ),
             "**The stack is on hold**: `the outcome of the last apply is not known`. Nothing of it starts until a person has resolved that.",  # noqa: E501 - a sentence as it is said
         ]
     )

@@ -9,11 +9,13 @@ import io
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from datetime import UTC, datetime, timedelta
 from threading import Barrier
 from typing import BinaryIO, Protocol
 
 import pytest
 
+from app.core.artifact import Stored
 from app.core.errors import BrokenError, UserError
 
 KEY = "runs/01j8/workspace-1.tar.zst"
@@ -26,6 +28,10 @@ class Artifacts(Protocol):
     def put(self, key: str, source: BinaryIO | Iterator[bytes], *, max_bytes: int) -> int: ...
     def open(self, key: str) -> AbstractContextManager[BinaryIO]: ...
     def delete(self, key: str) -> None: ...
+    def find(self, key: str) -> Stored | None: ...
+    def list_artifacts(self, folder: str) -> Iterator[Stored]: ...
+    def sweep_partial(self, *, older_than_s: float) -> int: ...
+    def check_ready(self) -> None: ...
 
 
 def read(artifacts: Artifacts, key: str = KEY) -> bytes:
@@ -99,6 +105,32 @@ class ArtifactsContract:
                 use()
         with pytest.raises(BrokenError, match="not a key of ours"):
             read(artifacts, key)
+
+    def test_what_is_there_can_be_found_and_listed(self, artifacts: Artifacts) -> None:
+        before = datetime.now(UTC) - timedelta(seconds=2)
+        assert artifacts.find(KEY) is None
+        for key, data in (("state/one/a", b"1"), ("state/two/b", b"22"), ("statement", b"333"), (KEY, b"")):
+            artifacts.put(key, io.BytesIO(data), max_bytes=9)
+        found = artifacts.find("state/two/b")
+        assert found is not None
+        assert (found.key, found.size_bytes) == ("state/two/b", 2)
+        assert before <= found.stored_at <= datetime.now(UTC) + timedelta(seconds=2)
+        assert [(one.key, one.size_bytes) for one in artifacts.list_artifacts("state")] == [
+            ("state/one/a", 1),
+            ("state/two/b", 2),
+        ]
+        assert [one.key for one in artifacts.list_artifacts("")] == [KEY, "state/one/a", "state/two/b", "statement"]
+        assert list(artifacts.list_artifacts("nowhere")) == []
+
+    def test_only_what_never_became_an_artifact_is_swept(self, artifacts: Artifacts) -> None:
+        artifacts.check_ready()
+        artifacts.put(KEY, io.BytesIO(b"whole"), max_bytes=9)
+        assert artifacts.sweep_partial(older_than_s=3600) == 0
+        assert artifacts.sweep_partial(older_than_s=-3600) == 0
+        assert read(artifacts) == b"whole"
+        assert [one.key for one in artifacts.list_artifacts("")] == [KEY], (
+            "being asked whether it is ready leaves nothing"
+        )
 
     def test_a_large_stream_arrives_whole(self, artifacts: Artifacts) -> None:
         piece = bytes(range(256)) * 4096

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from app.core.errors import BrokenError, UserError
 from app.core.names import Secret
-from app.vault.keys import Keyring, new_data_key
+from app.vault.keys import MAX_KEYS, Keyring, new_data_key, rotate_key_file
 
 CONTEXT = {"table": "secrets", "row": "1"}
 
@@ -57,7 +57,7 @@ def test_a_key_file_with_something_else_in_it_is_refused(tmp_path: Path, content
 
 def test_a_key_file_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match=r"reading key file .*/file/key: "):
+    with pytest.raises(UserError, match=r"making key file .*/file/key: "):
         Keyring.from_file(tmp_path / "file/key")
 
 
@@ -123,3 +123,31 @@ def test_no_changed_bit_and_no_cut_opens() -> None:
 def test_the_same_value_is_never_sealed_to_the_same_bytes() -> None:
     ring = keyring(new_data_key())
     assert len({ring.seal(b"value", CONTEXT)[9:] for _ in range(50)}) == 50
+
+
+def test_a_rotated_key_file_seals_with_the_new_key_and_opens_with_the_old_one(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    running = Keyring.from_file(path)
+    old = running.seal(b"of before", {})
+    rotated = rotate_key_file(path)
+    assert rotated.key_ids[1:] == running.key_ids
+    assert Keyring.from_file(path).key_ids == rotated.key_ids
+    assert rotated.open(old, {}) == b"of before"
+    new = rotated.seal(b"of now", {})
+    with pytest.raises(BrokenError, match="not in the keyring"):
+        Keyring([bytes(32)]).open(new, {})
+    assert running.open(new, {}) == b"of now", "a process of before looks into the file"
+    assert running.seal(b"x", {})[1:9].hex() == running.key_ids[0], "and goes on with its own key"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert [one.name for one in tmp_path.iterdir()] == ["key"]
+
+
+def test_a_key_file_that_is_full_or_not_there_is_not_rotated(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"reading key file .*: No such file"):
+        rotate_key_file(tmp_path / "key")
+    Keyring.from_file(tmp_path / "key")
+    for _ in range(MAX_KEYS - 1):
+        rotate_key_file(tmp_path / "key")
+    with pytest.raises(UserError, match="it holds 16 keys already"):
+        rotate_key_file(tmp_path / "key")
+    assert len(Keyring.from_file(tmp_path / "key").key_ids) == MAX_KEYS

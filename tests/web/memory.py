@@ -46,6 +46,8 @@ from app.core.protocol import (
     ResultReport,
     StageAnswer,
     StageReport,
+    TransferAnswer,
+    TransferRequest,
 )
 from app.core.record import DeliveryOutcome, LogChunk
 from app.web.app import make_app
@@ -175,6 +177,10 @@ class Work:
     def report_result(self, assignment_id: AssignmentId, token: str, report: ResultReport) -> None:
         self._guard(assignment_id, token, report.fencing)
         self.said.append(("result", report))
+
+    def offer_archive(self, assignment_id: AssignmentId, token: str, asked: TransferRequest) -> TransferAnswer:
+        self._guard(assignment_id, token, asked.fencing)
+        return TransferAnswer(url=f"https://store/{asked.size_bytes}", headers={"if-none-match": "*"})
 
     def put_archive(self, assignment_id: AssignmentId, token: str, fencing: int, chunks: Iterator[bytes]) -> None:
         self._guard(assignment_id, token, fencing)

@@ -142,10 +142,11 @@ def test_every_call_of_an_assignment_reaches_its_door(world: World) -> None:
     assert [name for name, _ in world.work.said] == ["stage", "plan", "apply", "result"]
 
 
-@pytest.mark.parametrize("call", ["heartbeat", "stage", "plan", "apply", "result", "log", "archive"])
+@pytest.mark.parametrize("call", ["heartbeat", "stage", "plan", "apply", "result", "log", "archive", "transfer"])
 def test_every_call_wants_the_assignments_own_token(world: World, call: str) -> None:
     bodies = {"plan": PLAN, "stage": {"fencing": 1, "stage": "planning"}, "result": {"fencing": 1, "outcome": "failed"}}
     bodies["apply"] = {"fencing": 1, "digest": DIGEST, "engine": "terraform 1.11.4"}
+    bodies["transfer"] = {"fencing": 1, "is_upload": False}
     method = "PUT" if call == "archive" else "POST"
     body = as_json(bodies.get(call, {"fencing": 1}))
     client = world.client()
@@ -161,11 +162,12 @@ def test_every_call_wants_the_assignments_own_token(world: World, call: str) -> 
     assert world.work.said == []
 
 
-@pytest.mark.parametrize("call", ["heartbeat", "stage", "plan", "apply", "result", "log", "archive"])
+@pytest.mark.parametrize("call", ["heartbeat", "stage", "plan", "apply", "result", "log", "archive", "transfer"])
 def test_an_older_fencing_number_is_409(world: World, call: str) -> None:
     world.work.fencing = 2
     bodies = {"plan": PLAN, "stage": {"fencing": 1, "stage": "planning"}, "result": {"fencing": 1, "outcome": "failed"}}
     bodies["apply"] = {"fencing": 1, "digest": DIGEST, "engine": "terraform 1.11.4"}
+    bodies["transfer"] = {"fencing": 1, "is_upload": False}
     method = "PUT" if call == "archive" else "POST"
     body = as_json(bodies.get(call, {"fencing": 1}))
     answer = world.client().send(method, f"{AT}/{call}?fencing=1&offset=0", content=body, headers=OURS)
@@ -244,6 +246,19 @@ def test_log_chunks_are_raw_bytes_at_an_offset(world: World) -> None:
 )
 def test_a_log_chunk_without_its_numbers_is_400(world: World, query: str) -> None:
     assert world.client().post(f"{AT}/log?{query}", content=b"x", headers=OURS).status_code == 400
+
+
+def test_where_an_archive_goes_is_told_for_sizes_that_an_archive_may_have(world: World) -> None:
+    client = world.client()
+
+    def ask(**fields: object) -> httpx.Response:
+        body = as_json({"fencing": 1, "is_upload": True, "sha256": DIGEST} | fields)
+        return client.post(f"{AT}/transfer", content=body, headers=OURS)
+
+    told = ask(size_bytes=7)
+    assert (told.status_code, told.json()) == (200, {"url": "https://store/7", "headers": {"if-none-match": "*"}})
+    for fields in ({"sha256": "x"}, {"size_bytes": -1}, {"size_bytes": 2**53}, {"sha256": ""}):
+        assert ask(**fields).status_code == 400, fields
 
 
 def test_an_archive_goes_up_in_pieces(world: World) -> None:

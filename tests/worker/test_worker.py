@@ -1,15 +1,22 @@
 """A worker's life against a control plane over HTTP: real git, real terraform, real state, archives between workers."""
 
+import base64
+import io
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 from structlog.testing import capture_logs
 
+from app.core.names import Secret
 from app.core.protocol import Outcome
-from tests.worker.world import RUN, World, isolated
+from app.engine.archive import pack, restore
+from app.engine.workspace import WorkspaceRoot
+from app.vault.stream import stream_cipher
+from tests.worker.world import KEY, RUN, World, isolated
 
 PLAIN = 'resource "terraform_data" "one" { input = "hello" }\noutput "said" { value = terraform_data.one.output }\n'
 
@@ -200,7 +207,25 @@ def test_another_plan_than_the_confirmed_one_is_never_applied(world: World) -> N
     world.assign_apply(sha, plan_digest="0" * 64)
     result = world.result(2)
     assert result.outcome is Outcome.FAILED
-    assert result.reason.startswith("the stored plan is not the confirmed one")
+    assert result.reason.startswith("the stored workspace is not this plan's: opening plan 00000000")
+    assert result.reason.endswith("nothing was applied; plan again")
+    assert world.book.applies == []
+
+
+def test_a_plan_file_that_is_not_the_confirmed_one_never_applies_whatever_its_archive_says(world: World) -> None:
+    sha = world.repository.commit({"main.tf": PLAIN})
+    world.start()
+    world.assign(sha)
+    world.result(1)
+    context = {"run": RUN, "sha": sha, "plan": world.book.plans[0].digest}
+    workspace = WorkspaceRoot(world.folder / "runs").open(RUN)
+    restore(workspace, io.BytesIO(world.book.archive), cipher=stream_cipher(Secret(KEY), context))
+    repacked = io.BytesIO()
+    pack(workspace, repacked, cipher=stream_cipher(Secret(KEY), context | {"plan": "0" * 64}), max_bytes=10**9)
+    workspace.close()
+    world.book.archive = repacked.getvalue()
+    world.assign_apply(sha, plan_digest="0" * 64)
+    assert world.result(2).reason.startswith("the stored plan is not the confirmed one")
     assert world.book.applies == []
 
 
@@ -220,9 +245,41 @@ def test_a_damaged_archive_fails_and_applies_nothing(world: World) -> None:
     world.assign(sha)
     world.result(1)
     middle = len(world.book.archive) // 2
-    world.book.archive = world.book.archive[:middle] + b"x" + world.book.archive[middle + 1 :]
-    world.assign_apply(sha)
-    assert world.result(2).outcome is Outcome.FAILED
+    whole = world.book.archive
+    wrong = {
+        "changed": whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :],
+        "cut": whole[:-1],
+        "empty": b"",
+        "longer": whole + b"x",
+    }
+    for number, (name, archive) in enumerate(wrong.items(), start=2):
+        world.book.archive = archive
+        world.assign_apply(sha, id=f"01JASSXGNMENT000000000000{number}", fencing=number)
+        result = world.result(number)
+        assert result.outcome is Outcome.FAILED, name
+        assert result.reason.startswith("the stored workspace is not this plan's"), name
+    assert world.book.applies == []
+
+
+def test_an_archive_of_another_run_commit_plan_or_key_never_applies(world: World) -> None:
+    """Swapped and replayed ones open for nobody: what an archive is, is part of what it is sealed with."""
+    sha = world.repository.commit({"main.tf": PLAIN})
+    world.start()
+    world.assign(sha)
+    world.result(1)
+    other_key = base64.b64encode(bytes(range(1, 33))).decode()
+    others: list[dict[str, Any]] = [
+        {"archive_context": {"run": RUN, "sha": "f" * 40}},
+        {"archive_context": {"run": "01JABCDEFGHJKMNPQRSTVWXYZ1", "sha": sha}},
+        {"plan_digest": "f" * 64},
+        {"data_key": other_key},
+    ]
+    for number, other in enumerate(others, start=2):
+        world.assign_apply(sha, id=f"01JASSXGNMENT000000000000{number}", fencing=number, **other)
+        result = world.result(number)
+        assert result.outcome is Outcome.FAILED
+        assert result.reason.startswith("the stored workspace is not this plan's"), other
+        assert other_key not in result.reason
     assert world.book.applies == []
 
 

@@ -56,6 +56,9 @@ class Book:
     refuse: dict[str, int] = field(default_factory=dict)
     """Name of a call to the status with which it is refused from now on."""
     refuse_state_writes: bool = False
+    store_url: str = ""
+    """Where archives are brought and fetched; empty: through the control plane."""
+    store_headers: dict[str, str] = field(default_factory=dict)
     on_first_stage: StateAccess | None = None
     changed: Condition = field(default_factory=Condition)
 
@@ -92,6 +95,9 @@ class Book:
         if report["stage"] == "initializing" and self.on_first_stage is not None:
             return 200, msgspec.json.encode({"state": self.on_first_stage})
         return 204, b""
+
+    def _transfer(self, _body: bytes) -> tuple[int, bytes]:
+        return 200, json.dumps({"url": self.store_url, "headers": self.store_headers}).encode()
 
     def _plan(self, body: bytes) -> tuple[int, bytes]:
         self.plans.append(msgspec.json.decode(body, type=PlanReport))

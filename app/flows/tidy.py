@@ -1,0 +1,98 @@
+"""What grows and only history needs: let go of in its time, a little at once; safe to run anywhere, at once.
+
+Artifacts that nothing names, logs and bodies of deliveries past their days, versions of states past their number.
+Knows nothing of clocks but the database's.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from app.core.artifact import Stored
+from app.core.names import RunId, StackId
+from app.flows.conclude import archive_key
+from app.flows.ports import Artifacts, Store, Transaction
+
+ORPHAN_AFTER = timedelta(days=1)
+"""How long an artifact may be there before something names it: an upload takes hours at most."""
+AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """How long, or how many."""
+
+    logs_days: int
+    deliveries_days: int
+    state_versions: int
+    """Of each stack; 0: all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tidy:
+    """The use case of what is done every hour."""
+
+    store: Store
+    artifacts: Artifacts
+    kept: Kept
+
+    def tidy(self) -> int:
+        """Let go of what is due; how many things that were."""
+        found = self._until_done(lambda tx: tx.sweep_logs(kept_days=self.kept.logs_days, limit=AT_ONCE))
+        found += self._until_done(lambda tx: tx.sweep_bodies(kept_days=self.kept.deliveries_days, limit=AT_ONCE))
+        found += self._sweep_versions() if self.kept.state_versions else 0
+        found += self._sweep_orphans("workspaces", self._is_workspace_needed)
+        found += self._sweep_orphans("state", self._is_state_needed)
+        return found + self.artifacts.sweep_partial(older_than_s=ORPHAN_AFTER.total_seconds())
+
+    def _until_done(self, sweep: Callable[[Transaction], int]) -> int:
+        """Short transactions, one after the other, until one finds less than it may take."""
+        found = AT_ONCE
+        total = 0
+        while found >= AT_ONCE:
+            with self.store.begin() as tx:
+                found = sweep(tx)
+            total += found
+        return total
+
+    def _sweep_versions(self) -> int:
+        """Rows first: a row never points at nothing. What is left of a crash between is an orphan a day later."""
+        with self.store.begin() as tx:
+            keys = tx.sweep_state_versions(kept=self.kept.state_versions, limit=AT_ONCE)
+        for key in keys:
+            self.artifacts.delete(key)
+        return len(keys)
+
+    def _sweep_orphans(self, folder: str, is_needed: Callable[[Transaction, Stored], bool]) -> int:
+        with self.store.begin() as tx:
+            before: datetime = tx.now() - ORPHAN_AFTER
+        found = 0
+        for stored in self.artifacts.list_artifacts(folder):
+            if stored.stored_at >= before:
+                continue
+            with self.store.begin() as tx:
+                needed = is_needed(tx, stored)
+            if not needed:
+                self.artifacts.delete(stored.key)
+                found += 1
+        return found
+
+    def _is_workspace_needed(self, tx: Transaction, stored: Stored) -> bool:
+        """True for the workspace that a live run waits with, and for one whose apply has an unknown outcome."""
+        run = tx.find_run(RunId(stored.key.split("/")[1].upper()))
+        if run is None or run.plan is None:
+            return run is not None and not run.state.is_terminal  # planned just now: its plan is not the run's yet
+        is_its_own = stored.key == archive_key(run.id, run.plan)
+        if run.state.is_terminal:
+            return run.is_outcome_unknown and is_its_own
+        return is_its_own or not _is_older(stored.key, run.plan.number)
+
+    def _is_state_needed(self, tx: Transaction, stored: Stored) -> bool:
+        parts = stored.key.upper().split("/")
+        return len(parts) == 3 and tx.find_state_version(StackId(parts[1]), parts[2]) is not None
+
+
+def _is_older(key: str, number: int) -> bool:
+    """True for the workspace of an earlier plan of the same run."""
+    told = key.rpartition("/")[2].partition("-")[0]
+    return told.isdigit() and int(told) < number
