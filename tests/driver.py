@@ -21,6 +21,7 @@ import uvicorn
 from sqlalchemy import text
 
 from app.core.run import Run, RunState
+from app.engine.tools import find_engine
 from app.jobs import run_jobs
 from app.sandbox import Repo, SandboxGitHub, Served, serve_in_thread
 from app.sandbox.records import CheckRun
@@ -123,6 +124,21 @@ class World:
         """What the App said on a commit, oldest first."""
         app = self.github.app.bot
         return [comment.body for comment in repo.commit_comments(sha) if comment.user is app]
+
+    def page(self, path: str) -> str:
+        """What somebody reads at that path of Trackside's own pages."""
+        return httpx.get(f"{self.url}{path}", trust_env=False).raise_for_status().text
+
+    def apply_by_hand(self, configuration: str, *words: str) -> None:
+        """Somebody applies a configuration with an engine of their own, past Trackside."""
+        folder = self.root / "by-hand"
+        folder.mkdir(exist_ok=True)
+        (folder / "main.tf").write_text(configuration)
+        env = {"PATH": os.environ["PATH"], "HOME": str(self.root), "CHECKPOINT_DISABLE": "1"}
+        env["TF_CLI_CONFIG_FILE"] = os.devnull
+        argv = find_engine("terraform", search_path=os.environ["PATH"]).argv
+        for command in (["init"], ["apply", "-auto-approve", *words]):
+            subprocess.run([*argv, *command, "-input=false"], cwd=folder, env=env, check=True, capture_output=True)
 
     def operate(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Somebody types `trackside ...` on the server."""

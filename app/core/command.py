@@ -16,6 +16,7 @@ from typing import Final
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from app.core.choice import EXCEPT, ONLY, Choice, read_choice, split_words
 from app.core.names import Digest
 
 
@@ -48,6 +49,8 @@ class Command:
     """Stack name or run id as written; empty: the one run that the command can mean."""
     even_if_superseded: bool = False
     """Confirm only: also when a newer commit of the stack has arrived."""
+    choice: Choice | None = None
+    """Replan only: which changes of the plan that is shown; None: the whole commit."""
     note: str = ""
     """Discard only: why, in the person's words; at most MAX_NOTE characters, still hostile text."""
 
@@ -73,6 +76,7 @@ class Form:
     options: tuple[str, ...] = ()
     takes_target: bool = True
     takes_note: bool = False
+    takes_choice: bool = False
 
 
 SUPERSEDED_OPTION: Final = "--even-if-superseded"
@@ -89,7 +93,12 @@ GRAMMAR: Final = (
         meaning="turns the waiting plan down; nothing is applied",
         takes_note=True,
     ),
-    Form(verb=Verb.REPLAN, arguments="[STACK|RUN]", meaning="makes another plan of the same commit"),
+    Form(
+        verb=Verb.REPLAN,
+        arguments=f"[STACK|RUN] [{ONLY} CHANGES] [{EXCEPT} CHANGES]",
+        meaning="makes another plan of the same commit, or of some of the plan's changes: `1,4-7`, or addresses",
+        takes_choice=True,
+    ),
     Form(verb=Verb.WHY, arguments="[STACK]", meaning="says why each stack did or did not run for this commit"),
     Form(verb=Verb.HELP, arguments="", meaning="lists these commands", takes_target=False),
 )
@@ -168,6 +177,8 @@ def _read(rest: str, prefix: str) -> Command | Unreadable:
     form = next((form for form in GRAMMAR if words and form.verb.value == words[0]), None)
     if form is None:
         return _unreadable(words, prefix)
+    if form.takes_choice:
+        return _read_choice(form, rest, prefix)
     options = [word for word in words[1:] if word.startswith("--")] if not form.takes_note else []
     plain = [word for word in words[1:] if word not in options]
     target = plain[0] if plain and form.takes_target else ""
@@ -181,6 +192,20 @@ def _read(rest: str, prefix: str) -> Command | Unreadable:
         even_if_superseded=SUPERSEDED_OPTION in options,
         note=" ".join(surplus)[:MAX_NOTE],
     )
+
+
+def _read_choice(form: Form, rest: str, prefix: str) -> Command | Unreadable:
+    """A command with a choice of changes behind its target. Addresses keep every letter: blanks in their keys too."""
+    words = split_words(rest)
+    if words is None:
+        return _unreadable(_BLANKS.split(rest.strip(" \t")), prefix)
+    target = words[1] if len(words) > 1 and words[1] not in (ONLY, EXCEPT) else ""
+    picks = words[2 if target else 1 :]
+    choice = read_choice(picks)
+    is_odd = bool(target) and _TARGET.fullmatch(target) is None
+    if is_odd or (picks and choice is None):
+        return _unreadable(words, prefix)
+    return Command(verb=form.verb, target=target, choice=choice)
 
 
 def _unreadable(words: Sequence[str], prefix: str) -> Unreadable:

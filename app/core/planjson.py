@@ -149,6 +149,7 @@ def read_plan(raw: bytes, *, secrets: Iterable[str] = ()) -> PlanSummary:
         delta=Delta(resources=_count(entries, Kind.RESOURCE), outputs=_count(entries, Kind.OUTPUT)),
         changes=changes,
         changes_left_out=len(entries) - len(changes),
+        moves_left_out=sum(1 for entry in entries[len(changes) :] if entry.resource and entry.resource.previous_address),
         terraform_version=document.terraform_version[:100],
     )
 

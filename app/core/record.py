@@ -221,6 +221,10 @@ class RunFacts:
     is_stack_detached: bool = False
     waits_for: str = ""
     """What keeps a queued run back besides another run, in words: a lock, something outside."""
+    is_stale: bool = False
+    """The stack's managed state moved since the waiting plan was made: it can no longer be applied."""
+    quarantined: tuple[str, ...] = ()
+    """States that a worker of the run wrote after its hold had ended: kept apart, oldest first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

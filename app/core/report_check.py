@@ -12,8 +12,10 @@ from app.core.markdown import MAX_BYTES, code, cut, fence, sentence, shortened, 
 from app.core.plan import MASK
 from app.core.protocol import Output
 from app.core.reply import Button, CheckReport, CheckStatus, Conclusion
+from app.core.report_choice import chosen_line, pulled_in_lines, still_pending_lines
 from app.core.run import Run, RunState, RunType, Step, allowed
 from app.core.runview import RunView, cause, short
+from app.core.statepoint import Obstacle
 
 MAX_TITLE: Final = 200
 """Characters of a check run's title."""
@@ -118,7 +120,8 @@ def _for_worker(view: RunView) -> _Said:
             title, line = f"{view.counts} · confirmed", f"Confirmed by {_person(run.decided_by)}: waits for a worker."
         case RunState.REPLAN_REQUESTED:
             title = f"plan {run.plan_number}: waits for a worker"
-            line = f"{_person(run.decided_by)} asked for another plan: it waits for a worker."
+            part = f" of {len(run.targeting.chosen):,} chosen" if run.targeting else ""
+            line = f"{_person(run.decided_by)} asked for another plan{part}: it waits for a worker."
         case _:
             title, line = "ready: waits for a worker", "Waits for a worker."
     return _Said(status=CheckStatus.QUEUED, title=title, lines=(line,))
@@ -156,12 +159,22 @@ def _waiting(view: RunView) -> _Said:
     if view.is_settings_changed:
         line = f"The settings of the stack changed since this plan was made, so it can no longer be confirmed. {others}"
         return _decide("its settings changed since", view, line)
+    if view.is_stale:
+        line = (
+            "The stack's state moved since this plan was made, so it can no longer be applied. "
+            f"{replan} makes another plan of the same commit, from the state as it is; {discard} turns it down."
+        )
+        return _decide("the state moved since", view, line)
     if view.is_superseded:
         anyway = _command(view, Verb.CONFIRM, f"{run.id} {SUPERSEDED_OPTION}")
         line = f"Superseded: a newer commit of the stack has arrived. {discard} makes way for it."
         return _decide("superseded by a newer commit", view, line, f"To apply this older plan all the same: {anyway}")
     where = "Write it as a comment on this commit or its pull request."
     confirm = f"{_command(view, Verb.CONFIRM, name)} applies exactly this plan. {where}"
+    if run.targeting is not None:
+        others = f"{discard} turns it down, {replan} makes another plan of the whole commit."
+        why = f"part of plan {run.targeting.of_plan} · waiting for confirmation"
+        return _decide(why, view, confirm, others, chosen_line(view), *pulled_in_lines(view))
     return _decide("waiting for confirmation", view, confirm, others)
 
 
@@ -180,6 +193,8 @@ def _finished(view: RunView) -> _Said:
     run = view.run
     if run.is_from_fork:
         title, line = "validated, not planned", "The configuration is valid. Nothing was planned, and nothing applied."
+    elif not view.has_changes and run.targeting is not None:
+        title, line = "nothing to do for what was chosen", "What was chosen is what the commit describes already."
     elif not view.has_changes:
         title, line = "no changes", "What exists is what the commit describes: there was nothing to do."
     elif run.type is RunType.PROPOSED:
@@ -189,7 +204,8 @@ def _finished(view: RunView) -> _Said:
     else:
         title, line = f"applied: {view.counts}", f"Applied exactly as planned. Confirmed by {_person(run.decided_by)}."
     why = fence(tail(run.reason, MAX_REASON))
-    lines = (line, _planned(run), why)
+    is_settled = run.confirmed_digest is not None or not view.has_changes
+    lines = (line, _planned(run), why, chosen_line(view), *(still_pending_lines(view) if is_settled else ()))
     return _Said(status=CheckStatus.COMPLETED, conclusion=Conclusion.SUCCESS, title=title, lines=lines)
 
 
@@ -214,8 +230,12 @@ def _failed(view: RunView) -> _Said:
             "**It is not known what was applied.** The worker was lost meanwhile, and an apply is never started twice.",
             reason,
             "Look at the infrastructure and at the stack's state before anything else.",
-            _hold(view),
+            _quarantined(view),
+            _hold(view) if view.stack_hold else "",
         )
+    elif run.obstacle is not None:
+        title, line = _obstacle(run)
+        lines = (line, reason)
     elif run.confirmed_digest is not None:
         title = "apply failed"
         lines = (
@@ -227,6 +247,29 @@ def _failed(view: RunView) -> _Said:
         title = f"{what} failed" if run.attempts == 0 else f"{what} failed after {run.attempts} lost attempts"
         lines = (reason, "Nothing was applied. Push a fix: it makes the next run.")
     return _Said(status=CheckStatus.COMPLETED, conclusion=Conclusion.FAILURE, title=title, lines=lines)
+
+
+def _obstacle(run: Run) -> tuple[str, str]:
+    """What the engine met before it began, as a title and a paragraph with the way on."""
+    what = "apply" if run.confirmed_digest is not None else "plan"
+    again = "The next push makes a plan from the state as it is."
+    match run.obstacle:
+        case Obstacle.STALE:
+            line = "Another write moved the stack's state between this plan and its apply, so the engine refused it."
+            return "apply refused: the saved plan is stale", f"{line} Nothing was applied. {again}"
+        case _:
+            line = "Somebody else held the lock of the stack's state, and did not let go of it in time."
+            after = "Once the lock is free, the next push makes the next run."
+            return f"{what} failed: the state is locked", f"{line} Nothing was applied. {after}"
+
+
+def _quarantined(view: RunView) -> str:
+    """The states that the lost worker still wrote: they may say what was applied."""
+    if not view.quarantined:
+        return ""
+    names = ", ".join(code(one) for one in view.quarantined)
+    what = "A state that the lost worker" if len(view.quarantined) == 1 else "States that the lost worker"
+    return f"{what} still wrote is kept apart, and is not the stack's current one: {names}."
 
 
 def _ended(view: RunView) -> _Said:
@@ -305,7 +348,7 @@ def _buttons(view: RunView) -> tuple[Button, ...]:
     if run.state is not RunState.UNCONFIRMED or run.plan is None or run.type is RunType.PROPOSED:
         return ()
     steps = set(allowed(run))
-    if view.is_superseded or view.is_settings_changed:
+    if not view.is_confirmable:
         steps.discard(Step.CONFIRM)
     return tuple(
         Button(label=label, description=description, identifier=button_identifier(verb, run.plan.digest))
@@ -316,8 +359,11 @@ def _buttons(view: RunView) -> tuple[Button, ...]:
 
 def _hold(view: RunView) -> str:
     """That the stack is on hold, and why."""
-    why = f": {code(view.stack_hold)}" if view.stack_hold else ""
-    return f"**The stack is on hold**{why}. Nothing of it starts until a person has resolved that."
+    free = code(f"trackside unlock {view.run.stack_id}")
+    return (
+        f"**The stack is on hold**: {code(view.stack_hold)}. Nothing of it starts until a person has resolved that: "
+        f"{free} on the server takes the hold away."
+    )
 
 
 def _command(view: RunView, verb: Verb, rest: str) -> str:

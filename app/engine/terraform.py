@@ -14,9 +14,10 @@ from typing import Final
 
 from app.core.errors import BrokenError, UserError
 from app.core.protocol import Output
+from app.core.statepoint import Obstacle
 from app.engine.child import Control, Sink, run_child
 from app.engine.environment import CloneAccess, ManagedState, check_environment, clone_env, engine_env, state_env
-from app.engine.messages import Messages
+from app.engine.messages import Messages, find_obstacle
 from app.engine.stream import Capture, Lines
 from app.engine.tools import Engine
 
@@ -70,6 +71,27 @@ class Failure:
     """The engine's own no: which command, its exit code, its errors. Not redacted."""
 
     text: str
+    obstacle: Obstacle | None = None
+    """What it met before it changed anything."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """What a plan is restricted to: addresses, verbatim, each one argument of its own; empty: the whole."""
+
+    targets: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
+    """Only engines of `can_exclude` know how to leave something out."""
+
+    def words(self) -> list[str]:
+        """The arguments."""
+        return [
+            *(f"-target={address}" for address in self.targets),
+            *(f"-exclude={address}" for address in self.excluded),
+        ]
+
+
+WHOLE: Final = Part()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,14 +156,14 @@ class Terraform:
             self._log(line)
         return Done() if code == 0 else self._failure("validate", code, messages, tail)
 
-    def plan(self, *, is_destroy: bool = False) -> Planned | Failure:
+    def plan(self, part: Part = WHOLE, *, is_destroy: bool = False) -> Planned | Failure:
         """Write the plan file, or say why there is none."""
         state = self._stack.state
         is_preview = self._stack.is_preview or (state is not None and state.is_read_only)
         words = ["plan", "-json", "-input=false", "-detailed-exitcode", f"-out={self._folders.plan_file}"]
         words.append("-lock=false" if is_preview else LOCK_TIMEOUT)
         words += ["-destroy"] if is_destroy else []
-        words += [f"-var-file={path}" for path in self._files(self._stack.var_files, "var file")]
+        words += [f"-var-file={path}" for path in self._files(self._stack.var_files, "var file")] + part.words()
         code, messages, tail = self._stream(words)
         if code in (_NO_CHANGES, _CHANGES) and self._folders.plan_file.is_file():
             self._folders.plan_file.chmod(0o600)
@@ -263,7 +285,8 @@ class Terraform:
         located = sorted(messages.errors, key=lambda error: not error.place)
         errors = [error.brief() for error in located] or tail.text()
         text = f"{self.engine.name} {command} {end}" + (": " + "\n".join(errors) if errors else "")
-        return Failure(text if len(text) <= MAX_REASON_CHARS else text[:MAX_REASON_CHARS] + "…")
+        cut = text if len(text) <= MAX_REASON_CHARS else text[:MAX_REASON_CHARS] + "…"
+        return Failure(cut, find_obstacle(messages.errors))
 
 
 class _Tail:

@@ -45,11 +45,16 @@ from app.core.run import (
     confirm,
 )
 from app.core.stack import Stack, StateMode
+from app.core.statepoint import Obstacle
 from app.flows.ports import Artifacts, GitHub, Sealer, Store, Transaction
 from app.flows.schedule import SYSTEM, schedule
 
 AUTODEPLOY = "autodeploy"
 SKIP_APPLYING = ("SKIP_APPLYING", "SPACELIFT_SKIP_APPLYING")
+NOT_TARGETED = (
+    "the worker planned the whole commit instead of what was chosen: it is older than the control plane. Nothing was "
+    "applied; bring the worker to the same version"
+)
 UNBOUND = (
     "the stack's settings changed after the confirmation, or the plan's key is gone: nothing was applied. "
     "The next push, or another plan, starts anew"
@@ -133,6 +138,9 @@ class Conclude:
             _require_phase(held, Phase.PLAN)
             if held.run.state is RunState.APPLYING and held.run.confirmed_digest == report.digest:
                 return PlanAnswer(next=Next.APPLY)  # the answer before was lost on its way
+            if held.run.targeting is not None and not report.is_targeted:
+                self._end(tx, held, Step.FAIL, cause=NOT_TARGETED)
+                return PlanAnswer(next=Next.DONE)
             plan = Plan(
                 number=held.run.plan_number,
                 digest=Digest(report.digest),
@@ -140,6 +148,7 @@ class Conclude:
                 has_changes=report.has_changes,
                 engine=report.engine[:100],
                 created_at=tx.now(),
+                state=report.state,
             )
             tx.save_plan(held.run.id, plan, report.summary)
             answer = self._after_plan(tx, held, plan)
@@ -184,7 +193,8 @@ class Conclude:
                     _require_phase(held, Phase.VALIDATE)
                     self._end(tx, held, Step.FINISH, cause=VALIDATED)
                 case Outcome.FAILED:
-                    self._end(tx, held, Step.FAIL, cause=reason or "the worker gave no reason")
+                    met = result.obstacle
+                    self._end(tx, held, Step.FAIL, cause=reason or "the worker gave no reason", obstacle=met)
                 case Outcome.STOPPED:
                     self._stopped(tx, held, reason)
                 case Outcome.RETURNED:
@@ -291,7 +301,8 @@ class Conclude:
         is_free = not (held.stack.is_detached or held.stack.hold_reason or held.stack.lock_key)
         is_same = held.stack.settings.digest() == held.run.stack_digest  # else they changed while it was planned
         is_bound = is_same and tx.is_current(held.stack.id)
-        if held.stack.settings.autodeploy and is_newest and is_free and is_bound:
+        is_whole = held.run.targeting is None  # a part was asked for by a person, who has not seen it yet
+        if held.stack.settings.autodeploy and is_newest and is_free and is_bound and is_whole:
             self._autodeploy(tx, held, plan)
             return Next.APPLY
         return Next.ARCHIVE
@@ -340,12 +351,22 @@ class Conclude:
         at = tx.now()
         tx.change_run(held.run.id, lambda run: advance(run, what, by=by or held.by, at=at, cause=cause))
 
-    def _end(self, tx: Transaction, held: Guarded, what: Step, *, cause: str = "", plan: Plan | None = None) -> None:
+    def _end(
+        self,
+        tx: Transaction,
+        held: Guarded,
+        what: Step,
+        *,
+        cause: str = "",
+        plan: Plan | None = None,
+        obstacle: Obstacle | None = None,
+    ) -> None:
         """The run's step, the assignment's end, its state lock's end, and the stack's next run, in one transaction."""
         at = tx.now()
 
         def change(run: Run) -> tuple[Run, Transition]:
-            return advance(replace(run, plan=plan) if plan else run, what, by=held.by, at=at, cause=cause)
+            ended = replace(run, plan=plan or run.plan, obstacle=obstacle)
+            return advance(ended, what, by=held.by, at=at, cause=cause)
 
         tx.change_run(held.run.id, change)
         tx.end_assignment(held.record.id)

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from app.core import words, words_why
+from app.core import words, words_choice, words_why
 from app.core.command import Command, Unreadable, Verb, help_text, parse_comment, parse_identifier
 from app.core.errors import UserError
 from app.core.event import Click, Comment, Repository
@@ -19,6 +19,7 @@ from app.core.permit import Refused, may
 from app.core.record import AuditLine, DeliveryOutcome, ReportKind
 from app.core.run import Run, RunState, Step, StepRefused, Transition, advance, allowed, confirm
 from app.core.stack import Permission, Stack
+from app.flows.choose import choose
 from app.flows.conclude import archive_key
 from app.flows.explain import Explain
 from app.flows.ports import Artifacts, GitHub, Store, Transaction
@@ -294,6 +295,8 @@ class Control:
         facts = tx.get_run_facts(run)
         if run.head_seq < facts.stack_head_seq and not order.command.even_if_superseded:
             return Not(words.superseded(run, self.prefix))
+        if facts.is_stale:
+            return Not(words.stale(run, self.prefix))
         return None
 
     def _change(self, tx: Transaction, run: Run, stack: Stack, order: Order) -> Done | Not:
@@ -311,17 +314,28 @@ class Control:
                     schedule(tx, tx.lock_stack(stack.id))
                     return Done(words.discarded(run), _archive(run))
                 case Verb.REPLAN:
-
-                    def again(found: Run) -> tuple[Run, Transition]:
-                        fresh = replace(_by(found, actor), plan=None, plan_number=found.plan_number + 1, attempts=0)
-                        return advance(fresh, Step.REPLAN, by=actor, at=at)
-
-                    tx.change_run(run.id, again)
-                    return Done(words.replan_requested(run), _archive(run))
+                    return self._replan(tx, run, order)
                 case Verb.HELP | Verb.WHY:
                     return Done(help_text(self.prefix))
         except StepRefused:
             return Not(words.not_waiting(order.command.verb, tx.get_run(run.id), self.prefix))
+
+    def _replan(self, tx: Transaction, run: Run, order: Order) -> Done | Not:
+        """Ask for the next plan: of the whole commit, or of what was chosen of the plan that is shown."""
+        at, actor = tx.now(), order.person.actor
+        part = choose(tx, run, order.command.choice, self.prefix)
+        if isinstance(part, str):
+            return Not(part)
+
+        def again(found: Run) -> tuple[Run, Transition]:
+            number = found.plan_number + 1
+            fresh = replace(_by(found, actor), plan=None, plan_number=number, attempts=0, targeting=part)
+            cause = f"{len(part.chosen)} chosen of plan {part.of_plan}" if part else ""
+            return advance(fresh, Step.REPLAN, by=actor, at=at, cause=cause)
+
+        tx.change_run(run.id, again)
+        said = words_choice.part_requested(run, len(part.chosen)) if part else words.replan_requested(run)
+        return Done(said, _archive(run))
 
     def _confirm(self, tx: Transaction, run: Run, stack: Stack, order: Order) -> None:
         at, actor = tx.now(), order.person.actor

@@ -45,6 +45,7 @@ def execute(job: Job, steps: Iterable[Step]) -> End | None:
                 outcome=end.outcome,
                 reason=_cut(job.log.redact(end.reason)),
                 outputs=end.outputs,
+                obstacle=end.obstacle,
                 log_bytes_left_out=left_out,
                 is_shutdown=end.outcome is Outcome.RETURNED and job.ending.wanted is Outcome.RETURNED,
             )

@@ -28,11 +28,13 @@ from app.core.protocol import (
     StageReport,
     StateAccess,
 )
+from app.core.statepoint import Obstacle
 from app.engine.archive import StreamCipher, pack, restore
 from app.engine.backend import implied_state_mode
 from app.engine.environment import CloneAccess, ManagedState
 from app.engine.git import Mirror, Source
-from app.engine.terraform import Done, Failure, Folders, StackSettings, Terraform, inside
+from app.engine.planfile import read_state_point
+from app.engine.terraform import WHOLE, Done, Failure, Folders, Part, StackSettings, Terraform, inside
 from app.engine.tools import Engine, check_version, find_engine
 from app.engine.workspace import Workspace
 from app.worker.client import Hold
@@ -118,6 +120,8 @@ class End:
     outcome: Outcome | None
     reason: str = ""
     outputs: tuple[Output, ...] = ()
+    obstacle: Obstacle | None = None
+    """With FAILED: what the engine met before it changed anything."""
 
 
 Step = Callable[[Job], End | None]
@@ -175,9 +179,12 @@ def report_planning(job: Job) -> End | None:
 def plan(job: Job) -> End | None:
     """Make the plan file."""
     job.log.section("plan")
-    planned = job.terraform().plan(is_destroy=job.assignment.run_type == "destroy")
+    part = Part(targets=job.assignment.targets, excluded=job.assignment.excluded)
+    if part != WHOLE:
+        job.log.line(f"planning a part: {len(part.targets)} addresses alone, {len(part.excluded)} left out")
+    planned = job.terraform().plan(part, is_destroy=job.assignment.run_type == "destroy")
     if isinstance(planned, Failure):
-        return End(Outcome.FAILED, planned.text)
+        return End(Outcome.FAILED, planned.text, obstacle=planned.obstacle)
     job.has_changes = planned.has_changes
     return None
 
@@ -196,6 +203,8 @@ def report_plan(job: Job) -> End | None:
         engine=job.found_engine.label,
         has_changes=job.has_changes,
         summary=read_plan(shown, secrets=secrets),
+        is_targeted=bool(job.assignment.targets or job.assignment.excluded),
+        state=read_state_point(job.workspace.plan_file),
     )
     del shown
     job.log.line("planned: " + ("there are changes" if job.has_changes else "no changes"))
@@ -271,7 +280,8 @@ def apply(job: Job) -> End:
     terraform = job.terraform()
     applied = terraform.apply()
     if isinstance(applied, Failure):
-        return End(Outcome.FAILED, applied.text + _save_errored_state(job, terraform))
+        reason = applied.text + _save_errored_state(job, terraform)
+        return End(Outcome.FAILED, reason, obstacle=applied.obstacle)
     outputs = terraform.outputs()
     if isinstance(outputs, Failure):
         job.log.line(f"applied, but its outputs could not be read: {outputs.text}")
