@@ -20,6 +20,7 @@ import httpx
 import uvicorn
 from sqlalchemy import text
 
+from app.core.plan import PlanSummary
 from app.core.run import Run, RunState
 from app.engine.tools import find_engine
 from app.jobs import run_jobs
@@ -194,6 +195,14 @@ class World:
             f"{name}: {check.status} {check.conclusion} {check.title}\n{check.summary}"
         )
         return check
+
+    def summary(self) -> PlanSummary:
+        """What the newest run's newest plan does."""
+        run = self.runs()[-1]
+        with self.plane.store.begin() as tx:
+            found = tx.find_summary(run.id, run.plan_number)
+        assert found is not None
+        return found
 
     def log(self, run: Run) -> str:
         """The run's log."""

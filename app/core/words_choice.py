@@ -38,7 +38,7 @@ def choice_refused(run: Run, problem: Problem, prefix: str, *, listed: int) -> s
             whole = code(f"{prefix} replan {run.stack_name}")
             why = f"the changes of plan {number} are not kept any more. {whole} plans the whole commit again"
         case Trouble.TOO_MANY:
-            why = "the choice is longer than the engine's command line. Choose fewer changes, or a module's address"
+            why = "the choice is longer than the engine's command line takes. Choose fewer changes"
     return f"Not done: {name}: {why}."
 
 
@@ -52,4 +52,4 @@ def _unknown(problem: Problem, pick: str, number: int, listed: int) -> str:
     if not problem.nearest:
         return f"plan {number} has no change {pick}: its changes are numbered 1 to {listed:,}"
     nearest = code(problem.nearest, limit=MAX_PICK)
-    return f"plan {number} has no change {pick}. Did you mean {nearest}? A change's number is never ambiguous"
+    return f"plan {number} has no change {pick}. Did you mean {nearest}? Its number can be given instead"

@@ -1,6 +1,9 @@
 """A part of a plan: what was chosen is planned, what it needs comes with it, what is left is told."""
 
+import json
+
 from app.core.run import RunState
+from tests.core.test_choice import ODD_KEYS, address
 from tests.driver import World
 
 STACKS = "version: 1\nstacks:\n  - name: app\n    project_root: app\n"
@@ -111,6 +114,29 @@ def test_pending_moves_come_with_every_part(world: World) -> None:
     assert "Pending moves are part of every plan." in (part.summary or "")
     world.press(part, "Confirm")
     world.expect_check(repo, sha, "deploy/app", "success")
+
+
+def test_odd_keys_are_chosen_by_their_addresses_and_by_their_numbers(world: World) -> None:
+    """Quotes, `${`, line breaks, unicode: the engine gets each address as it wrote it, one argument each."""
+    code = 'resource "terraform_data" "odd" {\n  for_each = toset(jsondecode(file("keys.json")))\n  input = each.key\n}\n'
+    repo = world.repository()
+    files = {".trackside/stacks.yml": STACKS, "app/main.tf": code, "app/keys.json": json.dumps(ODD_KEYS)}
+    number, sha = world.land(repo, files, "Odd keys")
+    world.expect_check(repo, sha, "deploy/app", "action_required")
+    addresses = [address(key) for key in ODD_KEYS]
+    assert {change.address for change in world.summary().changes} == set(addresses)
+
+    picks = " ".join(f"``{one}``" if "`" in one else f"`{one}`" for one in addresses[1:])
+    world.comment(repo, number, f"/trackside replan app only {picks}")
+    part = world.expect_check(repo, sha, "deploy/app", "action_required")
+    assert part.title == "+21 · part of plan 1 · waiting for confirmation"
+    assert {change.address for change in world.summary().changes} == set(addresses[1:])
+
+    world.comment(repo, number, "/trackside replan app except 1-10")
+    rest = world.expect_check(repo, sha, "deploy/app", "action_required")
+    assert rest.title == "+11 · part of plan 1 · waiting for confirmation"
+    world.press(rest, "Confirm")
+    assert "11 changes are still pending" in (world.expect_check(repo, sha, "deploy/app", "success").summary or "")
 
 
 def test_a_choice_that_chooses_nothing_is_answered_and_changes_nothing(world: World) -> None:
