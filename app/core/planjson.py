@@ -25,6 +25,8 @@ MAX_TEXT_CHARS: Final = 8_000_000
 """How much text all listed changes have together: the summary has to fit into a body of the worker protocol."""
 
 _NULL: Final = msgspec.Raw(b"null")
+_TRUE: Final = msgspec.Raw(b"true")
+_FALSE: Final = msgspec.Raw(b"false")
 _ACTIONS: Final = {
     ("create",): Action.CREATE,
     ("read",): Action.READ,
@@ -254,7 +256,8 @@ def _attributes(entry: _Entry) -> Sequence[Attribute]:
     for name in before_parts.keys() | after_parts.keys() | (unknown.keys() if isinstance(unknown, dict) else set()):
         old, new, mystery = before_parts.get(name, _NULL), after_parts.get(name, _NULL), _part(unknown, name)
         marks = _part(before_marks, name), _part(after_marks, name)
-        if bytes(old) == bytes(new) and b"true" not in bytes(mystery) and _same_marks(*marks):
+        is_marked = marks != (_FALSE, _FALSE)
+        if old == new and b"true" not in bytes(mystery) and (not is_marked or _same_marks(*marks)):
             continue
         before, after = own_text(old, marks[0]), own_text(new, marks[1], unknown=mystery)
         if before is not None or after is not None:
@@ -267,14 +270,16 @@ def _object(raw: msgspec.Raw) -> dict[str, msgspec.Raw]:
 
 
 def _marks(raw: msgspec.Raw) -> dict[str, msgspec.Raw] | bool:
-    """Marks of an object: one for all of it, or one for each attribute."""
+    """Marks of an object: one for all of it, or one for each attribute; most have none, and are not even decoded."""
+    if b"true" not in bytes(raw):
+        return False
     return msgspec.json.decode(raw, type=dict[str, msgspec.Raw] | bool | None) or {}
 
 
 def _part(marks: dict[str, msgspec.Raw] | bool, name: str) -> msgspec.Raw:
     if isinstance(marks, bool):
-        return msgspec.Raw(b"true" if marks else b"false")
-    return marks.get(name, msgspec.Raw(b"false"))
+        return _TRUE if marks else _FALSE
+    return marks.get(name, _FALSE)
 
 
 def _same_marks(before: msgspec.Raw, after: msgspec.Raw) -> bool:
@@ -282,6 +287,8 @@ def _same_marks(before: msgspec.Raw, after: msgspec.Raw) -> bool:
 
 
 def _forcing(raw: msgspec.Raw) -> frozenset[str]:
+    if raw is _NULL:
+        return frozenset()
     paths = msgspec.json.decode(raw, type=list[list[Any]] | None) or []
     return frozenset(path[0] for path in paths if path and isinstance(path[0], str))
 
