@@ -214,9 +214,7 @@ def resolve(choice: Choice, shown: Shown) -> Targeting | Problem:
 def additions(targeting: Targeting, summary: PlanSummary) -> tuple[Change, ...]:
     """The changes of a plan that nobody chose: what the engine pulled in. Outputs follow by themselves."""
     chosen = set(targeting.chosen)
-    return tuple(
-        change for change in summary.changes if change.kind is Kind.RESOURCE and change.address not in chosen
-    )
+    return tuple(change for change in summary.changes if change.kind is Kind.RESOURCE and change.address not in chosen)
 
 
 def pending(whole: PlanSummary, applied: PlanSummary) -> tuple[Change, ...]:

@@ -21,8 +21,9 @@ MAX_ATTRIBUTES: Final = 40
 """How many attributes of one change are listed."""
 MAX_VALUE_CHARS: Final = 2_000
 """How much of one value is kept."""
-MAX_TEXT_CHARS: Final = 8_000_000
-"""How much text all listed changes have together: the summary has to fit into a body of the worker protocol."""
+MAX_TEXT_BYTES: Final = 8_000_000
+"""How much text all listed changes have together, details and addresses each: JSON at most doubles it, so the summary
+fits into a body of the worker protocol."""
 
 _NULL: Final = msgspec.Raw(b"null")
 _TRUE: Final = msgspec.Raw(b"true")
@@ -151,7 +152,9 @@ def read_plan(raw: bytes, *, secrets: Iterable[str] = ()) -> PlanSummary:
         delta=Delta(resources=_count(entries, Kind.RESOURCE), outputs=_count(entries, Kind.OUTPUT)),
         changes=changes,
         changes_left_out=len(entries) - len(changes),
-        moves_left_out=sum(1 for entry in entries[len(changes) :] if entry.resource and entry.resource.previous_address),
+        moves_left_out=sum(
+            1 for entry in entries[len(changes) :] if entry.resource and entry.resource.previous_address
+        ),
         terraform_version=document.terraform_version[:100],
     )
 
@@ -192,18 +195,21 @@ def _count(entries: Iterable[_Entry], kind: Kind) -> Counts:
 
 def _list(entries: Sequence[_Entry], masker: Masker) -> Iterable[Change]:
     """The first changes in depth, until their number or their text reaches its bound."""
-    budget = MAX_TEXT_CHARS
+    budget = MAX_TEXT_BYTES
     for number, entry in enumerate(entries[:MAX_CHANGES], start=1):
         change = _change(number, entry, masker, with_attributes=budget > 0)
         budget -= _size(change)
-        if budget < -MAX_TEXT_CHARS:
+        if budget < -MAX_TEXT_BYTES:
             return
         yield change
 
 
 def _size(change: Change) -> int:
-    values = sum(len(a.name) + len(a.before or "") + len(a.after or "") for a in change.attributes)
-    return len(change.address) + len(change.previous_address) + len(change.import_id) + values
+    """Bytes of the change's text in UTF-8."""
+    texts = [change.address, change.previous_address, change.import_id]
+    for attribute in change.attributes:
+        texts += (attribute.name, attribute.before or "", attribute.after or "")
+    return len("".join(texts).encode("utf-8", "replace"))
 
 
 def _change(number: int, entry: _Entry, masker: Masker, *, with_attributes: bool) -> Change:

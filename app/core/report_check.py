@@ -268,8 +268,9 @@ def _quarantined(view: RunView) -> str:
     if not view.quarantined:
         return ""
     names = ", ".join(code(one) for one in view.quarantined)
-    what = "A state that the lost worker" if len(view.quarantined) == 1 else "States that the lost worker"
-    return f"{what} still wrote is kept apart, and is not the stack's current one: {names}."
+    if len(view.quarantined) == 1:
+        return f"A state that the lost worker still wrote is kept apart, and is not the stack's current one: {names}."
+    return f"States that the lost worker still wrote are kept apart, and are not the stack's current one: {names}."
 
 
 def _ended(view: RunView) -> _Said:

@@ -1,4 +1,4 @@
-"""What a run's check and page say of a plan that is a part of a commit: what was chosen, pulled in, and is still pending.
+"""What a run's check and page say of a plan of a part: what was chosen, what was pulled in, what is still pending.
 
 Pure; stands beside `app.core.report_check`, which puts these lines where they belong.
 """
@@ -68,8 +68,8 @@ def still_pending_lines(view: RunView) -> tuple[str, ...]:
         return (f"Nothing of plan {targeting.of_plan} is pending any more.",)
     what = "one change is" if len(found) == 1 else f"{len(found):,} changes are"
     more = f" Up to {unlisted:,} more are not listed in it." if unlisted else ""
-    head = f"**Of plan {targeting.of_plan}, {what} still pending**, by its numbers:{more} {_WAY_ON}"
-    return (head, _rows(found)) if found else (head,)
+    head = f"**Of plan {targeting.of_plan}, {what} still pending.**{more} {_WAY_ON}"
+    return (f"{head} By the numbers of plan {targeting.of_plan}:", _rows(found)) if found else (head,)
 
 
 _WAY_ON: Final = "The stack's next push plans what is pending again."

@@ -91,8 +91,8 @@ def stale(run: Run, prefix: str) -> str:
     """A confirm met a plan that was made from another state than the current one."""
     replan = code(f"{prefix} replan {run.stack_name}")
     return (
-        f"Not done: the state of {code(run.stack_name)} moved since plan {run.plan_number} was made, so it can no longer "
-        f"be applied. {replan} makes a plan from the state as it is."
+        f"Not done: the state of {code(run.stack_name)} moved since plan {run.plan_number} was made, so it can no "
+        f"longer be applied. {replan} makes a plan from the state as it is."
     )
 
 

@@ -25,7 +25,8 @@ OVERRIDE: Final = "trackside_override.tf"
 ERRORED_STATE: Final = "errored.tfstate"
 LOCK_FILE: Final = ".terraform.lock.hcl"
 LOCK_TIMEOUT: Final = "-lock-timeout=60s"
-MAX_SHOW_BYTES: Final = 512 * 1024 * 1024
+MAX_SHOW_BYTES: Final = 256 * 1024 * 1024
+"""A plan as JSON: some 80,000 resources. A worker needs about twice its bytes of memory to read it."""
 MAX_OUTPUTS_BYTES: Final = 32 * 1024 * 1024
 MAX_OUTPUTS: Final = 1_000
 MAX_OUTPUT_CHARS: Final = 16_000

@@ -28,7 +28,16 @@ from app.core.statepoint import Obstacle, StatePoint
 from app.store.schema import assignments, plans, runs
 from app.store.wire import safe_text
 
-_PLAN_COLUMNS: Final = ("digest", "delta", "has_changes", "engine", "created_at", "published_at", "state_serial", "state_lineage")
+_PLAN_COLUMNS: Final = (
+    "digest",
+    "delta",
+    "has_changes",
+    "engine",
+    "created_at",
+    "published_at",
+    "state_serial",
+    "state_lineage",
+)
 _SEALED: Final = ("sealed_outputs", "sealed_data_key", "event_key")
 
 

@@ -1,4 +1,4 @@
-"""`python -m tests.benchmarks [door|push|requests|policy]`: measures, and prints Markdown for docs/benchmarks.md.
+"""`python -m tests.benchmarks [door|push|requests|policy|plan]`: measures, and prints Markdown for docs/benchmarks.md.
 
 Never part of the tests' run. Every ratio is against a floor of the same run; the method is in docs/benchmarks.md.
 """
@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from app.store.embedded import EmbeddedPostgres
-from tests.benchmarks import door, policy, push, request_count
+from tests.benchmarks import door, large_plan, policy, push, request_count
 from tests.benchmarks.machine import machine_facts
 
 PARTS: dict[str, Callable[[str], str]] = {
@@ -20,6 +20,7 @@ PARTS: dict[str, Callable[[str], str]] = {
     "push": push.measure,
     "requests": request_count.measure,
     "policy": policy.measure,
+    "plan": large_plan.measure,
 }
 
 

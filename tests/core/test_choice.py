@@ -243,4 +243,19 @@ def test_the_sentences_about_choices() -> None:
     said.append(choice_refused(WAITING, Problem(trouble=Trouble.UNKNOWN, pick="9"), "/trackside", listed=1_200))
     said.append(choice_refused(WAITING, Problem(trouble=Trouble.OUTPUT), "/trackside", listed=5))
     said += [part_requested(WAITING, 1), part_requested(WAITING, 1_200)]
-    assert said == snapshot(['Not done: `network`: no change is named. Name numbers or addresses of plan 1, as in `/trackside replan network only 1`.', "Not done: `network`: plan 1 has no change `x.aa`. Did you mean `x.a`? A change's number is never ambiguous.", 'Not done: `network`: `x.aa` is an output, and outputs cannot be chosen: they follow from the resources that are planned.', 'Not done: `network`: nothing is left of plan 1 without what is excepted. `/trackside discard network` turns the plan down.', 'Not done: `network`: `x.aa` moves, and the engine plans no part of a configuration that leaves a pending move out.', 'Not done: `network`: plan 1 has more changes than are listed, so that what is left over cannot be named. Name what should be planned, as in `/trackside replan network only 1`.', 'Not done: `network`: the changes of plan 1 are not kept any more. `/trackside replan network` plans the whole commit again.', "Not done: `network`: the choice is longer than the engine's command line. Choose fewer changes, or a module's address.", 'Not done: `network`: plan 1 has no change `9`: its changes are numbered 1 to 1,200.', 'Not done: `network`: only outputs are chosen, and outputs cannot be chosen: they follow from the resources that are planned.', 'Another plan of `network` is being made, of one chosen resource; what they depend on may come with them.', 'Another plan of `network` is being made, of 1,200 chosen resources; what they depend on may come with them.'])
+    assert said == snapshot(
+        [
+            "Not done: `network`: no change is named. Name numbers or addresses of plan 1, as in `/trackside replan network only 1`.",  # noqa: E501 - a sentence as it is said
+            "Not done: `network`: plan 1 has no change `x.aa`. Did you mean `x.a`? Its number can be given instead.",
+            "Not done: `network`: `x.aa` is an output, and outputs cannot be chosen: they follow from the resources that are planned.",  # noqa: E501 - a sentence as it is said
+            "Not done: `network`: nothing is left of plan 1 without what is excepted. `/trackside discard network` turns the plan down.",  # noqa: E501 - a sentence as it is said
+            "Not done: `network`: `x.aa` moves, and the engine plans no part of a configuration that leaves a pending move out.",  # noqa: E501 - a sentence as it is said
+            "Not done: `network`: plan 1 has more changes than are listed, so that what is left over cannot be named. Name what should be planned, as in `/trackside replan network only 1`.",  # noqa: E501 - a sentence as it is said
+            "Not done: `network`: the changes of plan 1 are not kept any more. `/trackside replan network` plans the whole commit again.",  # noqa: E501 - a sentence as it is said
+            "Not done: `network`: the choice is longer than the engine's command line takes. Choose fewer changes.",
+            "Not done: `network`: plan 1 has no change `9`: its changes are numbered 1 to 1,200.",
+            "Not done: `network`: only outputs are chosen, and outputs cannot be chosen: they follow from the resources that are planned.",  # noqa: E501 - a sentence as it is said
+            "Another plan of `network` is being made, of one chosen resource; what they depend on may come with them.",
+            "Another plan of `network` is being made, of 1,200 chosen resources; what they depend on may come with them.",  # noqa: E501 - a sentence as it is said
+        ]
+    )

@@ -152,12 +152,12 @@ I read these commands, one a line, at the start of a line of a new comment:
 
 - `/trackside confirm [STACK|RUN] [--even-if-superseded]` applies the waiting plan, exactly as it was planned
 - `/trackside discard [STACK|RUN] [why]` turns the waiting plan down; nothing is applied
-- `/trackside replan [STACK|RUN]` makes another plan of the same commit
+- `/trackside replan [STACK|RUN] [only CHANGES] [except CHANGES]` makes another plan of the same commit, or of some of the plan's changes: `1,4-7`, or addresses
 - `/trackside why [STACK]` says why each stack did or did not run for this commit
 - `/trackside help` lists these commands
 
 Without a name a command means the one run that waits here; `why` then tells of every stack.\
-"""
+"""  # noqa: E501 - a sentence as it is said
     )
     assert {form.verb for form in GRAMMAR} == set(Verb)
 

@@ -2,9 +2,11 @@
 
 import json
 
+import httpx
+
 from app.core.run import RunState
 from tests.core.test_choice import ODD_KEYS, address
-from tests.driver import World
+from tests.driver import POOL_TOKEN, World
 
 STACKS = "version: 1\nstacks:\n  - name: app\n    project_root: app\n"
 THREE = """
@@ -47,7 +49,7 @@ def test_chosen_changes_are_planned_confirmed_and_applied_and_the_rest_is_told(w
     done = world.expect_check(repo, sha, "deploy/app", "success")
     assert done.title == "applied: +2"
     told = done.summary or ""
-    assert "**Of plan 1, 3 changes are still pending**" in told
+    assert "**Of plan 1, 3 changes are still pending.**" in told
     assert "- **3. create** `terraform_data.other`" in told
     assert "- **4. create** `terraform_data.top`" in told
     assert "- **5. create** output `said`" in told
@@ -118,7 +120,9 @@ def test_pending_moves_come_with_every_part(world: World) -> None:
 
 def test_odd_keys_are_chosen_by_their_addresses_and_by_their_numbers(world: World) -> None:
     """Quotes, `${`, line breaks, unicode: the engine gets each address as it wrote it, one argument each."""
-    code = 'resource "terraform_data" "odd" {\n  for_each = toset(jsondecode(file("keys.json")))\n  input = each.key\n}\n'
+    code = (
+        'resource "terraform_data" "odd" {\n  for_each = toset(jsondecode(file("keys.json")))\n  input = each.key\n}\n'
+    )
     repo = world.repository()
     files = {".trackside/stacks.yml": STACKS, "app/main.tf": code, "app/keys.json": json.dumps(ODD_KEYS)}
     number, sha = world.land(repo, files, "Odd keys")
@@ -178,6 +182,30 @@ def test_a_part_of_an_autodeploy_stack_still_asks_a_person(world: World) -> None
     assert world.sql("SELECT count(*) FROM confirmations") == [(0,)]
 
 
+def test_a_worker_that_does_not_know_parts_never_passes_a_whole_plan_off_as_one(world: World) -> None:
+    """An older worker plans everything: the run fails and says why, instead of asking for a confirmation."""
+    repo = world.repository()
+    sha = world.push(repo, {".trackside/stacks.yml": STACKS, "app/main.tf": THREE}, "Four")
+    world.expect_check(repo, sha, "deploy/app", "action_required")
+    world.close()  # the worker ends; an older one takes its place
+    run = world.the_run()
+    assert world.operate("replan", run.id, "--only", "1").returncode == 0
+
+    def call(path: str, token: str, body: dict[str, object]) -> dict[str, object]:
+        headers = {"authorization": f"Bearer {token}"}
+        answer = httpx.post(f"{world.url}/worker/v1/{path}", json=body, headers=headers, trust_env=False)
+        return dict(answer.raise_for_status().json() if answer.content else {})
+
+    taken = call("claim", POOL_TOKEN, {"worker": "older", "protocol": 1, "wait_s": 5})
+    assert taken["targets"] == ["terraform_data.base"]
+    mine, token, held = f"assignments/{taken['id']}", str(taken["token"]), {"fencing": taken["fencing"]}
+    call(f"{mine}/stage", token, {**held, "stage": "planning"})
+    whole = {"digest": "a" * 64, "engine": "terraform 1.11.4", "has_changes": True, "summary": {}}
+    assert call(f"{mine}/plan", token, held | whole) == {"next": "done"}
+    check = world.expect_check(repo, sha, "deploy/app", "failure")
+    assert "the worker planned the whole commit instead of what was chosen" in (check.summary or "")
+
+
 def test_a_part_that_needs_nothing_any_more_says_what_is_pending(world: World) -> None:
     """No changes in what was chosen is not "no changes": the rest of the first plan is still told."""
     repo = world.repository()
@@ -188,4 +216,4 @@ def test_a_part_that_needs_nothing_any_more_says_what_is_pending(world: World) -
     world.comment(repo, number, "/trackside replan app only terraform_data.base")
     done = world.expect_check(repo, sha, "deploy/app", "success")
     assert done.title == "nothing to do for what was chosen"
-    assert "**Of plan 1, 4 changes are still pending**" in (done.summary or "")
+    assert "**Of plan 1, 4 changes are still pending.**" in (done.summary or "")

@@ -1,4 +1,4 @@
-"""A plan whose state moved can no longer be applied: it says so while it waits, and at the latest when it is applied."""
+"""A plan whose state moved can no longer be applied: it says so while it waits, at the latest when it is applied."""
 
 import hashlib
 
@@ -68,7 +68,7 @@ def test_a_waiting_plan_whose_managed_state_moved_offers_a_replan_instead_of_a_c
     world.comment(repo, number, "/trackside confirm app")
     told = world.operate("confirm", waiting.id)
     world.settle()
-    refused = f"the state of `app` moved since plan 1 was made, so it can no longer be applied"
+    refused = "the state of `app` moved since plan 1 was made, so it can no longer be applied"
     assert told.returncode == 1
     for words in (told.stdout, world.remarks(repo, sha)[-1], world.replies(repo, number)[-1]):
         assert refused in words
