@@ -7,7 +7,7 @@ The most important line of the product is in `begin_apply`: `applying` is commit
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import msgspec
 
@@ -45,7 +45,6 @@ from app.core.run import (
     confirm,
 )
 from app.core.stack import Stack, StateMode
-from app.core.statepoint import Obstacle
 from app.flows.ports import Artifacts, GitHub, Sealer, Store, Transaction
 from app.flows.schedule import SYSTEM, schedule
 
@@ -351,22 +350,13 @@ class Conclude:
         at = tx.now()
         tx.change_run(held.run.id, lambda run: advance(run, what, by=by or held.by, at=at, cause=cause))
 
-    def _end(
-        self,
-        tx: Transaction,
-        held: Guarded,
-        what: Step,
-        *,
-        cause: str = "",
-        plan: Plan | None = None,
-        obstacle: Obstacle | None = None,
-    ) -> None:
-        """The run's step, the assignment's end, its state lock's end, and the stack's next run, in one transaction."""
+    def _end(self, tx: Transaction, held: Guarded, what: Step, *, cause: str = "", **noted: Any) -> None:
+        """The run's step, with what else is `noted` on it; the assignment's end, its state lock's end, and the stack's
+        next run: in one transaction."""
         at = tx.now()
 
         def change(run: Run) -> tuple[Run, Transition]:
-            ended = replace(run, plan=plan or run.plan, obstacle=obstacle)
-            return advance(ended, what, by=held.by, at=at, cause=cause)
+            return advance(replace(run, **noted), what, by=held.by, at=at, cause=cause)
 
         tx.change_run(held.run.id, change)
         tx.end_assignment(held.record.id)
