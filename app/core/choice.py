@@ -46,16 +46,23 @@ class Targeting(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     of_plan: int
     """Number of the newest plan that was made without a choice: what is still pending is told by it."""
     chosen: tuple[str, ...] = ()
-    """What a person chose: everything else in the plan was pulled in by the engine."""
+    """What a person chose: everything else in the plan was pulled in by the engine. Empty when `excluded` says it."""
     moves: tuple[str, ...] = ()
     """Targets besides, because the engine plans no part of a configuration unless it covers every pending move."""
     excluded: tuple[str, ...] = ()
-    """What is left out by the engine itself; then `chosen` is not passed to it."""
+    """What the engine itself is told to leave out; everything else is chosen then."""
 
     @property
     def targets(self) -> tuple[str, ...]:
         """What the engine is told to plan alone; empty when it is told what to leave out."""
         return () if self.excluded else (*self.chosen, *self.moves)
+
+    def split(self, changes: Sequence[Change]) -> tuple[list[Change], list[Change]]:
+        """The changes of resources that were chosen, and those that were not."""
+        named = frozenset(self.excluded or self.chosen)
+        resources = [change for change in changes if change.kind is Kind.RESOURCE]
+        inside = [change for change in resources if (change.address in named) is not bool(self.excluded)]
+        return inside, [change for change in resources if (change.address in named) is bool(self.excluded)]
 
 
 class Trouble(StrEnum):
@@ -189,9 +196,8 @@ def resolve(choice: Choice, shown: Shown) -> Targeting | Problem:
         return only
     if isinstance(excepted, Problem):
         return excepted
-    every = _resources(summary.changes)
-    base = only if choice.is_only else every
-    chosen = tuple(address for address in base if address not in set(excepted))
+    base = only if choice.is_only else _resources(summary.changes)
+    chosen = _without(base, excepted)
     if not chosen:
         return Problem(trouble=Trouble.NOTHING_LEFT if choice.is_except else Trouble.OUTPUT)
     moving = {change.address: change for change in summary.changes if change.previous_address}
@@ -201,20 +207,19 @@ def resolve(choice: Choice, shown: Shown) -> Targeting | Problem:
     leaves_out = shown.can_exclude and not choice.is_only and shown.targeting is None
     if summary.moves_left_out or (summary.changes_left_out and not choice.is_only and not leaves_out):
         return Problem(trouble=Trouble.NOT_LISTED)
-    pairs = (part for change in moving.values() for part in (change.address, change.previous_address))
-    targeting = Targeting(
-        of_plan=shown.targeting.of_plan if shown.targeting else shown.number,
-        chosen=chosen,
-        moves=tuple(address for address in dict.fromkeys(pairs) if address not in set(chosen)),
-        excluded=tuple(excepted) if leaves_out else (),
-    )
+    of_plan = shown.targeting.of_plan if shown.targeting else shown.number
+    if leaves_out:
+        targeting = Targeting(of_plan=of_plan, excluded=excepted)
+    else:
+        pairs = [part for change in moving.values() for part in (change.address, change.previous_address)]
+        moves = _without(tuple(dict.fromkeys(pairs)), chosen)
+        targeting = Targeting(of_plan=of_plan, chosen=chosen, moves=moves)
     return targeting if _fits(targeting) else Problem(trouble=Trouble.TOO_MANY)
 
 
 def additions(targeting: Targeting, summary: PlanSummary) -> tuple[Change, ...]:
     """The changes of a plan that nobody chose: what the engine pulled in. Outputs follow by themselves."""
-    chosen = set(targeting.chosen)
-    return tuple(change for change in summary.changes if change.kind is Kind.RESOURCE and change.address not in chosen)
+    return tuple(targeting.split(summary.changes)[1])
 
 
 def pending(whole: PlanSummary, applied: PlanSummary) -> tuple[Change, ...]:
@@ -266,8 +271,12 @@ def _resources(changes: Sequence[Change]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(change.address for change in changes if change.kind is Kind.RESOURCE))
 
 
+def _without(addresses: Sequence[str], others: Sequence[str]) -> tuple[str, ...]:
+    left_out = frozenset(others)
+    return tuple(address for address in addresses if address not in left_out)
+
+
 def _fits(targeting: Targeting) -> bool:
     """True when the engine's command line takes it, and the run's row does."""
-    sizes = [len(text.encode()) for text in (*targeting.chosen, *targeting.moves, *targeting.excluded)]
-    passed = [len(text.encode()) for text in targeting.targets or targeting.excluded]
-    return max(passed, default=0) <= MAX_ADDRESS_BYTES and sum(sizes) <= MAX_TARGETS_BYTES
+    sizes = [len(text.encode()) for text in targeting.targets or targeting.excluded]
+    return max(sizes, default=0) <= MAX_ADDRESS_BYTES and sum(sizes) <= MAX_TARGETS_BYTES

@@ -16,6 +16,7 @@ from app.core.report_choice import chosen_line, pulled_in_lines, still_pending_l
 from app.core.run import Run, RunState, RunType, Step, allowed
 from app.core.runview import RunView, cause, short
 from app.core.statepoint import Obstacle
+from app.core.words_choice import chosen_words
 
 MAX_TITLE: Final = 200
 """Characters of a check run's title."""
@@ -120,7 +121,7 @@ def _for_worker(view: RunView) -> _Said:
             title, line = f"{view.counts} · confirmed", f"Confirmed by {_person(run.decided_by)}: waits for a worker."
         case RunState.REPLAN_REQUESTED:
             title = f"plan {run.plan_number}: waits for a worker"
-            part = f" of {len(run.targeting.chosen):,} chosen" if run.targeting else ""
+            part = f" of a part ({chosen_words(run.targeting)})" if run.targeting else ""
             line = f"{_person(run.decided_by)} asked for another plan{part}: it waits for a worker."
         case _:
             title, line = "ready: waits for a worker", "Waits for a worker."

@@ -11,6 +11,7 @@ from app.core.choice import additions, pending
 from app.core.markdown import code, size_bytes
 from app.core.plan import Change, Kind
 from app.core.runview import RunView
+from app.core.words_choice import chosen_words
 
 MAX_ROWS: Final = 200
 """Changes that are named in one list; the others are counted."""
@@ -24,10 +25,8 @@ def chosen_line(view: RunView) -> str:
     targeting = view.run.targeting
     if targeting is None:
         return ""
-    count = len(targeting.chosen)
-    what = "one resource" if count == 1 else f"{count:,} resources"
     moves = " Pending moves are part of every plan." if targeting.moves else ""
-    return f"**This is a part of plan {targeting.of_plan}: {what} {_was(count)} chosen.**{moves}"
+    return f"**This is a part of plan {targeting.of_plan}: {chosen_words(targeting)}.**{moves}"
 
 
 def pulled_in(view: RunView) -> tuple[Change, ...]:
@@ -42,8 +41,8 @@ def still_pending(view: RunView) -> tuple[Change, ...]:
     if view.run.targeting is None or view.whole is None:
         return ()
     if view.run.plan is not None and not view.run.plan.has_changes:
-        chosen = set(view.run.targeting.chosen)  # they were planned, and need nothing any more
-        return tuple(c for c in view.whole.changes if c.kind is Kind.OUTPUT or c.address not in chosen)
+        left = view.run.targeting.split(view.whole.changes)[1]  # what was chosen was planned, and needs nothing
+        return (*left, *(change for change in view.whole.changes if change.kind is Kind.OUTPUT))
     return pending(view.whole, view.summary) if view.summary is not None else ()
 
 
@@ -88,7 +87,3 @@ def _rows(changes: Sequence[Change]) -> str:
         rows.append(row)
     missing = len(changes) - len(rows)
     return "\n".join((*rows, f"- and {missing:,} more") if missing else rows)
-
-
-def _was(count: int) -> str:
-    return "was" if count == 1 else "were"

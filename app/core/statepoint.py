@@ -5,14 +5,17 @@ Pure; the rule is the engine's own, so that the App says before the apply what t
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Annotated
+
+import msgspec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatePoint:
     """One version of a state: its line of descent, and how many writes it is old."""
 
-    serial: int
-    lineage: str
+    serial: Annotated[int, msgspec.Meta(ge=0, le=2**62)]
+    lineage: Annotated[str, msgspec.Meta(max_length=100)]
     """Empty before the first write."""
 
 

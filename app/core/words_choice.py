@@ -3,7 +3,7 @@
 Pure; foreign words go into code. Stands beside `app.core.words`.
 """
 
-from app.core.choice import Problem, Trouble
+from app.core.choice import Problem, Targeting, Trouble
 from app.core.markdown import code
 from app.core.run import Run
 
@@ -31,8 +31,8 @@ def choice_refused(run: Run, problem: Problem, prefix: str, *, listed: int) -> s
             why = f"{pick} moves, and the engine plans no part of a configuration that leaves a pending move out"
         case Trouble.NOT_LISTED:
             why = (
-                f"plan {number} has more changes than are listed, so that what is left over cannot be named. "
-                f"Name what should be planned, as in {example}"
+                f"plan {number} has more changes than are listed, and this choice would have to name those too. "
+                f"A choice as in {example} need not, unless a move is among them"
             )
         case Trouble.GONE:
             whole = code(f"{prefix} replan {run.stack_name}")
@@ -42,10 +42,19 @@ def choice_refused(run: Run, problem: Problem, prefix: str, *, listed: int) -> s
     return f"Not done: {name}: {why}."
 
 
-def part_requested(run: Run, count: int) -> str:
+def part_requested(run: Run, targeting: Targeting) -> str:
     """A replan of chosen changes was carried out."""
-    what = "one chosen resource" if count == 1 else f"{count:,} chosen resources"
-    return f"Another plan of {code(run.stack_name)} is being made, of {what}; what they depend on may come with them."
+    return (
+        f"Another plan of {code(run.stack_name)} is being made, of a part of plan {targeting.of_plan}: "
+        f"{chosen_words(targeting)}. What that depends on may come with it."
+    )
+
+
+def chosen_words(targeting: Targeting) -> str:
+    """What was chosen, in a few words: `one resource chosen`."""
+    count = len(targeting.excluded or targeting.chosen)
+    what = "one resource" if count == 1 else f"{count:,} resources"
+    return f"everything but {what}" if targeting.excluded else f"{what} chosen"
 
 
 def _unknown(problem: Problem, pick: str, number: int, listed: int) -> str:

@@ -139,21 +139,26 @@ class Conclude:
                 return PlanAnswer(next=Next.APPLY)  # the answer before was lost on its way
             if held.run.targeting is not None and not report.is_targeted:
                 self._end(tx, held, Step.FAIL, cause=NOT_TARGETED)
-                return PlanAnswer(next=Next.DONE)
-            plan = Plan(
-                number=held.run.plan_number,
-                digest=Digest(report.digest),
-                delta=report.summary.delta,
-                has_changes=report.has_changes,
-                engine=report.engine[:100],
-                created_at=tx.now(),
-                state=report.state,
-            )
-            tx.save_plan(held.run.id, plan, report.summary)
-            answer = self._after_plan(tx, held, plan)
+                answer = Next.DONE
+            else:
+                answer = self._take_in(tx, held, report)
         if answer is Next.DONE:
             self._revoke(held)
         return PlanAnswer(next=answer)
+
+    def _take_in(self, tx: Transaction, held: Guarded, report: PlanReport) -> Next:
+        """Keep the plan, and say what comes next."""
+        plan = Plan(
+            number=held.run.plan_number,
+            digest=Digest(report.digest),
+            delta=report.summary.delta,
+            has_changes=report.has_changes,
+            engine=report.engine[:100],
+            created_at=tx.now(),
+            state=report.state,
+        )
+        tx.save_plan(held.run.id, plan, report.summary)
+        return self._after_plan(tx, held, plan)
 
     def begin_apply(self, assignment_id: AssignmentId, token: str, request: ApplyRequest) -> None:
         """Commit `applying` for this fencing number: the engine may start. Raises: LeaseLost when it may not."""

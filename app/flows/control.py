@@ -330,11 +330,11 @@ class Control:
         def again(found: Run) -> tuple[Run, Transition]:
             number = found.plan_number + 1
             fresh = replace(_by(found, actor), plan=None, plan_number=number, attempts=0, targeting=part)
-            cause = f"{len(part.chosen)} chosen of plan {part.of_plan}" if part else ""
+            cause = f"{words_choice.chosen_words(part)} of plan {part.of_plan}" if part else ""
             return advance(fresh, Step.REPLAN, by=actor, at=at, cause=cause)
 
         tx.change_run(run.id, again)
-        said = words_choice.part_requested(run, len(part.chosen)) if part else words.replan_requested(run)
+        said = words_choice.part_requested(run, part) if part else words.replan_requested(run)
         return Done(said, _archive(run))
 
     def _confirm(self, tx: Transaction, run: Run, stack: Stack, order: Order) -> None:

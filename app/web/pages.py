@@ -24,6 +24,7 @@ from app.core.report_check import check_name, check_report
 from app.core.report_choice import pulled_in, still_pending
 from app.core.run import RunState
 from app.core.runview import RunView, cause, short
+from app.core.words_choice import chosen_words
 from app.flows.publish import make_view
 from app.web.access import Access
 from app.web.doors import Doors, RunDetail
@@ -173,6 +174,7 @@ class Pages:
             view=view,
             title=check_report(view).title,
             is_confirmable=view.is_confirmable,
+            chosen=chosen_words(detail.run.targeting) if detail.run.targeting else "",
             pulled_in=frozenset(change.number for change in pulled_in(view)),
             still_pending=still_pending(view) if _is_settled(view) else (),
             changes=changes[:CHANGES_ON_RUN],

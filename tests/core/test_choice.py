@@ -141,7 +141,11 @@ def test_what_is_not_listed_cannot_be_chosen_by_what_is_excepted() -> None:
     assert chosen("except", "1", summary=cut) == Problem(trouble=Trouble.NOT_LISTED)
     assert chosen("only", "1", summary=cut) == Targeting(of_plan=1, chosen=("x.a",))
     part = chosen("except", "1", summary=cut, can_exclude=True)
-    assert part == Targeting(of_plan=1, chosen=("x.b",), excluded=("x.a",))
+    assert part == Targeting(of_plan=1, excluded=("x.a",))
+    assert isinstance(part, Targeting)
+    assert part.targets == ()
+    assert additions(part, plan_of("x.b", "x.c")) == ()
+    assert [change.address for change in additions(part, plan_of("x.a", "x.b"))] == ["x.a"]
     unseen_move = plan_of("x.a", left_out=1, moves_left_out=1)
     assert chosen("only", "1", summary=unseen_move) == Problem(trouble=Trouble.NOT_LISTED)
 
@@ -242,7 +246,8 @@ def test_the_sentences_about_choices() -> None:
     ]
     said.append(choice_refused(WAITING, Problem(trouble=Trouble.UNKNOWN, pick="9"), "/trackside", listed=1_200))
     said.append(choice_refused(WAITING, Problem(trouble=Trouble.OUTPUT), "/trackside", listed=5))
-    said += [part_requested(WAITING, 1), part_requested(WAITING, 1_200)]
+    said.append(part_requested(WAITING, Targeting(of_plan=1, chosen=("x.a",))))
+    said.append(part_requested(WAITING, Targeting(of_plan=1, excluded=("x.a", "x.b"))))
     assert said == snapshot(
         [
             "Not done: `network`: no change is named. Name numbers or addresses of plan 1, as in `/trackside replan network only 1`.",  # noqa: E501 - a sentence as it is said
@@ -250,12 +255,12 @@ def test_the_sentences_about_choices() -> None:
             "Not done: `network`: `x.aa` is an output, and outputs cannot be chosen: they follow from the resources that are planned.",  # noqa: E501 - a sentence as it is said
             "Not done: `network`: nothing is left of plan 1 without what is excepted. `/trackside discard network` turns the plan down.",  # noqa: E501 - a sentence as it is said
             "Not done: `network`: `x.aa` moves, and the engine plans no part of a configuration that leaves a pending move out.",  # noqa: E501 - a sentence as it is said
-            "Not done: `network`: plan 1 has more changes than are listed, so that what is left over cannot be named. Name what should be planned, as in `/trackside replan network only 1`.",  # noqa: E501 - a sentence as it is said
+            "Not done: `network`: plan 1 has more changes than are listed, and this choice would have to name those too. A choice as in `/trackside replan network only 1` need not, unless a move is among them.",  # noqa: E501 - a sentence as it is said
             "Not done: `network`: the changes of plan 1 are not kept any more. `/trackside replan network` plans the whole commit again.",  # noqa: E501 - a sentence as it is said
             "Not done: `network`: the choice is longer than the engine's command line takes. Choose fewer changes.",
             "Not done: `network`: plan 1 has no change `9`: its changes are numbered 1 to 1,200.",
             "Not done: `network`: only outputs are chosen, and outputs cannot be chosen: they follow from the resources that are planned.",  # noqa: E501 - a sentence as it is said
-            "Another plan of `network` is being made, of one chosen resource; what they depend on may come with them.",
-            "Another plan of `network` is being made, of 1,200 chosen resources; what they depend on may come with them.",  # noqa: E501 - a sentence as it is said
+            "Another plan of `network` is being made, of a part of plan 1: one resource chosen. What that depends on may come with it.",  # noqa: E501 - a sentence as it is said
+            "Another plan of `network` is being made, of a part of plan 1: everything but 2 resources. What that depends on may come with it.",  # noqa: E501 - a sentence as it is said
         ]
     )

@@ -284,7 +284,7 @@ def test_a_part_says_what_was_chosen_and_what_was_pulled_in() -> None:
     assert report.summary.split("\n\n")[1:5] == snapshot(
         [
             "`/trackside discard network` turns it down, `/trackside replan network` makes another plan of the whole commit.",  # noqa: E501 - a sentence as it is said
-            "**This is a part of plan 1: one resource was chosen.**",
+            "**This is a part of plan 1: one resource chosen.**",
             "**2 changes were pulled in beyond the choice**, because what was chosen depends on it:",
             """\
 - **1. destroy** `terraform_data.bastion`
@@ -299,7 +299,7 @@ def test_an_applied_part_says_what_is_still_pending() -> None:
     report = check_report(part_in(RunState.FINISHED))
     assert report.summary.split("\n\n")[1:4] == snapshot(
         [
-            "**This is a part of plan 1: one resource was chosen.**",
+            "**This is a part of plan 1: one resource chosen.**",
             "**Of plan 1, 3 changes are still pending.** The stack's next push plans what is pending again. By the numbers of plan 1:",  # noqa: E501 - a sentence as it is said
             """\
 - **1. destroy** `terraform_data.bastion`

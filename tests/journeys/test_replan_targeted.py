@@ -36,7 +36,7 @@ def test_chosen_changes_are_planned_confirmed_and_applied_and_the_rest_is_told(w
     assert part.id != first.id
     assert part.title == "+2 · part of plan 1 · waiting for confirmation"
     said = part.summary or ""
-    assert "**This is a part of plan 1: one resource was chosen.**" in said
+    assert "**This is a part of plan 1: one resource chosen.**" in said
     assert "**One change was pulled in beyond the choice**" in said
     assert "- **1. create** `terraform_data.base`" in said
     assert run.confirmed_digest is None, "a part needs a confirmation of its own"
@@ -57,7 +57,7 @@ def test_chosen_changes_are_planned_confirmed_and_applied_and_the_rest_is_told(w
     assert "plans what is pending" in told
     assert world.sql("SELECT plan_number, plan_digest FROM confirmations") == [(2, run.plan.digest)]
     page = world.page(f"/runs/{run.id}")
-    assert "Plan 2 is a part of plan 1: 1 chosen, 1 pulled in beyond the choice." in page
+    assert "Plan 2 is a part of plan 1: one resource chosen, 1 pulled in beyond the choice." in page
     assert "3. create <code>terraform_data.other</code>" in page
 
     _, after = world.land(repo, {"app/main.tf": THREE + "# again\n"}, "Again")
@@ -78,7 +78,7 @@ def test_a_part_is_planned_again_by_its_own_numbers_and_whole_again_without_any(
     run = world.the_run()
     told = world.operate("replan", run.id, "--only", "1", "--except", "2")
     assert told.returncode == 0, told.stderr
-    assert "of one chosen resource" in told.stdout
+    assert "of a part of plan 1: one resource chosen" in told.stdout
     smaller = world.expect_check(repo, sha, "deploy/app", "action_required")
     assert smaller.title == "+1 · part of plan 1 · waiting for confirmation"
 
@@ -87,8 +87,8 @@ def test_a_part_is_planned_again_by_its_own_numbers_and_whole_again_without_any(
     assert again.title == "+4 · outputs +1 · waiting for confirmation"
     assert world.the_run().targeting is None
     assert world.sql("SELECT cause FROM run_steps WHERE step = 'replan' ORDER BY id") == [
-        ("2 chosen of plan 1",),
-        ("1 chosen of plan 1",),
+        ("2 resources chosen of plan 1",),
+        ("one resource chosen of plan 1",),
         ("",),
     ]
 
