@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from inline_snapshot import snapshot
 
@@ -203,6 +203,7 @@ def test_an_address_with_an_odd_key_survives_a_comment(key: str) -> None:
     assert chosen("only", odd, summary=summary) == Targeting(of_plan=1, chosen=(odd,))
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=20), min_size=1, max_size=5))
 def test_addresses_come_out_of_a_line_as_they_went_in(keys: list[str]) -> None:
     addresses = [address(key) for key in keys]
