@@ -157,9 +157,20 @@ def discard(run: RunOrStack, why: Annotated[str, typer.Argument(help="Why, for t
 
 
 @app.command()
-def replan(run: RunOrStack) -> None:
-    """Plan a waiting run again."""
-    _command(run, Command(verb=Verb.REPLAN))
+def replan(
+    run: RunOrStack,
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", help="Plan these changes alone: numbers, ranges and addresses of the plan, `1,4-7`."),
+    ] = None,
+    leave_out: Annotated[
+        list[str] | None, typer.Option("--except", help="Plan all but these: numbers, ranges and addresses.")
+    ] = None,
+) -> None:
+    """Plan a waiting run again: the whole commit, or some of the plan's changes."""
+    from app.core.choice import choice_of
+
+    _command(run, Command(verb=Verb.REPLAN, choice=choice_of(only, leave_out)))
 
 
 @app.command()

@@ -20,7 +20,9 @@ import httpx
 import uvicorn
 from sqlalchemy import text
 
+from app.core.plan import PlanSummary
 from app.core.run import Run, RunState
+from app.engine.tools import find_engine
 from app.jobs import run_jobs
 from app.sandbox import Repo, SandboxGitHub, Served, serve_in_thread
 from app.sandbox.records import CheckRun
@@ -126,6 +128,21 @@ class World:
         app = self.github.app.bot
         return [comment.body for comment in repo.commit_comments(sha) if comment.user is app]
 
+    def page(self, path: str) -> str:
+        """What somebody reads at that path of Trackside's own pages."""
+        return httpx.get(f"{self.url}{path}", trust_env=False).raise_for_status().text
+
+    def apply_by_hand(self, configuration: str, *words: str) -> None:
+        """Somebody applies a configuration with an engine of their own, past Trackside."""
+        folder = self.root / "by-hand"
+        folder.mkdir(exist_ok=True)
+        (folder / "main.tf").write_text(configuration)
+        env = {"PATH": os.environ["PATH"], "HOME": str(self.root), "CHECKPOINT_DISABLE": "1"}
+        env["TF_CLI_CONFIG_FILE"] = os.devnull
+        argv = find_engine("terraform", search_path=os.environ["PATH"]).argv
+        for command in (["init"], ["apply", "-auto-approve", *words]):
+            subprocess.run([*argv, *command, "-input=false"], cwd=folder, env=env, check=True, capture_output=True)
+
     def operate(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Somebody types `trackside ...` on the server."""
         argv = [sys.executable, "-m", "app.cli", *words]
@@ -180,6 +197,14 @@ class World:
             f"{name}: {check.status} {check.conclusion} {check.title}\n{check.summary}"
         )
         return check
+
+    def summary(self) -> PlanSummary:
+        """What the newest run's newest plan does."""
+        run = self.runs()[-1]
+        with self.plane.store.begin() as tx:
+            found = tx.find_summary(run.id, run.plan_number)
+        assert found is not None
+        return found
 
     def log(self, run: Run) -> str:
         """The run's log."""

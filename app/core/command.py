@@ -16,6 +16,7 @@ from typing import Final
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from app.core.choice import EXCEPT, ONLY, Choice, read_choice, split_words
 from app.core.names import Digest, is_sha
 
 
@@ -76,6 +77,8 @@ class Command:
     """Plan only: the commit that the person has looked at, all 40 digits; empty: not said."""
     even_if_superseded: bool = False
     """Confirm only: also when a newer commit of the stack has arrived."""
+    choice: Choice | None = None
+    """Replan only: which changes of the plan that is shown; None: the whole commit."""
     note: str = ""
     """Why, in the person's words (discard, lock, unlock); at most MAX_NOTE characters, still hostile text."""
 
@@ -107,6 +110,7 @@ class Form:
     """Any number of stacks."""
     takes_sha: bool = False
     takes_note: bool = False
+    takes_choice: bool = False
 
 
 SUPERSEDED_OPTION: Final = "--even-if-superseded"
@@ -137,7 +141,12 @@ GRAMMAR: Final = (
         meaning="turns the waiting plan down; nothing is applied",
         takes_note=True,
     ),
-    Form(verb=Verb.REPLAN, arguments="[STACK|RUN]", meaning="makes another plan of the same commit"),
+    Form(
+        verb=Verb.REPLAN,
+        arguments=f"[STACK|RUN] [{ONLY} CHANGES] [{EXCEPT} CHANGES]",
+        meaning="makes another plan of the same commit, or of some of the plan's changes: `1,4-7`, or addresses",
+        takes_choice=True,
+    ),
     Form(verb=Verb.STOP, arguments="[STACK|RUN]", meaning="interrupts a run that is being planned"),
     Form(verb=Verb.CANCEL, arguments="[STACK|RUN]", meaning="withdraws a run that has not started"),
     Form(
@@ -261,6 +270,8 @@ def _read(rest: str, prefix: str) -> Command | Unreadable:
         return _read_many(form, words, prefix)
     if form.needs_target and len(words) == 1:
         return _unreadable(words, prefix, why=f"{form.verb.value} needs the name of a stack")
+    if form.takes_choice:
+        return _read_choice(form, rest, prefix)
     options = [word for word in words[1:] if word.startswith("--")] if not form.takes_note else []
     plain = [word for word in words[1:] if word not in options]
     target = plain[0] if plain and form.takes_target else ""
@@ -290,6 +301,20 @@ def _read_many(form: Form, words: Sequence[str], prefix: str) -> Command | Unrea
     if len(rest) > MAX_TARGETS:
         return _unreadable(words, prefix, why=f"{form.verb.value} takes at most {MAX_TARGETS} stacks at a time")
     return Command(verb=form.verb, targets=tuple(dict.fromkeys(rest)), sha=sha)
+
+
+def _read_choice(form: Form, rest: str, prefix: str) -> Command | Unreadable:
+    """A command with a choice of changes behind its target. Addresses keep every letter: blanks in their keys too."""
+    words = split_words(rest)
+    if words is None:
+        return _unreadable(_BLANKS.split(rest.strip(" \t")), prefix)
+    target = words[1] if len(words) > 1 and words[1] not in (ONLY, EXCEPT) else ""
+    picks = words[2 if target else 1 :]
+    choice = read_choice(picks)
+    is_odd = bool(target) and _TARGET.fullmatch(target) is None
+    if is_odd or (picks and choice is None):
+        return _unreadable(words, prefix)
+    return Command(verb=form.verb, target=target, choice=choice)
 
 
 def _unreadable(words: Sequence[str], prefix: str, *, why: str = "") -> Unreadable:

@@ -99,4 +99,6 @@ class PlanSummary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """Destroys and replaces first, then by address; outputs last."""
     changes_left_out: int = 0
     """How many more changes the plan has than are listed (a bound on size, never on counts)."""
+    moves_left_out: int = 0
+    """How many of those change address: a plan of a part of this one would have to name them."""
     terraform_version: str = ""

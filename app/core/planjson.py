@@ -21,10 +21,13 @@ MAX_ATTRIBUTES: Final = 40
 """How many attributes of one change are listed."""
 MAX_VALUE_CHARS: Final = 2_000
 """How much of one value is kept."""
-MAX_TEXT_CHARS: Final = 8_000_000
-"""How much text all listed changes have together: the summary has to fit into a body of the worker protocol."""
+MAX_TEXT_BYTES: Final = 8_000_000
+"""How much text all listed changes have together, details and addresses each: JSON at most doubles it, so the summary
+fits into a body of the worker protocol."""
 
 _NULL: Final = msgspec.Raw(b"null")
+_TRUE: Final = msgspec.Raw(b"true")
+_FALSE: Final = msgspec.Raw(b"false")
 _ACTIONS: Final = {
     ("create",): Action.CREATE,
     ("read",): Action.READ,
@@ -149,6 +152,9 @@ def read_plan(raw: bytes, *, secrets: Iterable[str] = ()) -> PlanSummary:
         delta=Delta(resources=_count(entries, Kind.RESOURCE), outputs=_count(entries, Kind.OUTPUT)),
         changes=changes,
         changes_left_out=len(entries) - len(changes),
+        moves_left_out=sum(
+            1 for entry in entries[len(changes) :] if entry.resource and entry.resource.previous_address
+        ),
         terraform_version=document.terraform_version[:100],
     )
 
@@ -189,18 +195,21 @@ def _count(entries: Iterable[_Entry], kind: Kind) -> Counts:
 
 def _list(entries: Sequence[_Entry], masker: Masker) -> Iterable[Change]:
     """The first changes in depth, until their number or their text reaches its bound."""
-    budget = MAX_TEXT_CHARS
+    budget = MAX_TEXT_BYTES
     for number, entry in enumerate(entries[:MAX_CHANGES], start=1):
         change = _change(number, entry, masker, with_attributes=budget > 0)
         budget -= _size(change)
-        if budget < -MAX_TEXT_CHARS:
+        if budget < -MAX_TEXT_BYTES:
             return
         yield change
 
 
 def _size(change: Change) -> int:
-    values = sum(len(a.name) + len(a.before or "") + len(a.after or "") for a in change.attributes)
-    return len(change.address) + len(change.previous_address) + len(change.import_id) + values
+    """Bytes of the change's text in UTF-8."""
+    texts = [change.address, change.previous_address, change.import_id]
+    for attribute in change.attributes:
+        texts += (attribute.name, attribute.before or "", attribute.after or "")
+    return len("".join(texts).encode("utf-8", "replace"))
 
 
 def _change(number: int, entry: _Entry, masker: Masker, *, with_attributes: bool) -> Change:
@@ -253,7 +262,8 @@ def _attributes(entry: _Entry) -> Sequence[Attribute]:
     for name in before_parts.keys() | after_parts.keys() | (unknown.keys() if isinstance(unknown, dict) else set()):
         old, new, mystery = before_parts.get(name, _NULL), after_parts.get(name, _NULL), _part(unknown, name)
         marks = _part(before_marks, name), _part(after_marks, name)
-        if bytes(old) == bytes(new) and b"true" not in bytes(mystery) and _same_marks(*marks):
+        is_marked = marks != (_FALSE, _FALSE)
+        if old == new and b"true" not in bytes(mystery) and (not is_marked or _same_marks(*marks)):
             continue
         before, after = own_text(old, marks[0]), own_text(new, marks[1], unknown=mystery)
         if before is not None or after is not None:
@@ -266,14 +276,16 @@ def _object(raw: msgspec.Raw) -> dict[str, msgspec.Raw]:
 
 
 def _marks(raw: msgspec.Raw) -> dict[str, msgspec.Raw] | bool:
-    """Marks of an object: one for all of it, or one for each attribute."""
+    """Marks of an object: one for all of it, or one for each attribute; most have none, and are not even decoded."""
+    if b"true" not in bytes(raw):
+        return False
     return msgspec.json.decode(raw, type=dict[str, msgspec.Raw] | bool | None) or {}
 
 
 def _part(marks: dict[str, msgspec.Raw] | bool, name: str) -> msgspec.Raw:
     if isinstance(marks, bool):
-        return msgspec.Raw(b"true" if marks else b"false")
-    return marks.get(name, msgspec.Raw(b"false"))
+        return _TRUE if marks else _FALSE
+    return marks.get(name, _FALSE)
 
 
 def _same_marks(before: msgspec.Raw, after: msgspec.Raw) -> bool:
@@ -281,6 +293,8 @@ def _same_marks(before: msgspec.Raw, after: msgspec.Raw) -> bool:
 
 
 def _forcing(raw: msgspec.Raw) -> frozenset[str]:
+    if raw is _NULL:
+        return frozenset()
     paths = msgspec.json.decode(raw, type=list[list[Any]] | None) or []
     return frozenset(path[0] for path in paths if path and isinstance(path[0], str))
 

@@ -19,6 +19,8 @@ MIN_WITHIN_CHARS: Final = 8
 MAX_WITHIN: Final = 2_000
 """How many marked strings are looked for inside longer values, longest first; equality has no bound."""
 
+_NULL: Final = msgspec.Raw(b"null")
+
 Tree = Any
 """A JSON value: the plan's own, so any shape at all."""
 
@@ -26,6 +28,8 @@ Tree = Any
 def own_text(raw: msgspec.Raw, marks: msgspec.Raw, *, unknown: msgspec.Raw | None = None) -> str | None:
     """The value as JSON text with marked parts replaced: MASK, UNKNOWN, or None where there is no value at all."""
     hidden, mystery = bytes(marks), bytes(unknown) if unknown is not None else b"false"
+    if hidden == mystery == b"false":  # most values
+        return _plain(raw) if raw != _NULL else None
     if hidden == b"true":
         return MASK if bytes(raw) != b"null" or mystery == b"true" else None
     if mystery == b"true":

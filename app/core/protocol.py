@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from app.core.plan import PlanSummary
+from app.core.statepoint import Obstacle, StatePoint
 
 VERSION: Final = 1
 MAX_BODY_BYTES: Final = 64 * 1024 * 1024
@@ -106,6 +107,10 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     """Base64 of 32 bytes: the key of this run's workspace archive; dies with the run."""
     archive_context: dict[str, str] = {}
     """Encryption context bound to the archive: run, stack, sha."""
+    targets: tuple[str, ...] = ()
+    """Plan only: addresses, verbatim, each passed as `-target`; empty: the whole commit."""
+    excluded: tuple[str, ...] = ()
+    """Plan only, instead of `targets`: addresses that the engine is to leave out."""
     plan_digest: str = ""
     """Apply only: the confirmed plan's digest; another plan file is never applied."""
     clone_note: str = ""
@@ -152,6 +157,10 @@ class PlanReport(msgspec.Struct, frozen=True, kw_only=True):
     has_changes: bool
     """False exactly when the engine's exit code was 0."""
     summary: PlanSummary
+    is_targeted: bool = False
+    """True when the assignment's `targets` or `excluded` were passed on: a worker that does not know them says no."""
+    state: StatePoint | None = None
+    """Where the state was that the plan was made from; None when the plan file does not say."""
 
 
 class Next(StrEnum):
@@ -236,6 +245,8 @@ class ResultReport(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     """For people, redacted, at most 4,000 characters: `terraform plan exited 1: …`."""
     outputs: tuple[Output, ...] = ()
+    obstacle: Obstacle | None = None
+    """With FAILED: what the engine met before it changed anything."""
     log_bytes_left_out: int = 0
     archive_size_bytes: int = 0
     """With PLANNED: of the archive that was stored. One of another size, or of another hash, does not count."""

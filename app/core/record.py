@@ -235,6 +235,10 @@ class RunFacts:
     lock_note: str = ""
     is_promotion_allowed: bool = False
     """`allow_promotion` of the stack's settings in force now."""
+    is_stale: bool = False
+    """The stack's managed state moved since the waiting plan was made: it can no longer be applied."""
+    quarantined: tuple[str, ...] = ()
+    """States that a worker of the run wrote after its hold had ended: kept apart, oldest first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from app.core.markdown import MAX_BYTES, code, cut, fence, sentence, shortened, 
 from app.core.plan import MASK
 from app.core.protocol import Output
 from app.core.reply import CheckReport, CheckStatus, Conclusion
+from app.core.report_choice import chosen_line, pulled_in_lines, still_pending_lines
 from app.core.report_offer import (
     buttons,
     command,
@@ -27,6 +28,8 @@ from app.core.report_offer import (
 )
 from app.core.run import Run, RunState, RunType, Step, allowed
 from app.core.runview import RunView, cause, short
+from app.core.statepoint import Obstacle
+from app.core.words_choice import chosen_words
 
 MAX_TITLE: Final = 200
 """Characters of a check run's title."""
@@ -133,7 +136,8 @@ def _for_worker(view: RunView) -> _Said:
             title, line = f"{view.counts} · confirmed", f"Confirmed by {person(run.decided_by)}: waits for a worker."
         case RunState.REPLAN_REQUESTED:
             title = f"plan {run.plan_number}: waits for a worker"
-            line = f"{person(run.decided_by)} asked for another plan: it waits for a worker."
+            part = f" of a part ({chosen_words(run.targeting)})" if run.targeting else ""
+            line = f"{person(run.decided_by)} asked for another plan{part}: it waits for a worker."
         case _:
             title, line = "ready: waits for a worker", f"Waits for a worker. {withdraw(view)}"
     return _Said(status=CheckStatus.QUEUED, title=title, lines=(line,))
@@ -176,6 +180,12 @@ def _waiting(view: RunView) -> _Said:
     if view.is_settings_changed:
         line = f"The settings of the stack changed since this plan was made, so it can no longer be confirmed. {others}"
         return _decide("its settings changed since", view, line)
+    if view.is_stale:
+        line = (
+            "The stack's state moved since this plan was made, so it can no longer be applied. "
+            f"{replan} makes another plan of the same commit, from the state as it is; {discard} turns it down."
+        )
+        return _decide("the state moved since", view, line)
     if view.is_superseded:
         anyway = command(view, Verb.CONFIRM, f"{run.id} {SUPERSEDED_OPTION}")
         makes_way = command(view, Verb.DISCARD, run.id)
@@ -184,6 +194,10 @@ def _waiting(view: RunView) -> _Said:
     where = "Write it as a comment on this commit or its pull request."
     does = "destroys what this plan names" if run.type is RunType.DESTROY else "applies exactly this plan"
     confirm = f"{command(view, Verb.CONFIRM, name)} {does}. {where}"
+    if run.targeting is not None:
+        others = f"{discard} turns it down, {replan} makes another plan of the whole commit."
+        why = f"part of plan {run.targeting.of_plan} · waiting for confirmation"
+        return _decide(why, view, confirm, others, chosen_line(view), *pulled_in_lines(view))
     return _decide("waiting for confirmation", view, confirm, others)
 
 
@@ -204,6 +218,8 @@ def _finished(view: RunView) -> _Said:
         return _compared(view)
     if run.is_from_fork:
         title, line = "validated, not planned", "The configuration is valid. Nothing was planned, and nothing applied."
+    elif not view.has_changes and run.targeting is not None:
+        title, line = "nothing to do for what was chosen", "What was chosen is what the commit describes already."
     elif not view.has_changes:
         title, line = "no changes", "What exists is what the commit describes: there was nothing to do."
     elif run.type is RunType.PROPOSED:
@@ -215,7 +231,9 @@ def _finished(view: RunView) -> _Said:
         title = f"{word}: {view.counts}"
         line = f"{word.capitalize()} exactly as planned. Confirmed by {person(run.decided_by)}."
     why = fence(tail(run.reason, MAX_REASON))
-    lines = (line, _planned(run), promotion(view), why)
+    is_settled = run.confirmed_digest is not None or not view.has_changes
+    pending = still_pending_lines(view) if is_settled else ()
+    lines = (line, _planned(run), promotion(view), why, chosen_line(view), *pending)
     return _Said(status=CheckStatus.COMPLETED, conclusion=Conclusion.SUCCESS, title=title, lines=lines)
 
 
@@ -253,12 +271,15 @@ def _failed(view: RunView) -> _Said:
             (
                 "Look at the infrastructure and at the stack's state before anything else. What the lost worker may "
                 f"have written is kept apart: on the server, {code(f'trackside state list {run.stack_id}')} shows it, "
-                f"{code(f'trackside state adopt {run.stack_id} VERSION')} makes it the state, "
-                f"{code(f'trackside state drop {run.stack_id} VERSION')} lets it go, and "
-                f"{code(f'trackside unlock {run.stack_id}')} takes the hold off."
+                f"{code(f'trackside state adopt {run.stack_id} VERSION')} makes it the state, and "
+                f"{code(f'trackside state drop {run.stack_id} VERSION')} lets it go."
             ),
-            _hold(view),
+            _quarantined(view),
+            _hold(view) if view.stack_hold else "",
         )
+    elif run.obstacle is not None:
+        title, line = _obstacle(view)
+        lines = (line, reason)
     elif run.confirmed_digest is not None:
         title = "apply failed"
         lines = (
@@ -271,6 +292,32 @@ def _failed(view: RunView) -> _Said:
         title = f"{what} failed" if run.attempts == 0 else f"{what} failed after {run.attempts} lost attempts"
         lines = (reason, "Nothing was applied. Push a fix: it makes the next run.", make_again(view))
     return _Said(status=CheckStatus.COMPLETED, conclusion=Conclusion.FAILURE, title=title, lines=lines)
+
+
+def _obstacle(view: RunView) -> tuple[str, str]:
+    """What the engine met before it began, as a title and a paragraph with the way on."""
+    run = view.run
+    what = "apply" if run.confirmed_digest is not None else "plan"
+    retry = make_again(view)
+    again = retry or "The next push makes a plan from the state as it is."
+    match run.obstacle:
+        case Obstacle.STALE:
+            line = "Another write moved the stack's state between this plan and its apply, so the engine refused it."
+            return "apply refused: the saved plan is stale", f"{line} Nothing was applied. {again}"
+        case _:
+            line = "Somebody else held the lock of the stack's state, and did not let go of it in time."
+            after = f"Once the lock is free: {retry}" if retry else "Once the lock is free, the next push makes a run."
+            return f"{what} failed: the state is locked", f"{line} Nothing was applied. {after}"
+
+
+def _quarantined(view: RunView) -> str:
+    """The states that the lost worker still wrote: they may say what was applied."""
+    if not view.quarantined:
+        return ""
+    names = ", ".join(code(one) for one in view.quarantined)
+    if len(view.quarantined) == 1:
+        return f"A state that the lost worker still wrote is kept apart, and is not the stack's current one: {names}."
+    return f"States that the lost worker still wrote are kept apart, and are not the stack's current one: {names}."
 
 
 def _ended(view: RunView) -> _Said:
@@ -348,8 +395,11 @@ def _outputs(outputs: tuple[Output, ...]) -> str:
 
 def _hold(view: RunView) -> str:
     """That the stack is on hold, and why."""
-    why = f": {code(view.stack_hold)}" if view.stack_hold else ""
-    return f"**The stack is on hold**{why}. Nothing of it starts until a person has resolved that."
+    free = command(view, Verb.UNLOCK, view.run.stack_name)
+    return (
+        f"**The stack is on hold**: {code(view.stack_hold)}. Nothing of it starts until a person has resolved that: "
+        f"{free} takes the hold away."
+    )
 
 
 def _words(state: RunState) -> str:

@@ -31,7 +31,7 @@ def buttons(view: RunView) -> tuple[Button, ...]:
     if run.state is not RunState.UNCONFIRMED or run.plan is None or run.type is RunType.PROPOSED:
         return ()
     steps = set(allowed(run))
-    if view.is_superseded or view.is_settings_changed:
+    if not view.is_confirmable:
         steps.discard(Step.CONFIRM)
     return tuple(
         Button(label=label, description=description, identifier=button_identifier(verb, run.plan.digest))

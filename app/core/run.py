@@ -10,9 +10,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+from app.core.choice import Targeting
 from app.core.flags import FlagOwners
 from app.core.names import ConfigVersionId, DecisionId, Digest, RepositoryId, RunId, Sha, StackId
 from app.core.plan import Delta
+from app.core.statepoint import Obstacle, StatePoint
 
 
 class RunType(StrEnum):
@@ -232,6 +234,8 @@ class Plan:
     created_at: datetime
     published_at: datetime | None = None
     """When its check run stood on GitHub; a comment written before cannot mean this plan."""
+    state: StatePoint | None = None
+    """Where the state was that it was made from; None when the plan file did not say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -298,6 +302,10 @@ class Run:
     """The run that this one makes once more."""
     expires_at: datetime | None = None
     """When its waiting plan will be discarded; set, and shown, a day before."""
+    targeting: Targeting | None = None
+    """What plan `plan_number` is restricted to; None: it is of the whole commit."""
+    obstacle: Obstacle | None = None
+    """What the engine met before it did anything, when that is why the run failed."""
 
     @property
     def waits_for(self) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from app.core.changelist import delta_line
 from app.core.plan import Delta, PlanSummary
 from app.core.protocol import Output
-from app.core.run import Run, Trigger
+from app.core.run import Run, RunState, Trigger
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +24,12 @@ class RunView:
     """A newer commit of the stack has verdict track."""
     is_settings_changed: bool = False
     """The stack's effective settings are not those that were planned: this plan can no longer be confirmed."""
+    is_stale: bool = False
+    """The stack's managed state moved since the plan was made: the engine would refuse to apply it."""
+    whole: PlanSummary | None = None
+    """Of a plan of a part: the plan that it is a part of; None when that is not kept."""
+    quarantined: tuple[str, ...] = ()
+    """States that a lost worker still wrote, kept apart."""
     stack_hold: str = ""
     """Why nothing of the stack becomes ready; empty: no hold."""
     waits_for: str = ""
@@ -49,6 +55,12 @@ class RunView:
     """Deployment environment; None: no deployments."""
     is_production: bool = False
     """Whether that environment is a production environment."""
+
+    @property
+    def is_confirmable(self) -> bool:
+        """True when nothing but a person's word is missing."""
+        is_spoilt = self.is_superseded or self.is_settings_changed or self.is_stale
+        return self.run.state is RunState.UNCONFIRMED and not is_spoilt
 
     @property
     def delta(self) -> Delta:

@@ -95,6 +95,15 @@ def settings_on_their_way(run: Run, prefix: str) -> str:
     )
 
 
+def stale(run: Run, prefix: str) -> str:
+    """A confirm met a plan that was made from another state than the current one."""
+    replan = code(f"{prefix} replan {run.stack_name}")
+    return (
+        f"Not done: the state of {code(run.stack_name)} moved since plan {run.plan_number} was made, so it can no "
+        f"longer be applied. {replan} makes a plan from the state as it is."
+    )
+
+
 def detached(run: Run) -> str:
     """A command met a stack that the stacks file does not have any more."""
     return (

@@ -4,10 +4,12 @@ Knows the shape of Terraform's and OpenTofu's messages; everything in them is ho
 Source: https://developer.hashicorp.com/terraform/internals/machine-readable-ui
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
+from app.core.statepoint import Obstacle
 from app.engine.stream import clean
 
 MAX_ERRORS: Final = 50
@@ -106,6 +108,20 @@ class Messages:
         if diagnostic.is_error and diagnostic not in self.errors and len(self.errors) < MAX_ERRORS:
             self.errors.append(diagnostic)
         return diagnostic
+
+
+_OBSTACLES: Final = {
+    "Saved plan is stale": Obstacle.STALE,
+    "Saved plan does not match the given state": Obstacle.STALE,
+    "Error acquiring the state lock": Obstacle.LOCKED,
+}
+"""Source: internal/backend/local/backend_local.go and internal/command/clistate/state.go, Terraform and OpenTofu."""
+
+
+def find_obstacle(errors: Sequence[Diagnostic]) -> Obstacle | None:
+    """What kept the engine from beginning at all; None when it is anything else, or not that alone."""
+    found = {_OBSTACLES.get(error.summary) for error in errors}
+    return found.pop() if len(found) == 1 else None
 
 
 def _diagnostic(raw: _Diagnostic) -> Diagnostic:

@@ -128,8 +128,9 @@ class Capture:
         """Nothing follows."""
 
     def bytes(self) -> bytes:
-        """Everything that was kept."""
-        return b"".join(self._parts)
+        """Everything that was kept; held once."""
+        self._parts = [b"".join(self._parts)]
+        return self._parts[0]
 
 
 def clean(text: str) -> str:

@@ -13,11 +13,12 @@ from typing import Final
 
 from app.core.errors import BrokenError, UserError
 from app.core.protocol import Output
+from app.core.statepoint import Obstacle
 from app.engine.bench import RESCUE, Bench, inside
 from app.engine.child import Ended, Sink
 from app.engine.environment import CloneAccess, clone_env
 from app.engine.files import read_plain, write_new
-from app.engine.messages import Messages
+from app.engine.messages import Messages, find_obstacle
 from app.engine.stream import Capture, Lines
 from app.engine.tools import Engine
 
@@ -27,7 +28,8 @@ LOCK_FILE: Final = ".terraform.lock.hcl"
 LOCK_TIMEOUT: Final = "-lock-timeout=60s"
 MAX_BACKEND_BYTES: Final = 1024 * 1024
 """What init writes about the backend."""
-MAX_SHOW_BYTES: Final = 512 * 1024 * 1024
+MAX_SHOW_BYTES: Final = 256 * 1024 * 1024
+"""A plan as JSON: some 80,000 resources. A worker needs about twice its bytes of memory to read it."""
 MAX_OUTPUTS_BYTES: Final = 32 * 1024 * 1024
 MAX_OUTPUTS: Final = 1_000
 MAX_OUTPUT_CHARS: Final = 16_000
@@ -46,6 +48,27 @@ class Failure:
     """The engine's own no: which command, its exit code, its errors. Not redacted."""
 
     text: str
+    obstacle: Obstacle | None = None
+    """What it met before it changed anything."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """What a plan is restricted to: addresses, verbatim, each one argument of its own; empty: the whole."""
+
+    targets: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
+    """Only engines of `can_exclude` know how to leave something out."""
+
+    def words(self) -> list[str]:
+        """The arguments."""
+        return [
+            *(f"-target={address}" for address in self.targets),
+            *(f"-exclude={address}" for address in self.excluded),
+        ]
+
+
+WHOLE: Final = Part()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +133,7 @@ class Terraform:
             self._log(line)
         return Done() if ended == _WELL else self._failure("validate", ended, messages, tail)
 
-    def plan(self, *, is_destroy: bool = False) -> Planned | Failure:
+    def plan(self, part: Part = WHOLE, *, is_destroy: bool = False) -> Planned | Failure:
         """Write the plan file, or say why there is none."""
         state = self._stack.state
         is_preview = self._stack.is_preview or (state is not None and state.is_read_only)
@@ -120,7 +143,7 @@ class Terraform:
         words = ["plan", "-json", "-input=false", "-detailed-exitcode", f"-out={self.bench.seen(plan_file)}"]
         words.append("-lock=false" if is_preview else LOCK_TIMEOUT)
         words += ["-destroy"] if is_destroy else []
-        words += [f"-var-file={path}" for path in self._files(self._stack.var_files, "var file")]
+        words += [f"-var-file={path}" for path in self._files(self._stack.var_files, "var file")] + part.words()
         ended, messages, tail = self._stream(words)
         if ended.code in (_NO_CHANGES, _CHANGES) and not ended.excess and _has_content(plan_file):
             plan_file.chmod(0o600)
@@ -236,7 +259,8 @@ class Terraform:
         located = sorted(messages.errors, key=lambda error: not error.place)
         errors = [error.brief() for error in located] or tail.text()
         text = f"{self.engine.name} {command} {end}" + (": " + "\n".join(errors) if errors else "")
-        return Failure(text if len(text) <= MAX_REASON_CHARS else text[:MAX_REASON_CHARS] + "…")
+        cut = text if len(text) <= MAX_REASON_CHARS else text[:MAX_REASON_CHARS] + "…"
+        return Failure(cut, find_obstacle(messages.errors))
 
 
 def how_it_ended(ended: Ended) -> str:

@@ -198,6 +198,8 @@ class Assign:
             state=state_access(held.stack, record, tokens.state) if mode is StateMode.MANAGED else None,
             data_key=held.data_key.reveal(),
             archive_context=archive_context(run),
+            targets=run.targeting.targets if run.targeting and not held.confirmation else (),
+            excluded=run.targeting.excluded if run.targeting and not held.confirmation else (),
             plan_digest=held.confirmation.plan_digest if held.confirmation else "",
             engine=run.plan.engine if held.confirmation and run.plan else "",
         )

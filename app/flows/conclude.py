@@ -7,7 +7,7 @@ The most important line of the product is in `begin_apply`: `applying` is commit
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import msgspec
 
@@ -54,6 +54,10 @@ from app.flows.ports import Artifacts, GitHub, Sealer, Store, Transaction
 from app.flows.schedule import SYSTEM, schedule
 
 AUTODEPLOY = "autodeploy"
+NOT_TARGETED = (
+    "the worker planned the whole commit instead of what was chosen: it is older than the control plane. Nothing was "
+    "applied; bring the worker to the same version"
+)
 UNBOUND = (
     "the stack's settings changed after the confirmation, or the plan's key is gone: nothing was applied. "
     "The next push, or another plan, starts anew"
@@ -137,19 +141,28 @@ class Conclude:
             _require_phase(held, Phase.PLAN)
             if held.run.state is RunState.APPLYING and held.run.confirmed_digest == report.digest:
                 return _apply_now(held.stack)  # the answer before was lost on its way
-            plan = Plan(
-                number=held.run.plan_number,
-                digest=Digest(report.digest),
-                delta=report.summary.delta,
-                has_changes=report.has_changes,
-                engine=report.engine[:100],
-                created_at=tx.now(),
-            )
-            tx.save_plan(held.run.id, plan, report.summary)
-            answer = self._after_plan(tx, held, plan)
+            if held.run.targeting is not None and not report.is_targeted:
+                self._end(tx, held, Step.FAIL, cause=NOT_TARGETED)
+                answer = Next.DONE
+            else:
+                answer = self._take_in(tx, held, report)
         if answer is Next.DONE:
             self._revoke(held)
         return PlanAnswer(next=answer) if answer is not Next.APPLY else _apply_now(held.stack)
+
+    def _take_in(self, tx: Transaction, held: Guarded, report: PlanReport) -> Next:
+        """Keep the plan, and say what comes next."""
+        plan = Plan(
+            number=held.run.plan_number,
+            digest=Digest(report.digest),
+            delta=report.summary.delta,
+            has_changes=report.has_changes,
+            engine=report.engine[:100],
+            created_at=tx.now(),
+            state=report.state,
+        )
+        tx.save_plan(held.run.id, plan, report.summary)
+        return self._after_plan(tx, held, plan)
 
     def begin_apply(self, assignment_id: AssignmentId, token: str, request: ApplyRequest) -> None:
         """Commit `applying` for this fencing number: the engine may start. Raises: LeaseLost when it may not."""
@@ -191,7 +204,8 @@ class Conclude:
                     _require_phase(held, Phase.VALIDATE)
                     self._end(tx, held, Step.FINISH, cause=VALIDATED)
                 case Outcome.FAILED:
-                    self._end(tx, held, Step.FAIL, cause=reason or "the worker gave no reason")
+                    met = result.obstacle
+                    self._end(tx, held, Step.FAIL, cause=reason or "the worker gave no reason", obstacle=met)
                 case Outcome.STOPPED:
                     self._stopped(tx, held, reason)
                 case Outcome.RETURNED:
@@ -315,7 +329,8 @@ class Conclude:
         is_ordinary = held.run.type is RunType.TRACKED  # what destroys everything is never confirmed by a setting
         is_same = stack.settings.digest() == held.run.stack_digest  # else they changed while it was planned
         is_bound = is_same and tx.is_current(stack.id)
-        if stack.settings.autodeploy and is_ordinary and is_newest and is_free and is_bound:
+        is_whole = held.run.targeting is None  # a part was asked for by a person, who has not seen it yet
+        if stack.settings.autodeploy and is_ordinary and is_newest and is_free and is_bound and is_whole:
             self._autodeploy(tx, held, plan)
             return Next.APPLY
         return Next.ARCHIVE
@@ -374,12 +389,13 @@ class Conclude:
         at = tx.now()
         tx.change_run(held.run.id, lambda run: advance(run, what, by=by or held.by, at=at, cause=cause))
 
-    def _end(self, tx: Transaction, held: Guarded, what: Step, *, cause: str = "", plan: Plan | None = None) -> None:
-        """The run's step, the assignment's end, its state lock's end, and the stack's next run, in one transaction."""
+    def _end(self, tx: Transaction, held: Guarded, what: Step, *, cause: str = "", **noted: Any) -> None:
+        """The run's step, with what else is `noted` on it; the assignment's end, its state lock's end, and the stack's
+        next run: in one transaction."""
         at = tx.now()
 
         def change(run: Run) -> tuple[Run, Transition]:
-            return advance(replace(run, plan=plan) if plan else run, what, by=held.by, at=at, cause=cause)
+            return advance(replace(run, **noted), what, by=held.by, at=at, cause=cause)
 
         tx.change_run(held.run.id, change)
         self._let_go(tx, held)

@@ -7,7 +7,7 @@ Refusals are answers, not errors: each says why, and the way on.
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from app.core import words, words_start
+from app.core import words, words_choice, words_start
 from app.core.command import Command, Verb
 from app.core.errors import BrokenError
 from app.core.names import RunId
@@ -17,6 +17,7 @@ from app.core.retry import can_retry, run_mark
 from app.core.run import Run, RunState, Step, StepRefused, Transition, advance, allowed, confirm
 from app.core.stack import Stack
 from app.flows.answer import Done, Not, Person
+from app.flows.choose import choose
 from app.flows.conclude import archive_key
 from app.flows.ports import Transaction
 from app.flows.propose import stop
@@ -109,6 +110,8 @@ def _confirm_refusal(tx: Transaction, run: Run, stack: Stack, order: Order, pref
         return Not(words_start.locked_by_other(stack, prefix))
     if run.head_seq < stack.head_seq and not order.command.even_if_superseded:
         return Not(words.superseded(run, prefix))
+    if tx.get_run_facts(run).is_stale:
+        return Not(words.stale(run, prefix))
     return None
 
 
@@ -123,7 +126,7 @@ def _change(tx: Transaction, run: Run, stack: Stack, order: Order, prefix: str) 
                 _end(tx, run, order, Step.DISCARD)
                 return Done(words.discarded(run), _archive(run))
             case Verb.REPLAN:
-                return _replan(tx, run, order)
+                return _replan(tx, run, order, prefix)
             case Verb.STOP:
                 stop(tx, run, order.command.note, by=order.person.actor)
                 return Done(words_start.stopping(run))
@@ -160,17 +163,23 @@ def _confirm(tx: Transaction, run: Run, stack: Stack, order: Order) -> None:
     tx.change_run(run.id, accept)
 
 
-def _replan(tx: Transaction, run: Run, order: Order) -> Done:
-    """Ask for the run's next plan; what was planned is turned down by it."""
+def _replan(tx: Transaction, run: Run, order: Order, prefix: str) -> Done | Not:
+    """Ask for the next plan: of the whole commit, or of what was chosen of the plan that is shown. What was planned is
+    turned down by it."""
     at, actor = tx.now(), order.person.actor
+    part = choose(tx, run, order.command.choice, prefix)
+    if isinstance(part, str):
+        return Not(part)
 
     def again(found: Run) -> tuple[Run, Transition]:
         number = found.plan_number + 1
-        fresh = replace(_by(found, actor), plan=None, plan_number=number, attempts=0, expires_at=None)
-        return advance(fresh, Step.REPLAN, by=actor, at=at)
+        fresh = replace(_by(found, actor), plan=None, plan_number=number, attempts=0, targeting=part, expires_at=None)
+        cause = f"{words_choice.chosen_words(part)} of plan {part.of_plan}" if part else ""
+        return advance(fresh, Step.REPLAN, by=actor, at=at, cause=cause)
 
     tx.change_run(run.id, again)
-    return Done(words.replan_requested(run), _archive(run))
+    said = words_choice.part_requested(run, part) if part else words.replan_requested(run)
+    return Done(said, _archive(run))
 
 
 def _is_shown(run: Run, order: Order) -> bool:

@@ -110,10 +110,10 @@ class Publish:
             number = run.plan.number if run.plan else 0
             summary = tx.find_summary(run.id, number) if number else None
             facts = tx.get_run_facts(run)
+            whole = tx.find_summary(run.id, run.targeting.of_plan) if run.targeting else None
             blocker = tx.find_run(facts.blocked_by) if facts.blocked_by else None
-        view = replace(
-            make_view(run, facts, run_url=self.run_url(run.id), prefix=self.prefix), summary=summary, blocked_by=blocker
-        )
+        view = make_view(run, facts, run_url=self.run_url(run.id), prefix=self.prefix)
+        view = replace(view, summary=summary, whole=whole, blocked_by=blocker)
         return Subject(record=record, repository=repository, run=run, view=view, at=at)
 
     def _is_left_to_summary(self, subject: Subject) -> bool:
@@ -361,6 +361,8 @@ def make_view(run: Run, facts: RunFacts, *, run_url: str, prefix: str) -> RunVie
         run=run,
         is_superseded=run.head_seq < facts.stack_head_seq,
         is_settings_changed=bool(facts.stack_digest) and facts.stack_digest != run.stack_digest,
+        is_stale=facts.is_stale,
+        quarantined=facts.quarantined,
         stack_hold=facts.stack_hold,
         waits_for=facts.waits_for,
         position=facts.position,

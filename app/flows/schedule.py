@@ -3,6 +3,7 @@
 Asks only the transaction. The caller holds the stack's row lock; a partial unique index is the last line.
 """
 
+from app.core.names import StackId
 from app.core.record import ReportKind
 from app.core.report import check_name
 from app.core.run import Run, RunState, Step, Transition, advance
@@ -57,5 +58,20 @@ def retell(tx: Transaction, stack: Stack) -> None:
     """Want the reports of the stack's waiting runs again: its head, settings and hold are part of what they say."""
     waiting = (RunState.UNCONFIRMED, RunState.PENDING_REVIEW, RunState.QUEUED)
     for run in [run for run in tx.list_live_runs(stack.id) if run.state in waiting][:MAX_RETOLD]:
-        subject = f"{run.head_sha}/{check_name(run)}"
-        tx.want_report(ReportKind.RUN_CHECK, run.repository_id, subject, run_id=run.id, document=b"")
+        tell(tx, run)
+
+
+def tell_state_moved(tx: Transaction, stack_id: StackId) -> None:
+    """Want the report of the plan that waits: made from another state, it can no longer be applied.
+
+    Called by whoever makes another version of a managed state the current one, in the same transaction.
+    """
+    for run in tx.list_live_runs(stack_id):
+        if run.state is RunState.UNCONFIRMED:
+            tell(tx, run)
+
+
+def tell(tx: Transaction, run: Run) -> None:
+    """Want the run's check again: something that it says has changed beside the run."""
+    subject = f"{run.head_sha}/{check_name(run)}"
+    tx.want_report(ReportKind.RUN_CHECK, run.repository_id, subject, run_id=run.id, document=b"")

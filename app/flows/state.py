@@ -22,6 +22,7 @@ from app.core.managed import (
 from app.core.names import Digest, StackId
 from app.core.record import AssignmentRecord, StateLock, StateVersion
 from app.flows.ports import Artifacts, Sealer, Store, Transaction
+from app.flows.schedule import tell, tell_state_moved
 
 MAX_STATE_BYTES = 256 * 1024 * 1024
 SEALING_BYTES = 1024
@@ -71,11 +72,13 @@ class States:
             lock = tx.find_state_lock(caller.stack_id)
             if live is None or not _is_live(tx, live):
                 tx.add_state_version(replace(version, is_quarantined=True))
+                tell(tx, tx.get_run(record.run_id))  # the check of a lost apply names what its worker still wrote
                 return StateQuarantined(f"assignment {record.id} is over: the state was kept apart as {version.id}")
             if lock is not None and (lock.assignment_id != record.id or lock_id not in ("", lock.lock_id)):
                 tx.add_state_version(replace(version, is_quarantined=True))
                 return StateLockHeld(lock.info)
             tx.add_state_version(version)
+            tell_state_moved(tx, caller.stack_id)
             return StateDone()
 
     def lock(self, caller: StateCaller, lock_id: str, info: bytes) -> StateLocking:

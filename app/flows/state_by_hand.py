@@ -13,6 +13,7 @@ from app.core.record import AuditLine, StateVersion
 from app.core.run import RunState
 from app.core.stack import Stack, StateMode
 from app.flows.ports import Artifacts, Sealer, Store, Transaction
+from app.flows.schedule import tell_state_moved
 from app.flows.state import MAX_STATE_BYTES, SEALING_BYTES, state_context, state_position
 
 
@@ -121,6 +122,7 @@ class StatesByHand:
             if self._check(tx, stack, data, writing) is not None:
                 raise UserError(words.has_moved(_action(stack)))
             tx.add_state_version(version)
+            tell_state_moved(tx, stack_id)
             if writing.adopts:
                 tx.delete_state_version(writing.adopts)
             if stack.state_mode is None:

@@ -6,8 +6,9 @@ Runs no SQL itself.
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Row, Select, select
+from sqlalchemy import Row, Select, null, select
 
+from app.core.choice import Targeting
 from app.core.flags import FlagOwners
 from app.core.names import (
     AssignmentId,
@@ -23,10 +24,20 @@ from app.core.plan import Delta
 from app.core.protocol import Phase
 from app.core.record import AssignmentRecord
 from app.core.run import Confirmation, ExternalState, Plan, Run, RunState, RunType, Trigger
+from app.core.statepoint import Obstacle, StatePoint
 from app.store.schema import assignments, plans, runs
 from app.store.wire import safe_text
 
-_PLAN_COLUMNS: Final = ("digest", "delta", "has_changes", "engine", "created_at", "published_at")
+_PLAN_COLUMNS: Final = (
+    "digest",
+    "delta",
+    "has_changes",
+    "engine",
+    "created_at",
+    "published_at",
+    "state_serial",
+    "state_lineage",
+)
 _SEALED: Final = ("sealed_outputs", "sealed_data_key", "event_key")
 
 
@@ -50,6 +61,7 @@ def read_run(row: Row[Any]) -> Run:
             engine=row.plan_engine,
             created_at=row.plan_created_at,
             published_at=row.plan_published_at,
+            state=_state_point(row.plan_state_serial, row.plan_state_lineage),
         )
     return Run(
         id=RunId(row.id),
@@ -87,6 +99,8 @@ def read_run(row: Row[Any]) -> Run:
         note=row.note,
         retry_of=RunId(row.retry_of) if row.retry_of is not None else None,
         expires_at=row.expires_at,
+        targeting=msgspec.convert(row.targeting, Targeting) if row.targeting is not None else None,
+        obstacle=Obstacle(row.obstacle) if row.obstacle is not None else None,
     )
 
 
@@ -134,6 +148,8 @@ def run_changes(run: Run) -> dict[str, object]:
         **flag_values(run.flag_owners),
         "expires_at": run.expires_at,
         "externals": {safe_text(name): state.value for name, state in run.externals.items()},
+        "targeting": msgspec.to_builtins(run.targeting) if run.targeting is not None else null(),
+        "obstacle": run.obstacle.value if run.obstacle is not None else None,
     }
 
 
@@ -157,6 +173,8 @@ def plan_values(run_id: RunId, plan: Plan) -> dict[str, object]:
         "has_changes": plan.has_changes,
         "engine": safe_text(plan.engine),
         "created_at": plan.created_at,
+        "state_serial": plan.state.serial if plan.state is not None else None,
+        "state_lineage": safe_text(plan.state.lineage) if plan.state is not None else None,
     }
 
 
@@ -170,7 +188,12 @@ def read_plan(row: Row[Any]) -> Plan:
         engine=row.engine,
         created_at=row.created_at,
         published_at=row.published_at,
+        state=_state_point(row.state_serial, row.state_lineage),
     )
+
+
+def _state_point(serial: int | None, lineage: str | None) -> StatePoint | None:
+    return None if serial is None or lineage is None else StatePoint(serial=serial, lineage=lineage)
 
 
 def read_confirmation(row: Row[Any]) -> Confirmation:

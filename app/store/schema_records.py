@@ -36,6 +36,7 @@ state_versions = Table(
     UniqueConstraint("artifact_key"),
     is_hex("digest", 64),
     Index("ix_state_versions_current", "stack_id", text("seq DESC"), postgresql_where=text("NOT is_quarantined")),
+    Index("ix_state_versions_quarantined", "assignment_id", postgresql_where=text("is_quarantined")),
 )
 
 state_locks = Table(

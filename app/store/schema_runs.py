@@ -21,6 +21,7 @@ from sqlalchemy.dialects.postgresql import JSON
 
 from app.core.protocol import Phase
 from app.core.run import RunState, RunType, Step, Trigger
+from app.core.statepoint import Obstacle
 from app.store.schema_columns import (
     CLAIM_ORDER,
     CREATED,
@@ -79,6 +80,8 @@ runs = Table(
     column("is_from_fork", Boolean, default="false"),
     Column("retry_of", ForeignKey("runs.id")),
     time_column("expires_at", nullable=True),
+    Column("targeting", JSON),
+    enum_column("obstacle", Obstacle, nullable=True),
     UniqueConstraint("event_key"),
     CheckConstraint("NOT is_from_fork OR type = 'proposed'", name="fork_proposed"),
     CheckConstraint("NOT is_from_fork OR (current_plan IS NULL AND sealed_data_key IS NULL)", name="fork_unplanned"),
@@ -149,6 +152,8 @@ plans = Table(
     time_column("published_at", nullable=True),
     column("is_frozen", Boolean, default="false"),
     Column("sealed_summary", LargeBinary),
+    Column("state_serial", BigInteger),
+    Column("state_lineage", Text),
     UniqueConstraint("run_id", "number", "digest"),
     is_hex("digest", 64),
     CheckConstraint("number > 0", name="number"),

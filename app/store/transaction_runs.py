@@ -17,9 +17,20 @@ from app.core.record import ReportKind, RunFacts
 from app.core.report_check import check_name
 from app.core.report_summary import SummaryName
 from app.core.run import ExternalState, Plan, Run, RunState, RunType, Transition
-from app.core.stack import settings_from_json
+from app.core.stack import StateMode, settings_from_json
+from app.core.statepoint import StatePoint, has_moved
 from app.store.rows import flag_values, plan_values, read_run, run_changes, run_identity, select_runs
-from app.store.schema import CREATED, IS_LIVE, IS_STATE_CHANGING, plans, run_steps, runs, stacks
+from app.store.schema import (
+    CREATED,
+    IS_LIVE,
+    IS_STATE_CHANGING,
+    assignments,
+    plans,
+    run_steps,
+    runs,
+    stacks,
+    state_versions,
+)
 from app.store.transaction_reports import ReportWrites
 from app.store.wire import safe_text, sealed_as
 
@@ -28,6 +39,8 @@ RunChange = Callable[[Run], tuple[Run, Transition]]
 MAX_RUNS_AT: Final = 500
 MAX_LIVE_RUNS: Final = 5_000
 MAX_EXPIRING: Final = 200
+MAX_QUARANTINED: Final = 20
+"""How many states that were kept apart a report names."""
 MAX_FOLLOWERS: Final = 20
 """How many queued runs of a stack are told that the one before them moved."""
 WORK_CHANNEL: Final = "trackside_work"
@@ -154,6 +167,7 @@ class RunWrites(ReportWrites):
             stacks.c.locked_by,
             stacks.c.lock_owner,
             stacks.c.lock_note,
+            stacks.c.state_mode,
         )
         found = runs.join(stacks, stacks.c.id == runs.c.stack_id)
         row = self._first(select(*columns, runs.c.sealed_outputs).select_from(found).where(runs.c.id == run.id))
@@ -180,7 +194,25 @@ class RunWrites(ReportWrites):
             lock_owner=row.lock_owner,
             lock_note=row.lock_note,
             is_promotion_allowed=settings.allow_promotion,
+            is_stale=row.state_mode == StateMode.MANAGED.value and self._is_stale(run),
+            quarantined=self._list_quarantined(run.id) if run.is_outcome_unknown else (),
         )
+
+    def _is_stale(self, run: Run) -> bool:
+        """True when the stack's state is not the one that the waiting plan was made from."""
+        if run.state is not RunState.UNCONFIRMED or run.plan is None or run.plan.state is None:
+            return False
+        table = state_versions.c
+        current = select(table.serial, table.lineage).where(table.stack_id == run.stack_id, ~table.is_quarantined)
+        row = self._first(current.order_by(table.seq.desc()).limit(1))
+        return has_moved(run.plan.state, StatePoint(serial=row.serial, lineage=row.lineage) if row else None)
+
+    def _list_quarantined(self, run_id: RunId) -> tuple[str, ...]:
+        """What its workers wrote after their time."""
+        found = state_versions.join(assignments, assignments.c.id == state_versions.c.assignment_id)
+        wanted = select(state_versions.c.id).select_from(found)
+        wanted = wanted.where(assignments.c.run_id == run_id, state_versions.c.is_quarantined)
+        return tuple(row.id for row in self._all(wanted.order_by(state_versions.c.seq).limit(MAX_QUARANTINED)))
 
     def save_outputs(self, run_id: RunId, outputs: bytes) -> None:
         """Keep the outputs of an apply, sealed."""

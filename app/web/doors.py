@@ -147,6 +147,8 @@ class RunDetail:
     summary: PlanSummary | None
     """Of plan `run.plan.number`."""
     repository: Repository | None
+    whole: PlanSummary | None = None
+    """Of the plan that a plan of a part is a part of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

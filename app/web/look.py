@@ -57,9 +57,15 @@ class Look:
             facts, repository = tx.get_run_facts(run), tx.find_repository(run.repository_id)
             blocker = tx.find_run(facts.blocked_by) if facts.blocked_by is not None else None
             summary = tx.find_summary(run.id, run.plan.number) if run.plan is not None else None
-        history = tuple(self.reading.read_history(run_id))
+            whole = tx.find_summary(run.id, run.targeting.of_plan) if run.targeting is not None else None
         return RunDetail(
-            run=run, facts=facts, blocked_by=blocker, history=history, summary=summary, repository=repository
+            run=run,
+            facts=facts,
+            blocked_by=blocker,
+            history=tuple(self.reading.read_history(run_id)),
+            summary=summary,
+            whole=whole,
+            repository=repository,
         )
 
     def find_stack(self, stack_id: StackId) -> StackDetail | None:

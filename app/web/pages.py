@@ -21,8 +21,10 @@ from app.core.names import RunId, StackId
 from app.core.plan import MASK, UNKNOWN, Action
 from app.core.record import LogChunk
 from app.core.report_check import check_name, check_report
+from app.core.report_choice import pulled_in, still_pending
 from app.core.run import RunState
 from app.core.runview import RunView, cause, short
+from app.core.words_choice import chosen_words
 from app.flows.publish import make_view
 from app.web.access import Access
 from app.web.doors import Doors, RunDetail
@@ -111,7 +113,7 @@ def run_view(detail: RunDetail, doors: Doors) -> RunView:
     """The run as its check run sees it, so that page and check say the same."""
     url = f"{doors.public_url}/runs/{detail.run.id}"
     view = make_view(detail.run, detail.facts, run_url=url, prefix=doors.command_prefix)
-    return replace(view, summary=detail.summary, blocked_by=detail.blocked_by)
+    return replace(view, summary=detail.summary, whole=detail.whole, blocked_by=detail.blocked_by)
 
 
 class Pages:
@@ -171,7 +173,10 @@ class Pages:
             **self._of_run(detail),
             view=view,
             title=check_report(view).title,
-            is_confirmable=_is_confirmable(view),
+            is_confirmable=view.is_confirmable,
+            chosen=chosen_words(detail.run.targeting) if detail.run.targeting else "",
+            pulled_in=frozenset(change.number for change in pulled_in(view)),
+            still_pending=still_pending(view) if _is_settled(view) else (),
             changes=changes[:CHANGES_ON_RUN],
             changes_more=len(changes) - len(changes[:CHANGES_ON_RUN]),
             outputs=view.outputs[:OUTPUTS_ON_RUN],
@@ -254,8 +259,10 @@ class Pages:
         return await to_thread.run_sync(call, *arguments, limiter=self._threads)
 
 
-def _is_confirmable(view: RunView) -> bool:
-    return view.run.state is RunState.UNCONFIRMED and not view.is_superseded and not view.is_settings_changed
+def _is_settled(view: RunView) -> bool:
+    """True when the chosen part was applied, or needed nothing: what is pending besides can be told."""
+    is_done = view.run.confirmed_digest is not None or not view.has_changes
+    return view.run.state is RunState.FINISHED and is_done
 
 
 def _page_number(request: Request) -> int | None:

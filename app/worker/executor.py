@@ -51,6 +51,7 @@ def execute(job: Job, steps: Iterable[Step]) -> End | None:
                 outcome=end.outcome,
                 reason=_cut(job.log.redact(end.reason)),
                 outputs=end.outputs,
+                obstacle=end.obstacle,
                 log_bytes_left_out=left_out,
                 archive_size_bytes=end.archive.size_bytes if end.archive else 0,
                 archive_sha256=end.archive.sha256 if end.archive else "",

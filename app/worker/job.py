@@ -13,6 +13,7 @@ from typing import Final
 from app.core.errors import BrokenError
 from app.core.names import Secret
 from app.core.protocol import Assignment, Outcome, Output, StateAccess
+from app.core.statepoint import Obstacle
 from app.engine.archive import ArchiveInfo
 from app.engine.bench import Bench, Folders, StackSettings
 from app.engine.environment import ManagedState
@@ -137,6 +138,8 @@ class End:
     outputs: tuple[Output, ...] = ()
     archive: ArchiveInfo | None = None
     """With PLANNED: what was stored."""
+    obstacle: Obstacle | None = None
+    """With FAILED: what the engine met before it changed anything."""
 
 
 Step = Callable[[Job], End | None]

@@ -31,7 +31,8 @@ from app.engine.bench import inside
 from app.engine.environment import CloneAccess
 from app.engine.files import open_plain
 from app.engine.git import Source
-from app.engine.terraform import Done, Failure, Terraform
+from app.engine.planfile import read_state_point
+from app.engine.terraform import WHOLE, Done, Failure, Part, Terraform
 from app.engine.tools import check_version, find_engine
 from app.worker.hooks import after_run, hooks
 from app.worker.job import PREVIEWS, End, Job, Step
@@ -109,10 +110,13 @@ def report_planning(job: Job) -> End | None:
 
 def plan(job: Job) -> End | None:
     """Make the plan file."""
+    part = Part(targets=job.assignment.targets, excluded=job.assignment.excluded)
     with job.step("plan"):
-        planned = job.terraform().plan(is_destroy=job.assignment.run_type == "destroy")
+        if part != WHOLE:
+            job.log.line(f"planning a part: {len(part.targets)} addresses alone, {len(part.excluded)} left out")
+        planned = job.terraform().plan(part, is_destroy=job.assignment.run_type == "destroy")
     if isinstance(planned, Failure):
-        return End(Outcome.FAILED, planned.text)
+        return End(Outcome.FAILED, planned.text, obstacle=planned.obstacle)
     job.has_changes = planned.has_changes
     return None
 
@@ -133,6 +137,8 @@ def report_plan(job: Job) -> End | None:
         engine=job.found_engine.label,
         has_changes=job.has_changes,
         summary=read_plan(shown, secrets=secrets),
+        is_targeted=bool(job.assignment.targets or job.assignment.excluded),
+        state=read_state_point(job.workspace.plan_file),
     )
     del shown
     job.log.line("planned: " + ("there are changes" if job.has_changes else "no changes"))
@@ -233,7 +239,8 @@ def apply(job: Job) -> End:
         terraform = job.terraform()
         applied = terraform.apply()
     if isinstance(applied, Failure):
-        return End(Outcome.FAILED, applied.text + _save_errored_state(job, terraform))
+        reason = applied.text + _save_errored_state(job, terraform)
+        return End(Outcome.FAILED, reason, obstacle=applied.obstacle)
     with job.step("outputs"):
         outputs = job.terraform().outputs()
     if isinstance(outputs, Failure):

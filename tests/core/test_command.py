@@ -190,7 +190,7 @@ I read these commands, one a line, at the start of a line of a new comment:
 - `/trackside deploy [STACK…]` plans a commit of its branch to apply it; an unmerged one where the stack allows that
 - `/trackside confirm [STACK|RUN] [--even-if-superseded]` applies the waiting plan, exactly as it was planned
 - `/trackside discard [STACK|RUN] [why]` turns the waiting plan down; nothing is applied
-- `/trackside replan [STACK|RUN]` makes another plan of the same commit
+- `/trackside replan [STACK|RUN] [only CHANGES] [except CHANGES]` makes another plan of the same commit, or of some of the plan's changes: `1,4-7`, or addresses
 - `/trackside stop [STACK|RUN]` interrupts a run that is being planned
 - `/trackside cancel [STACK|RUN]` withdraws a run that has not started
 - `/trackside retry [STACK|RUN]` makes a run of the same commit again that failed, was stopped, canceled or discarded
@@ -201,7 +201,7 @@ I read these commands, one a line, at the start of a line of a new comment:
 
 Without a name a command means the one run that takes it here; `plan` then means every stack that the
 commit concerns, and `why` tells of every stack.\
-"""
+"""  # noqa: E501 - a sentence as it is said
     )
     assert {form.verb for form in GRAMMAR} == set(Verb)
 

@@ -194,7 +194,7 @@ MISTAKES = [
     ),
     (
         "version: 1\ndefaults: {hooks: {}}",
-        "line 2: hooks: not part of this version yet -> take `hooks` away; it would do nothing",
+        "line 2: `hooks` can be no default of every stack -> write it at each stack, in its repository's stacks.yml",
     ),
     (
         "version: 1\ndefaults: {github_environment: live}",

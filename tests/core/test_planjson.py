@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,14 @@ import msgspec
 import pytest
 
 from app.core.errors import UserError
+from app.core.markdown import MAX_BYTES, size_bytes
 from app.core.plan import MASK, UNKNOWN, Action, Change, Counts, Kind, PlanSummary
 from app.core.planjson import MAX_ATTRIBUTES, MAX_CHANGES, MAX_VALUE_CHARS, read_plan
+from app.core.protocol import MAX_BODY_BYTES, PlanReport
+from app.core.report import check_report
+from app.core.run import RunState
 from app.engine.tools import find_engine
+from tests.core.made import run_in, view_of
 
 BEFORE = """
 variable "password" {
@@ -331,3 +337,60 @@ def test_marks_nested_without_end_are_an_error_for_people() -> None:
     raw = b'{"format_version":"1","resource_changes":[{"address":"a","change":{"actions":["create"],"after":{"x":'
     with pytest.raises(UserError, match="reading the plan"):
         read_plan(raw + deep + b'},"after_sensitive":{"x":' + deep + b"}}}]}")
+
+
+def test_the_report_of_any_plan_fits_into_a_body_and_counts_what_it_leaves_out() -> None:
+    """Long values and long addresses of letters that JSON doubles: details end first, then the list, never a count."""
+    value = {f"a{number:02}": '"' * 2_000 for number in range(45)}
+    wide = [_created(f"x.wide[{number}]", value) for number in range(130)]
+    long = [_created(f'x.y["{chr(0x1F680) * 700}{chr(92)}"{number}"]', {}) for number in range(5_500)]
+    moved = [{**_created("x.z", {}), "previous_address": "x.before", "change": {"actions": ["no-op"]}}]
+    raw = json.dumps({"format_version": "1.2", "resource_changes": [*wide, *long, *moved]}).encode()
+    summary = read_plan(raw)
+    report = PlanReport(fencing=1, digest="d" * 64, engine="terraform 1.11.4", has_changes=True, summary=summary)
+    assert len(msgspec.json.encode(report)) < MAX_BODY_BYTES
+    assert summary.delta.resources == Counts(create=5_630, move=1)
+    assert len(summary.changes) + summary.changes_left_out == 5_631
+    assert summary.changes_left_out > 0
+    assert summary.moves_left_out == 1
+    assert any(change.attributes_left_out == 45 for change in summary.changes)
+
+
+PEAK = """
+import sys
+from pathlib import Path
+from app.core import planjson, report
+
+def peak():
+    return next(int(line.split()[1]) for line in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in line)
+
+before = peak()
+planjson.read_plan(Path(sys.argv[1]).read_bytes())
+print(peak() - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of a process is read from Linux's /proc")
+def test_10_000_resources_are_read_in_150_mb_and_shown_within_the_limits(tmp_path: Path) -> None:
+    """Everything that is made of 32 MB of JSON, that JSON included; and the check that comes of it."""
+    text = "a value of some length, as the values of resources are: "
+    after = {f"attribute_{number:02}": f"{text}{number}" for number in range(40)}
+    resources = [_created(f"module.app.aws_thing.block_{n // 100}[{n % 100}]", after) for n in range(10_000)]
+    raw = json.dumps({"format_version": "1.2", "resource_changes": resources}).encode()
+    assert len(raw) > 32_000_000
+    (tmp_path / "plan.json").write_bytes(raw)
+    argv = [sys.executable, "-c", PEAK, str(tmp_path / "plan.json")]
+    grown_kb = int(subprocess.run(argv, check=True, capture_output=True, text=True).stdout)
+    assert grown_kb < 150_000
+    summary = read_plan(raw)
+    assert (len(summary.changes), summary.changes_left_out) == (MAX_CHANGES, 5_000)
+    report = check_report(view_of(run_in(RunState.UNCONFIRMED), summary=summary))
+    assert size_bytes(report.text) <= MAX_BYTES
+    assert size_bytes(report.summary) <= MAX_BYTES
+    listed = report.text.count("create** `module.app")
+    assert f"{10_000 - listed:,} more changes are not listed here" in report.text
+
+
+def _created(address: str, after: dict[str, str]) -> dict[str, Any]:
+    """A resource that is created, as the engine's JSON has it."""
+    return {"address": address, "change": {"actions": ["create"], "before": None, "after": after}}

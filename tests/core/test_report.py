@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from inline_snapshot import snapshot
 from markdown_it import MarkdownIt
 
+from app.core.choice import Targeting
 from app.core.config import read_configuration, suggest_configuration
 from app.core.markdown import MAX_BYTES, code, cut, fence, sentence, tail, visible
 from app.core.names import RunId, Sha
@@ -28,7 +29,8 @@ from app.core.report import (
 )
 from app.core.run import Run, RunState, RunType, Trigger
 from app.core.stack import Problem
-from tests.core.made import CONFIRMED, DELTA, NO_CHANGES, PLAN, RUN_ID, WAITING, run_in, view_of
+from app.core.statepoint import Obstacle
+from tests.core.made import CONFIRMED, DELTA, NO_CHANGES, PLAN, RUN_ID, SUMMARY, WAITING, run_in, view_of
 
 SHA = Sha("a" * 40)
 
@@ -216,13 +218,128 @@ no heartbeat for 60 s
             (
                 "Look at the infrastructure and at the stack's state before anything else. What the lost worker may "
                 "have written is kept apart: on the server, `trackside state list 01JDV3F4K5M6N7P8Q9R0S1T2S1` shows "
-                "it, `trackside state adopt 01JDV3F4K5M6N7P8Q9R0S1T2S1 VERSION` makes it the state, "
-                "`trackside state drop 01JDV3F4K5M6N7P8Q9R0S1T2S1 VERSION` lets it go, and "
-                "`trackside unlock 01JDV3F4K5M6N7P8Q9R0S1T2S1` takes the hold off."
+                "it, `trackside state adopt 01JDV3F4K5M6N7P8Q9R0S1T2S1 VERSION` makes it the state, and "
+                "`trackside state drop 01JDV3F4K5M6N7P8Q9R0S1T2S1 VERSION` lets it go."
             ),
-            "**The stack is on hold**: `the outcome of the last apply is not known`. Nothing of it starts until a person has resolved that.",  # noqa: E501 - a sentence as it is said
+            "**The stack is on hold**: `the outcome of the last apply is not known`. Nothing of it starts until a person has resolved that: `/trackside unlock network` takes the hold away.",  # noqa: E501 - a sentence as it is said
         ]
     )
+
+
+def test_a_lost_apply_names_what_its_worker_still_wrote_and_no_hold_that_is_gone() -> None:
+    lost = replace(CONFIRMED, state=RunState.FAILED, is_outcome_unknown=True, reason="no heartbeat for 60 s")
+    report = check_report(replace(view_of(lost), quarantined=("01A", "01B")))
+    assert "States that the lost worker still wrote is kept" not in report.summary
+    assert "still wrote are kept apart, and are not the stack's current one: `01A`, `01B`." in report.summary
+    assert "on hold" not in report.summary
+
+
+@pytest.mark.parametrize(
+    ("run", "obstacle", "title", "way_on"),
+    [
+        (
+            CONFIRMED,
+            Obstacle.STALE,
+            "apply refused: the saved plan is stale",
+            f"Nothing was applied. `/trackside retry {RUN_ID}` makes it once more, of the same commit.",
+        ),
+        (CONFIRMED, Obstacle.LOCKED, "apply failed: the state is locked", "Once the lock is free: `/trackside retry"),
+        (WAITING, Obstacle.LOCKED, "plan failed: the state is locked", "Once the lock is free: `/trackside retry"),
+    ],
+)
+def test_what_the_engine_met_before_it_began_is_no_half_apply(
+    run: Run, obstacle: Obstacle, title: str, way_on: str
+) -> None:
+    failed = replace(run, state=RunState.FAILED, obstacle=obstacle, reason="terraform apply exited 1: its words")
+    report = check_report(view_of(failed))
+    assert seen(report) == ("completed", "failure", title)
+    assert way_on in report.summary
+    assert "its words" in report.summary
+    assert "may have been applied" not in report.summary
+
+
+def test_a_stale_plan_offers_a_replan_and_no_confirm() -> None:
+    report = check_report(replace(view_of(WAITING), is_stale=True))
+    assert report.title.endswith("the state moved since")
+    assert [button.label for button in report.buttons] == ["Discard", "Replan"]
+    assert report.summary.split("\n\n")[0] == snapshot(
+        "The stack's state moved since this plan was made, so it can no longer be applied. `/trackside replan network` makes another plan of the same commit, from the state as it is; `/trackside discard network` turns it down."  # noqa: E501 - a sentence as it is said
+    )
+
+
+PART = Targeting(of_plan=1, chosen=("terraform_data.vpc",))
+"""Of the plan of these tests: its second change was chosen, everything else came by itself."""
+
+
+def part_in(state: RunState) -> RunView:
+    """A part of the plan of these tests, as plan 2 of its run."""
+    plan = replace(PLAN, number=2)
+    run = replace(run_in(state), plan_number=2, targeting=PART, confirmed_digest=plan.digest, plan=plan)
+    waiting = replace(run, confirmed_digest=None) if state is RunState.UNCONFIRMED else run
+    view = view_of(waiting)
+    return replace(view, whole=view.summary, summary=PlanSummary(delta=DELTA, changes=SUMMARY.changes[1:2]))
+
+
+def test_a_part_says_what_was_chosen_and_what_was_pulled_in() -> None:
+    view = part_in(RunState.UNCONFIRMED)
+    quiet = check_report(view)
+    assert "part of plan 1 · waiting for confirmation" in quiet.title
+    assert "pulled in" not in quiet.summary
+    report = check_report(replace(view, summary=SUMMARY))
+    assert report.summary.split("\n\n")[1:5] == snapshot(
+        [
+            "`/trackside discard network` turns it down, `/trackside replan network` makes another plan of the whole commit.",  # noqa: E501 - a sentence as it is said
+            "**This is a part of plan 1: one resource chosen.**",
+            "**2 changes were pulled in beyond the choice**, because what was chosen depends on it:",
+            """\
+- **1. destroy** `terraform_data.bastion`
+- **3. create** `terraform_data.subnet["a"]`\
+""",
+        ]
+    )
+    assert [button.label for button in report.buttons] == ["Confirm", "Discard", "Replan"]
+
+
+def test_an_applied_part_says_what_is_still_pending() -> None:
+    report = check_report(part_in(RunState.FINISHED))
+    assert report.summary.split("\n\n")[1:4] == snapshot(
+        [
+            "**This is a part of plan 1: one resource chosen.**",
+            "**Of plan 1, 3 changes are still pending.** `/trackside deploy network` makes the next run of it, and so does the stack's next push. By the numbers of plan 1:",  # noqa: E501 - a sentence as it is said
+            """\
+- **1. destroy** `terraform_data.bastion`
+- **3. create** `terraform_data.subnet["a"]`
+- **4. update** output `vpc_id`\
+""",
+        ]
+    )
+    done = replace(part_in(RunState.FINISHED), summary=SUMMARY)
+    assert "Nothing of plan 1 is pending any more." in check_report(done).summary
+    gone = replace(part_in(RunState.FINISHED), whole=None)
+    assert "What of plan 1 is still pending is not kept." in check_report(gone).summary
+    cut_off = replace(done, whole=msgspec.structs.replace(SUMMARY, changes_left_out=7))
+    assert "Up to 7 more are not listed in it." in check_report(cut_off).summary
+
+
+def test_a_part_that_was_planned_only_says_nothing_of_what_is_pending() -> None:
+    view = part_in(RunState.FINISHED)
+    report = check_report(replace(view, run=replace(view.run, confirmed_digest=None)))
+    assert "planned only" in report.summary
+    assert "pending" not in report.summary
+
+
+def test_lists_of_a_part_stay_within_their_bounds() -> None:
+    changes = tuple(
+        Change(number=number, kind=Kind.RESOURCE, action=Action.CREATE, address=f'x.y["{"ü" * 400}{number}"]')
+        for number in range(1, 5_001)
+    )
+    huge = PlanSummary(delta=Delta(resources=Counts(create=5_000)), changes=changes)
+    view = replace(part_in(RunState.UNCONFIRMED), summary=huge)
+    report = check_report(view)
+    assert len(report.summary.encode()) < MAX_BYTES
+    assert "5,000 changes were pulled in beyond the choice" in report.summary
+    listed = report.summary.count("**. ") + report.summary.count("create** `x.y")
+    assert f"- and {5_000 - listed:,} more" in report.summary
 
 
 def test_a_discarded_plan_says_by_whom_and_why() -> None:

@@ -11,7 +11,9 @@ import pytest
 
 from app.core.errors import UserError
 from app.core.names import Secret
+from app.core.planjson import read_plan
 from app.core.protocol import Output
+from app.core.statepoint import Obstacle
 from app.engine.bench import Bench, Folders, StackSettings
 from app.engine.child import Command, Control, Patience, run_child
 from app.engine.environment import (
@@ -24,7 +26,7 @@ from app.engine.environment import (
     write_cli_config,
 )
 from app.engine.stream import Capture, Lines
-from app.engine.terraform import OVERRIDE, Done, Failure, Planned, Terraform, read_outputs
+from app.engine.terraform import OVERRIDE, Done, Failure, Part, Planned, Terraform, read_outputs
 from app.engine.tools import find_engine
 from tests.worker.world import await_gone
 
@@ -79,6 +81,37 @@ def test_a_plan_is_made_read_and_applied(desk: Desk) -> None:
     assert engine.plan() == Planned(has_changes=False)
     assert engine.plan(is_destroy=True) == Planned(has_changes=True)
     assert "terraform_data.one: Plan to create" in desk.log
+
+
+def test_a_part_of_a_plan_is_its_targets_each_one_argument(desk: Desk) -> None:
+    """What looks like another option stays a target: nothing of an address is read by a shell or split."""
+    text = PLAIN + 'resource "terraform_data" "odd" { for_each = toset(["a b", "$(id)", "x -destroy", "\\"q\\""]) }\n'
+    desk.write({"main.tf": text})
+    engine = desk.engine()
+    part = Part(targets=('terraform_data.odd["x -destroy"]', 'terraform_data.odd["\\"q\\""]'))
+    assert [engine.init(), engine.plan(part)] == [Done(), Planned(has_changes=True)]
+    shown = engine.show()
+    assert isinstance(shown, bytes)
+    assert sorted(change.address for change in read_plan(shown).changes) == sorted(part.targets)
+    assert Part(excluded=("x.a", "x.b c")).words() == ["-exclude=x.a", "-exclude=x.b c"]
+    assert engine.plan(is_destroy=True) == Planned(has_changes=False)
+
+
+def test_a_stale_plan_is_told_apart(desk: Desk) -> None:
+    desk.write({"main.tf": PLAIN})
+    engine = desk.engine()
+    assert [engine.init(), engine.plan()] == [Done(), Planned(has_changes=True)]
+    kept = desk.folders.plan_file.read_bytes()
+    assert engine.apply() == Done()
+    desk.folders.plan_file.write_bytes(kept)
+    refused = engine.apply()
+    assert isinstance(refused, Failure)
+    assert refused.obstacle is Obstacle.STALE
+    assert "Saved plan is stale" in refused.text
+    desk.write({"main.tf": PLAIN.replace('"hello"', "var.gone")})
+    failed = engine.plan()
+    assert isinstance(failed, Failure)
+    assert failed.obstacle is None
 
 
 def test_variable_files_and_another_workspace_reach_the_engine(desk: Desk) -> None:

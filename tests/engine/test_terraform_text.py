@@ -7,10 +7,31 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.engine.messages import Messages
+from app.core.statepoint import Obstacle
+from app.engine.messages import Messages, find_obstacle
 from app.engine.stream import MASKED, Lines, RedactedStream, Redactor, clean
 
 KEY = "-----BEGIN KEY-----\nabcdefghijklmnop\nqrstuvwxyz012345\n-----END KEY-----\n"
+
+
+@pytest.mark.parametrize(
+    ("summaries", "obstacle"),
+    [
+        (["Saved plan is stale"], Obstacle.STALE),
+        (["Saved plan does not match the given state"], Obstacle.STALE),
+        (["Error acquiring the state lock"], Obstacle.LOCKED),
+        (["Error acquiring the state lock", "Invalid reference"], None),
+        (["Saved plan is stale", "Error acquiring the state lock"], None),
+        ([], None),
+    ],
+)
+def test_only_what_the_engine_met_before_anything_is_an_obstacle(
+    summaries: list[str], obstacle: Obstacle | None
+) -> None:
+    messages = Messages()
+    for summary in summaries:
+        messages.read(json.dumps({"@message": "x", "diagnostic": {"severity": "error", "summary": summary}}))
+    assert find_obstacle(messages.errors) is obstacle
 
 
 @pytest.mark.parametrize(

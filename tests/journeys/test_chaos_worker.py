@@ -5,6 +5,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from app.core.run import LOST_COSTS, RunState
@@ -18,7 +19,7 @@ resource "terraform_data" "web" { input = local.many }
 """Planning this takes a second of thought, time enough to catch the engine at it."""
 APPENDS = """
 resource "terraform_data" "web" {{
-  provisioner "local-exec" {{ command = "echo $$ >> '{file}'; exec sleep 300" }}
+  provisioner "local-exec" {{ command = "env > '{file}.env'; echo $$ >> '{file}'; exec sleep 300" }}
 }}
 """
 """Applying this leaves a line outside, and does not end by itself."""
@@ -73,14 +74,23 @@ def test_an_apply_whose_worker_is_killed_is_never_started_again(machine: tuple[W
     assert not is_running(command), "what the engine had started ended with it"
     check = world.expect_check(repo, sha, "deploy/app", "failure")
     assert check.title == "outcome unknown: the worker was lost while applying"
+    ((stack_id,),) = world.sql("SELECT id FROM stacks")
     assert "The stack is on hold" in (check.summary or "")
+    assert f"`trackside unlock {stack_id}` on the server takes the hold away" in (check.summary or "")
+
+    late = write_state(dict(line.split("=", 1) for line in Path(f"{file}.env").read_text().splitlines() if "=" in line))
+    assert late.is_client_error, "what comes from the dead is not the state"
+    ((version,),) = world.sql("SELECT id FROM state_versions WHERE is_quarantined")
+    again = world.expect_check(repo, sha, "deploy/app", "failure")
+    assert again.id == check.id
+    assert f"still wrote is kept apart, and is not the stack's current one: `{version}`" in (again.summary or "")
+    assert str(version) in world.page(f"/runs/{run.id}")
     assert [one.state for one in repo.deployments(sha)] == ["failure"]
 
     mended = {"app/main.tf": 'resource "terraform_data" "web" {}\n'}
     second = world.push(repo, mended, "Nothing that hangs")
     waiting = world.expect_check(repo, second, "deploy/app", None)
     assert waiting.title == "queued: the stack is on hold"
-    ((stack_id,),) = world.sql("SELECT id FROM stacks")
     unlocked = world.operate("unlock", str(stack_id))
     assert (unlocked.returncode, unlocked.stderr) == (0, "")
     hold = f"the hold (the outcome of run {run.id} is unknown)"
@@ -114,3 +124,17 @@ def is_running(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"
     except OSError:
         return False
+
+
+def write_state(environment: dict[str, str]) -> httpx.Response:
+    """What a lost engine that still lives would do: write the state with the credentials that it was given."""
+    who = (environment["TF_HTTP_USERNAME"], environment["TF_HTTP_PASSWORD"])
+    state = {
+        "version": 4,
+        "terraform_version": "1.11.4",
+        "serial": 1,
+        "lineage": "late",
+        "outputs": {},
+        "resources": [],
+    }
+    return httpx.post(environment["TF_HTTP_ADDRESS"], json=state, auth=who, trust_env=False)

@@ -4,6 +4,7 @@ import fcntl
 import json
 
 from app.core.run import RunState
+from app.core.statepoint import Obstacle
 from tests.driver import World, wait_until
 
 STACKS = "version: 1\nstacks:\n  - {name: app, project_root: app}\n"
@@ -75,5 +76,8 @@ def test_a_state_that_somebody_else_holds_is_waited_for(world: World) -> None:
         fcntl.lockf(held, fcntl.LOCK_EX)
         second = world.push(repo, {"app/main.tf": f"{ONE}{backend}# again\n"}, "Locked again")
         check = world.expect_check(repo, second, "deploy/app", "failure")
+    assert check.title == "plan failed: the state is locked"
+    assert "Somebody else held the lock of the stack's state" in (check.summary or "")
+    assert world.runs()[-1].obstacle is Obstacle.LOCKED
     assert "Error acquiring the state lock" in (check.summary or "")
     assert "carol@laptop" in (check.summary or "")

@@ -7,12 +7,17 @@ from threading import Barrier
 
 import psycopg
 import pytest
+from ulid import ULID
 
+from app.core.choice import Targeting
 from app.core.errors import BrokenError, UserError
-from app.core.names import RunId
+from app.core.names import Digest, RunId
 from app.core.plan import Action, Change, Kind, PlanSummary
 from app.core.protocol import Phase
+from app.core.record import StateVersion
 from app.core.run import Run, RunState, RunType, Step, Transition, advance
+from app.core.stack import Stack, StateMode
+from app.core.statepoint import Obstacle, StatePoint
 from app.store.postgres import PostgresStore
 from tests.store.world import (
     HEAD,
@@ -48,6 +53,71 @@ def test_a_run_is_read_back_as_it_was_written(store: PostgresStore) -> None:
     run = make_run(store, make_stack(store))
     with store.begin() as tx:
         assert tx.get_run(run.id) == run
+
+
+def test_what_a_plan_is_restricted_to_and_what_the_engine_met_are_read_back(store: PostgresStore) -> None:
+    run = make_run(store, make_stack(store))
+    part = Targeting(of_plan=1, chosen=('x.y["a \\"b\\" ${c} 日本"]',), moves=("x.old", "x.new"), excluded=("x.z",))
+    with store.begin() as tx:
+        tx.change_run(run.id, lambda found: advance(replace(found, targeting=part), Step.RELEASE, by="w", at=NOW))
+    with store.begin() as tx:
+        assert tx.get_run(run.id).targeting == part
+        whole = replace(tx.get_run(run.id), targeting=None)
+        tx.change_run(run.id, lambda _: advance(whole, Step.CLAIM, by="w", at=NOW))
+        assert tx.get_run(run.id).targeting is None
+        met = replace(tx.get_run(run.id), obstacle=Obstacle.LOCKED)
+        tx.change_run(run.id, lambda _: advance(met, Step.FAIL, by="w", at=NOW))
+        assert tx.get_run(run.id).obstacle is Obstacle.LOCKED
+
+
+def test_a_waiting_plan_is_stale_once_a_managed_state_is_another(store: PostgresStore) -> None:
+    """Lineage and serial both count; a state that is kept apart, or somebody else's business, does not."""
+    stack = make_stack(store)
+    run = make_run(store, stack)
+    plan = replace(plan_of(), state=StatePoint(serial=3, lineage="one"))
+    with store.begin() as tx:
+        for what in (Step.RELEASE, Step.CLAIM, Step.INITIALIZE, Step.PLAN):
+            tx.change_run(run.id, step(what))
+        tx.change_run(run.id, lambda found: advance(replace(found, plan=plan), Step.AWAIT, by="w", at=NOW))
+        assert tx.get_run(run.id).plan == plan
+
+    def is_stale() -> bool:
+        with store.begin() as tx:
+            return tx.get_run_facts(tx.get_run(run.id)).is_stale
+
+    assert not is_stale(), "nobody knows where an external state is"
+    with store.begin() as tx:
+        tx.save_stack(replace(tx.lock_stack(stack.id), state_mode=StateMode.MANAGED))
+    assert is_stale(), "the state that it was made from is not there"
+    with store.begin() as tx:
+        tx.add_state_version(version_of(stack, serial=3, lineage="one"))
+    assert not is_stale()
+    with store.begin() as tx:
+        tx.add_state_version(replace(version_of(stack, serial=9, lineage="one"), is_quarantined=True))
+    assert not is_stale()
+    with store.begin() as tx:
+        tx.add_state_version(version_of(stack, serial=4, lineage="one"))
+    assert is_stale()
+    with store.begin() as tx:
+        tx.add_state_version(version_of(stack, serial=3, lineage="another"))
+    assert is_stale()
+
+
+def version_of(stack: Stack, *, serial: int, lineage: str) -> StateVersion:
+    """A version of the stack's state, its bytes nowhere."""
+    number = str(ULID())
+    return StateVersion(
+        id=number,
+        stack_id=stack.id,
+        serial=serial,
+        lineage=lineage,
+        digest=Digest("e" * 64),
+        size_bytes=1,
+        artifact_key=number,
+        assignment_id=None,
+        is_quarantined=False,
+        created_at=NOW,
+    )
 
 
 def test_an_unknown_run_is_none_or_named(store: PostgresStore) -> None:

@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 
 from app.core.names import Secret
 from app.core.protocol import Outcome
+from app.core.statepoint import NO_STATE
 from app.engine.archive import pack, restore
 from app.engine.workspace import WorkspaceRoot
 from app.vault.stream import stream_cipher
@@ -100,6 +101,17 @@ def test_proposed_runs_read_the_state_and_take_no_lock(world: World) -> None:
     world.assign(world.repository.commit({"main.tf": PLAIN}), run_type="proposed", state=state)
     world.book.wait(lambda: world.book.plans)
     assert not [request for request in world.book.requests if request.startswith("LOCK")]
+
+
+def test_targets_reach_the_plan_and_the_report_says_so_with_where_the_state_was(world: World) -> None:
+    world.start()
+    sha = world.repository.commit({"main.tf": PLAIN + 'resource "terraform_data" "two" {}\n'})
+    world.assign(sha, targets=("terraform_data.two",))
+    assert world.result().outcome is Outcome.PLANNED
+    (plan,) = world.book.plans
+    assert plan.is_targeted
+    assert plan.state == NO_STATE
+    assert [change.address for change in plan.summary.changes] == ["terraform_data.two"]
 
 
 def test_a_failing_plan_says_what_where_and_which_command(world: World) -> None:
