@@ -14,7 +14,7 @@ from app.core.errors import BrokenError
 from app.core.names import Secret
 from app.core.protocol import Assignment, Outcome, Output, StateAccess
 from app.engine.bench import Bench, Folders, StackSettings
-from app.engine.environment import ManagedState
+from app.engine.environment import Installation, ManagedState
 from app.engine.git import Mirror
 from app.engine.terraform import Terraform, how_it_ended
 from app.engine.tools import Engine
@@ -43,7 +43,9 @@ class Job:
     state: StateAccess | None
     """Credentials of managed state; a first run gets them with its stage."""
     engine: Engine | None = None
-    """Set by the first step."""
+    """Set by `choose_engine` or `pin_engine`."""
+    installation: Installation = Installation()  # noqa: RUF009 - frozen
+    """Where the engine gets its providers; laid out before `init`."""
     has_changes: bool = False
     """What the plan's exit code said."""
 
@@ -80,7 +82,8 @@ class Job:
             plan_file=workspace.plan_file,
             home=workspace.home,
             tmp=workspace.tmp,
-            isolation=self.config.isolation,
+            isolation=self.config.run_isolation,
+            installation=self.installation,
         )
         stack = StackSettings(
             name=assignment.stack_name,
@@ -107,6 +110,10 @@ class Job:
         if self.engine is None:
             raise BrokenError(f"running stack {self.assignment.stack_name}: no engine was chosen")
         return self.engine
+
+    def is_ending(self) -> bool:
+        """True when the assignment has to end: nothing is waited for any more."""
+        return self.ending.wanted is not None or self.hold.lost.is_set()
 
     def enter(self) -> None:
         """Mark the workspace as this assignment's: a lost one must not remove what its successor has made there."""
