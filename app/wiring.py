@@ -25,6 +25,7 @@ from app.core.organisationfile import organisation_schema
 from app.engine.git import Mirror, Source
 from app.engine.isolation import find_isolation
 from app.engine.limits import MIB, Limits
+from app.engine.release import ReleaseMirror
 from app.flows.assign import Assign
 from app.flows.conclude import Conclude
 from app.flows.control import Control
@@ -64,6 +65,7 @@ from app.store.postgres import PostgresStore
 from app.store.s3_client import AwsAccess
 from app.vault.keys import Keyring
 from app.vault.kms import KmsKeyring
+from app.vault.openpgp import SigningKeys
 from app.vault.stream import stream_cipher
 from app.vault.vault import Vault
 from app.web.app import make_app
@@ -345,6 +347,9 @@ def open_worker(settings: WorkerSettings, *, name: str = "", work_root: Path | N
         search_path=search_path,
         isolation=find_isolation(settings.isolation, readable=settings.isolation_readable, search_path=search_path),
         limits=_limits(settings),
+        tools_root=settings.tools_dir,
+        releases=_releases(settings),
+        providers_mirror=settings.providers_mirror,
     )
     return Worker(config, stream_cipher)
 
@@ -361,6 +366,15 @@ def _limits(settings: WorkerSettings) -> Limits:
         memory_bytes=settings.max_memory_mb * MIB,
         processes=settings.max_processes,
         workspace_bytes=settings.max_workspace_mb * MIB,
+    )
+
+
+def _releases(settings: WorkerSettings) -> ReleaseMirror:
+    return ReleaseMirror(
+        url=settings.tools_mirror,
+        tofu_url=settings.tofu_mirror,
+        tofu_index_url=settings.tofu_index,
+        verify=SigningKeys(settings.tools_keyring).verify if settings.tools_keyring else None,
     )
 
 

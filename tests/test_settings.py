@@ -178,6 +178,25 @@ def test_a_worker_sends_its_token_in_clear_to_this_machine_alone(url: str) -> No
     )
 
 
+def test_releases_are_fetched_signed_or_on_the_operators_word_alone() -> None:
+    signed = WORKER | {"TOOLS_MIRROR": "http://m.example.org/", "TOOLS_KEYRING": "/etc/vendors.asc"}
+    assert load_worker_settings(signed).tools_mirror == "http://m.example.org"
+    for name in ("TOOLS_MIRROR", "TOFU_MIRROR"):
+        with pytest.raises(UserError, match=r"reading settings: TOOLS_KEYRING: is not set, and releases would be"):
+            load_worker_settings(WORKER | {name: "https://m.example.org"})
+    unsigned = WORKER | {"TOOLS_UNSIGNED": "true"}
+    assert load_worker_settings(unsigned | {"TOOLS_MIRROR": "https://m.example.org"}).tools_unsigned
+    assert load_worker_settings(unsigned | {"TOOLS_MIRROR": "http://127.0.0.1:8080"}).tools_unsigned
+    with pytest.raises(UserError, match=r"TOOLS_UNSIGNED: needs an https:// mirror"):
+        load_worker_settings(unsigned | {"TOOLS_MIRROR": "http://m.example.org"})
+
+
+def test_a_mirror_of_providers_is_reached_by_https() -> None:
+    assert load_worker_settings(WORKER | {"PROVIDERS_MIRROR": "https://m.example.org/p/"}).providers_mirror
+    with pytest.raises(UserError, match=r"PROVIDERS_MIRROR: is not an https:// address"):
+        load_worker_settings(WORKER | {"PROVIDERS_MIRROR": "http://m.example.org/p/"})
+
+
 def test_loopback_is_what_the_machine_calls_itself() -> None:
     assert [
         host

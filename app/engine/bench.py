@@ -15,6 +15,7 @@ from app.engine.box import Box, engine_files
 from app.engine.child import Command, Control, Ended, Sink, run_child
 from app.engine.environment import (
     CLI_CONFIG,
+    Installation,
     ManagedState,
     check_environment,
     engine_env,
@@ -42,6 +43,8 @@ class Folders:
     tmp: Path
     isolation: Isolation = Isolation()  # noqa: RUF009 - frozen
     """How its commands are kept apart from this machine."""
+    installation: Installation = Installation()  # noqa: RUF009 - frozen
+    """Where providers come from."""
 
     @property
     def workspace(self) -> Path:
@@ -139,7 +142,7 @@ class Bench:
         folders, limit = self.folders, self.control.limits.workspace_bytes
         if limit and step in _REFUSED_WHEN_LARGE and folder_bytes(folders.workspace, enough=limit) > limit:
             raise UserError(f"running stack {self.stack.name}: {too_large(limit)}")
-        write_cli_config(folders.home)
+        write_cli_config(folders.home, folders.installation, seen_home=self.seen(folders.home))
         self._box.adopt(folders.source, folders.data_dir, folders.home, folders.tmp, folders.home / CLI_CONFIG)
         if os.path.lexists(folders.plan_file):
             self._box.adopt(folders.plan_file)

@@ -5,6 +5,7 @@ state and clone credentials only where the command needs them.
 """
 
 import base64
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,13 +27,39 @@ _OURS: Final = re.compile(
 )
 CLI_CONFIG: Final = "trackside.tfrc"
 """The engine's configuration, in its home folder."""
+LAID_OUT: Final = "providers"
+"""A filesystem mirror of links, in a run's home: what a run does to it is its own affair."""
 _CLI_CONFIG: Final = """\
 # Explicit, so that neither a home folder nor `terraform.d/plugins` in a commit is a source of providers.
 disable_checkpoint = true
-provider_installation {
-  direct {}
-}
+provider_installation {{
+{sources}}}
 """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Installation:
+    """Where an engine gets its providers: laid out ones, and for all others a network mirror or their registries."""
+
+    addresses: tuple[str, ...] = ()
+    """Which providers are laid out for this run, in LAID_OUT in its home."""
+    mirror_url: str = ""
+    """Engines take a mirror by https alone: with any other, only what is laid out can be had."""
+
+    def cli_config(self, home: Path) -> str:
+        """The CLI configuration, with the home as the engine sees it.
+
+        Source: https://developer.hashicorp.com/terraform/cli/config/config-file
+        """
+        names = json.dumps(list(self.addresses))
+        laid = f"path = {json.dumps(str(home / LAID_OUT))}\n    include = {names}"
+        except_for = f"exclude = {names}" if self.addresses else ""
+        sources = [("filesystem_mirror", laid)] if self.addresses else []
+        if self.mirror_url.startswith("https://"):
+            sources.append(("network_mirror", f"url = {json.dumps(self.mirror_url + '/')}\n    {except_for}"))
+        elif not self.mirror_url:
+            sources.append(("direct", except_for))
+        return _CLI_CONFIG.format(sources="".join(f"  {kind} {{\n    {text}\n  }}\n" for kind, text in sources))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,9 +106,9 @@ def is_ours(name: str) -> bool:
     return _OURS.fullmatch(name.upper()) is not None
 
 
-def write_cli_config(home: Path) -> None:
-    """Write the engine's configuration anew: a command before may have changed it."""
-    write_new(home / CLI_CONFIG, _CLI_CONFIG)
+def write_cli_config(home: Path, installation: Installation | None = None, *, seen_home: Path | None = None) -> None:
+    """Write the engine's configuration anew: a command before may have changed it. `seen_home`: as commands see it."""
+    write_new(home / CLI_CONFIG, (installation or Installation()).cli_config(seen_home or home))
 
 
 def engine_env(*, home: Path, tmp: Path, data_dir: Path, environment: Mapping[str, str]) -> dict[str, str]:

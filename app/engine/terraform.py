@@ -18,13 +18,14 @@ from app.engine.bench import RESCUE, Bench, inside
 from app.engine.child import Ended, Sink
 from app.engine.environment import CloneAccess, clone_env
 from app.engine.files import read_plain, write_new
+from app.engine.lockfile import LOCK_FILE, way_out
 from app.engine.messages import Messages, find_obstacle
+from app.engine.release import system
 from app.engine.stream import Capture, Lines
 from app.engine.tools import Engine
 
 OVERRIDE: Final = "trackside_override.tf"
 ERRORED_STATE: Final = "errored.tfstate"
-LOCK_FILE: Final = ".terraform.lock.hcl"
 LOCK_TIMEOUT: Final = "-lock-timeout=60s"
 MAX_BACKEND_BYTES: Final = 1024 * 1024
 """What init writes about the backend."""
@@ -96,15 +97,13 @@ class Terraform:
         """The project root."""
         return self.bench.root
 
-    def init(self, *, clone: CloneAccess | None = None, with_locked_providers: bool = False) -> Done | Failure:
-        """Get the backend, modules and providers. `with_locked_providers`: a lock file that is there is not changed.
+    def init(self, *, clone: CloneAccess | None = None) -> Done | Failure:
+        """Get the backend, modules and providers. A lock file that is there is not changed.
 
         Raises: UserError when the stack's settings and the commit do not fit together.
         """
         self._write_backend()
-        words = ["init", "-input=false", "-no-color", *(["-json"] if _has_json_init(self.engine) else [])]
-        if with_locked_providers and (self.root / LOCK_FILE).is_file():
-            words.append("-lockfile=readonly")
+        words = ["init", *self._init_words()]
         words += [f"-backend-config={path}" for path in self._files(self._stack.backend_config, "backend config")]
         ended, messages, tail = self._stream(words, extra=clone_env(clone) if clone else {})
         if ended != _WELL:
@@ -114,15 +113,12 @@ class Terraform:
 
     def init_without_backend(self) -> Done | Failure:
         """Get modules and providers alone: no backend is asked, and no credentials are there to ask one with."""
-        words = [
-            "init",
-            "-backend=false",
-            "-input=false",
-            "-no-color",
-            *(["-json"] if _has_json_init(self.engine) else []),
-        ]
-        ended, messages, tail = self._stream(words)
+        ended, messages, tail = self._stream(["init", "-backend=false", *self._init_words()])
         return Done() if ended == _WELL else self._failure("init", ended, messages, tail)
+
+    def _init_words(self) -> list[str]:
+        words = ["-input=false", "-no-color", *(["-json"] if _has_json_init(self.engine) else [])]
+        return [*words, "-lockfile=readonly"] if (self.root / LOCK_FILE).is_file() else words
 
     def validate(self) -> Done | Failure:
         """Hold the configuration against its own rules and its providers' schemas; no state and no cloud is asked."""
@@ -258,6 +254,8 @@ class Terraform:
         end = how_it_ended(ended)
         located = sorted(messages.errors, key=lambda error: not error.place)
         errors = [error.brief() for error in located] or tail.text()
+        hint = way_out("\n".join(errors), tool=self.engine.name, system=system()) if command == "init" else ""
+        errors = [hint, *errors] if hint else errors
         text = f"{self.engine.name} {command} {end}" + (": " + "\n".join(errors) if errors else "")
         cut = text if len(text) <= MAX_REASON_CHARS else text[:MAX_REASON_CHARS] + "…"
         return Failure(cut, find_obstacle(messages.errors))

@@ -6,7 +6,8 @@ Two models, so that a worker never needs what the control plane knows. Problems 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, Self, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, ValidationError, model_validator
 from pydantic_core import ErrorDetails
@@ -21,6 +22,7 @@ from app.settings.values import (
     as_control,
     as_database,
     as_long_secret,
+    as_mirror,
     as_opa,
     as_origin,
     as_paths,
@@ -194,6 +196,46 @@ class WorkerSettings(Environment):
     tofu_bin: Path | None = variable(
         "The tofu binary of a worker.", example="/usr/local/bin/tofu", default=None, default_is="from PATH"
     )
+    tools_dir: Path | None = variable(
+        "Folder of terraform and tofu binaries by version: terraform/1.9.8/terraform.",
+        example="/var/lib/trackside/tools",
+        default=None,
+        default_is="DATA_DIR/worker/tools",
+    )
+    tools_mirror: Url = variable(
+        "Where versions that no binary here fits are fetched from, laid out like releases.hashicorp.com; OpenTofu's "
+        "releases are below its opentofu/.",
+        example="https://releases.hashicorp.com",
+        default="",
+        default_is="nothing is fetched",
+    )
+    tofu_mirror: Url = variable(
+        "Where OpenTofu's releases are, when they are not below TOOLS_MIRROR.",
+        example="https://github.com/opentofu/opentofu/releases/download",
+        default="",
+        default_is="TOOLS_MIRROR/opentofu",
+    )
+    tofu_index: Url = variable(
+        "The list of OpenTofu's versions.",
+        example="https://get.opentofu.org/tofu/api.json",
+        default="",
+        default_is="TOFU_MIRROR/api.json",
+    )
+    tools_keyring: Path | None = variable(
+        "A file of the public keys whose signature of a release's checksums is believed: the vendors', armored.",
+        example="/etc/trackside/vendors.asc",
+        default=None,
+        default_is="none: without it nothing is fetched, unless TOOLS_UNSIGNED is true",
+    )
+    tools_unsigned: bool = variable(
+        "Whether releases are taken by their checksums alone, without a signature.", example="true", default=False
+    )
+    providers_mirror: Annotated[str, BeforeValidator(as_mirror)] = variable(
+        "A network mirror of providers, by https.",
+        example="https://mirror.example.org/providers",
+        default="",
+        default_is="each provider's registry",
+    )
     worker_pool: str = variable(
         "The pool whose runs a worker takes.",
         example="production",
@@ -273,6 +315,23 @@ class WorkerSettings(Environment):
         ge=0,
     )
 
+    @model_validator(mode="after")
+    def _mirrors_are_trusted_for_a_reason(self) -> Self:
+        mirrors = (self.tools_mirror, self.tofu_mirror)
+        if any(mirrors) and self.tools_keyring is None and not self.tools_unsigned:
+            raise ValueError(
+                "TOOLS_KEYRING: is not set, and releases would be fetched from a mirror; give a file of the vendors' "
+                "public keys, or TOOLS_UNSIGNED=true to take their checksums unsigned"
+            )
+        if self.tools_unsigned and self.tools_keyring is None:
+            for url in (*mirrors, self.tofu_index):
+                parts = urlsplit(url)
+                if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+                    raise ValueError(
+                        "TOOLS_UNSIGNED: needs an https:// mirror: nothing else says who sends the releases"
+                    )
+        return self
+
 
 def load_settings(environ: Mapping[str, str]) -> Settings:
     """The control plane's settings. An empty variable counts as not set.
@@ -302,7 +361,11 @@ def _load(
         )
     except ValidationError as error:
         named = {problem.partition(":")[0].removesuffix("_FILE") for problem in problems}
-        problems += [_tell(model, one) for one in error.errors(include_url=False) if str(one["loc"][0]) not in named]
+        problems += [
+            _tell(model, one)
+            for one in error.errors(include_url=False)
+            if not one["loc"] or str(one["loc"][0]) not in named
+        ]
     if settings is None or problems:
         raise UserError("reading settings: " + "\n  ".join(problems if len(problems) == 1 else ["", *problems]).strip())
     return settings
@@ -327,6 +390,8 @@ def _read_key_file(given: _Given) -> tuple[_Given, list[str]]:
 
 def _tell(model: type[Environment], error: ErrorDetails) -> str:
     """One problem as one line, without the value unless it is a number or a word of a list."""
+    if not error["loc"]:  # of several variables together: its text names them
+        return str(error["ctx"]["error"])
     name = str(error["loc"][0])
     field = model.model_fields[name.lower()]
     extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}

@@ -112,6 +112,14 @@ def as_control(value: object) -> object:
     return value
 
 
+def as_mirror(value: object) -> object:
+    """A network mirror of providers: engines take no other scheme than https."""
+    value = as_url(value)
+    if isinstance(value, str) and value.startswith("http:"):
+        raise ValueError("is not an https:// address, and terraform and tofu take no other; give https://host/path")
+    return value
+
+
 def as_opa(value: object) -> object:
     """The address of an OPA: http(s), or a unix socket; a token goes in the clear on this machine alone."""
     if not isinstance(value, str) or not value:

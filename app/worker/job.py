@@ -16,7 +16,7 @@ from app.core.protocol import Assignment, Outcome, Output, StateAccess
 from app.core.statepoint import Obstacle
 from app.engine.archive import ArchiveInfo
 from app.engine.bench import Bench, Folders, StackSettings
-from app.engine.environment import ManagedState
+from app.engine.environment import Installation, ManagedState
 from app.engine.git import Mirror
 from app.engine.terraform import Terraform, how_it_ended
 from app.engine.tools import Engine
@@ -45,7 +45,9 @@ class Job:
     state: StateAccess | None
     """Credentials of managed state; a first run gets them with its stage."""
     engine: Engine | None = None
-    """Set by the first step."""
+    """Set by `choose_engine` or `pin_engine`."""
+    installation: Installation = Installation()  # noqa: RUF009 - frozen
+    """Where the engine gets its providers; laid out before `init`."""
     has_changes: bool = False
     """What the plan's exit code said."""
 
@@ -82,7 +84,8 @@ class Job:
             plan_file=workspace.plan_file,
             home=workspace.home,
             tmp=workspace.tmp,
-            isolation=self.config.isolation,
+            isolation=self.config.run_isolation,
+            installation=self.installation,
         )
         stack = StackSettings(
             name=assignment.stack_name,
@@ -109,6 +112,10 @@ class Job:
         if self.engine is None:
             raise BrokenError(f"running stack {self.assignment.stack_name}: no engine was chosen")
         return self.engine
+
+    def is_ending(self) -> bool:
+        """True when the assignment has to end: nothing is waited for any more."""
+        return self.ending.wanted is not None or self.hold.lost.is_set()
 
     def enter(self) -> None:
         """Mark the workspace as this assignment's: a lost one must not remove what its successor has made there."""

@@ -58,6 +58,7 @@ class Worker:
         self._stop = stop
         _log.info("worker started", name=self._config.name, pool=self._config.pool, slots=len(slots))
         self._tell_isolation()
+        self._look_around()
         for slot in slots:
             slot.start()
         stop.wait()
@@ -78,6 +79,17 @@ class Worker:
         else:
             what = "plans and hooks run as this worker's user and can read all that it can: its token, other runs"
             _log.warning("runs are NOT isolated", reason=isolation.why_not, meaning=what)
+
+    def _look_around(self) -> None:
+        """Say what is here to work with; drop provider packages that nothing has used in a long time."""
+        for line in self._config.toolbox().inventory():
+            _log.info("engines", have=line)
+        try:
+            removed = self._config.providers.sweep()
+        except (OSError, TracksideError) as error:
+            _log.warning("removing unused providers", error=str(error))
+        else:
+            _log.info("providers", origin=self._config.providers_mirror or "their registries", removed=len(removed))
 
     def _slot(self, plane: ControlPlane, name: str, stop: Event) -> None:
         failures = 0

