@@ -126,11 +126,11 @@ class World:
         app = self.github.app.bot
         return [comment.body for comment in repo.commit_comments(sha) if comment.user is app]
 
-    def operate(self, *words: str) -> subprocess.CompletedProcess[str]:
+    def operate(self, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Somebody types `trackside ...` on the server."""
         argv = [sys.executable, "-m", "app.cli", *words]
         env = {"PATH": os.environ["PATH"], "HOME": str(self.root), **self.environ}
-        return subprocess.run(argv, env=env, capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(argv, env=env, input=stdin, capture_output=True, text=True, timeout=60, check=False)
 
     # waiting
     def settle(self) -> None:

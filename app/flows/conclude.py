@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from app.core.attestation import APPLIED, FAILED, UNKNOWN
 from app.core.errors import LeaseLost, NotAuthorised, RetryableError, UserError
 from app.core.names import AssignmentId, Digest, RunId, Secret
 from app.core.protocol import (
@@ -48,10 +49,12 @@ from app.core.run import (
     confirm,
 )
 from app.core.stack import Stack, StateMode
-from app.core.variables import SKIP_APPLYING, phase_environment
+from app.core.variables import SKIP_APPLYING
 from app.flows.handover import offer, what_is_missing
+from app.flows.identity import Identity, repository_of
 from app.flows.ports import Artifacts, GitHub, Sealer, Store, Transaction
 from app.flows.schedule import SYSTEM, schedule
+from app.flows.secrets import Given, Missing, Secrets
 
 AUTODEPLOY = "autodeploy"
 UNBOUND = (
@@ -88,6 +91,8 @@ class Conclude:
     github: GitHub
     artifacts: Artifacts
     sealer: Sealer
+    secrets: Secrets
+    identity: Identity
     lease_s: float
 
     def authorise(self, assignment_id: AssignmentId, token: str) -> None:
@@ -98,11 +103,12 @@ class Conclude:
     def heartbeat(self, assignment_id: AssignmentId, token: str, beat: Heartbeat) -> HeartbeatAnswer:
         """Renew the lease. Raises: LeaseLost when the hold is over; NotAuthorised."""
         with self.store.begin() as tx:
-            self._authorise(tx, assignment_id, token)
+            record = self._authorise(tx, assignment_id, token)
             stop = tx.renew_lease(assignment_id, beat.fencing, self.lease_s)
+            token = self.identity.renew(tx, record) if beat.wants_token and stop is not None else ""
         if stop is None:
             raise LeaseLost(f"assignment {assignment_id} is over")
-        return HeartbeatAnswer(lease_s=self.lease_s, stop=stop)
+        return HeartbeatAnswer(lease_s=self.lease_s, stop=stop, oidc_token=token)
 
     def add_log(self, assignment_id: AssignmentId, token: str, fencing: int, offset: int, data: bytes) -> None:
         """Keep a chunk of log. What lies beyond MAX_LOG_BYTES is dropped: the worker counts it too."""
@@ -136,7 +142,7 @@ class Conclude:
             held = self._guard(tx, assignment_id, token, report.fencing)
             _require_phase(held, Phase.PLAN)
             if held.run.state is RunState.APPLYING and held.run.confirmed_digest == report.digest:
-                return _apply_now(held.stack)  # the answer before was lost on its way
+                return self._apply_now(tx, held)  # the answer before was lost on its way
             plan = Plan(
                 number=held.run.plan_number,
                 digest=Digest(report.digest),
@@ -147,9 +153,9 @@ class Conclude:
             )
             tx.save_plan(held.run.id, plan, report.summary)
             answer = self._after_plan(tx, held, plan)
-        if answer is Next.DONE:
+        if answer.next is Next.DONE:
             self._revoke(held)
-        return PlanAnswer(next=answer) if answer is not Next.APPLY else _apply_now(held.stack)
+        return answer
 
     def begin_apply(self, assignment_id: AssignmentId, token: str, request: ApplyRequest) -> None:
         """Commit `applying` for this fencing number: the engine may start. Raises: LeaseLost when it may not."""
@@ -299,16 +305,16 @@ class Conclude:
         tx.save_assignment(record)
         return "", state_access(held.stack, record, password)
 
-    def _after_plan(self, tx: Transaction, held: Guarded, plan: Plan) -> Next:
+    def _after_plan(self, tx: Transaction, held: Guarded, plan: Plan) -> PlanAnswer:
         if held.record.stop_requested:  # the plan and the wish crossed on their way
             self._stopped(tx, held, "")
-            return Next.DONE
+            return PlanAnswer(next=Next.DONE)
         if not plan.has_changes or not held.run.type.is_state_changing:
             self._end(tx, held, Step.FINISH, plan=plan)
-            return Next.DONE
+            return PlanAnswer(next=Next.DONE)
         if any(held.stack.settings.environment.get(name) == "true" for name in SKIP_APPLYING):
             self._end(tx, held, Step.FINISH, plan=plan, cause="planned only: SKIP_APPLYING is set for the stack")
-            return Next.DONE
+            return PlanAnswer(next=Next.DONE)
         is_newest = held.run.head_seq == held.stack.head_seq
         stack = held.stack
         is_free = not (stack.is_detached or stack.hold_reason or stack.lock_key or stack.lock_owner)
@@ -316,15 +322,39 @@ class Conclude:
         is_same = stack.settings.digest() == held.run.stack_digest  # else they changed while it was planned
         is_bound = is_same and tx.is_current(stack.id)
         if stack.settings.autodeploy and is_ordinary and is_newest and is_free and is_bound:
+            given = self._given(tx, held)
+            if isinstance(given, Missing):
+                self._end(tx, held, Step.FAIL, plan=plan, cause=given.reason)
+                return PlanAnswer(next=Next.DONE)
             self._autodeploy(tx, held, plan)
-            return Next.APPLY
-        return Next.ARCHIVE
+            return self._apply_now(tx, held)
+        return PlanAnswer(next=Next.ARCHIVE)
+
+    def _given(self, tx: Transaction, held: Guarded) -> Given | Missing:
+        """The variables of an apply by the worker that planned."""
+        repository = repository_of(tx, held.run)
+        return self.secrets.give(tx, held.run.id, held.stack, repository, Phase.APPLY)
+
+    def _apply_now(self, tx: Transaction, held: Guarded) -> PlanAnswer:
+        """The worker that planned applies: its phase changes, and its variables and its identity with it.
+
+        Raises: UserError when a secret has gone since `applying` was committed; nothing was applied then.
+        """
+        given = self._given(tx, held)
+        if isinstance(given, Missing):
+            raise UserError(given.reason)
+        return PlanAnswer(
+            next=Next.APPLY,
+            environment=given.environment,
+            secret_names=given.secret_names,
+            oidc_token=self.identity.renew(tx, held.record),
+        )
 
     def _autodeploy(self, tx: Transaction, held: Guarded, plan: Plan) -> None:
         """The stack's setting confirms, by the same proof as a person."""
         at = tx.now()
         ready = replace(held.run, plan=plan)
-        proof = confirm(ready, stack_digest=held.stack.settings.digest(), actor=AUTODEPLOY, at=at)
+        proof = confirm(ready, stack_digest=held.stack.settings.digest(), actor=AUTODEPLOY, at=at, source=AUTODEPLOY)
         tx.add_confirmation(proof)
         tx.add_audit(
             AuditLine(
@@ -382,6 +412,7 @@ class Conclude:
             return advance(replace(run, plan=plan) if plan else run, what, by=held.by, at=at, cause=cause)
 
         tx.change_run(held.run.id, change)
+        self.identity.attest(tx, held.run, held.record, APPLIED if what is Step.FINISH else FAILED)
         self._let_go(tx, held)
 
     def _let_go(self, tx: Transaction, held: Guarded) -> None:
@@ -428,6 +459,7 @@ class Conclude:
         stack = tx.lock_stack(held.stack.id)
         tx.save_stack(replace(stack, hold_reason=f"the outcome of run {held.run.id} is unknown"))
         tx.change_run(held.run.id, change)
+        self.identity.attest(tx, held.run, held.record, UNKNOWN)
         tx.end_assignment(held.record.id)
 
     def _revoke(self, held: Guarded) -> None:
@@ -460,11 +492,6 @@ def _require_phase(held: Guarded, phase: Phase) -> None:
 def archive_key(run_id: RunId, plan: Plan) -> str:
     """Where a plan's workspace is kept."""
     return f"workspaces/{run_id.lower()}/{plan.number}-{plan.digest[:16]}"
-
-
-def _apply_now(stack: Stack) -> PlanAnswer:
-    """The worker that planned applies: its phase changes, and its variables with it."""
-    return PlanAnswer(next=Next.APPLY, environment=phase_environment(stack.settings.environment, Phase.APPLY))
 
 
 def archive_context(run: Run) -> dict[str, str]:

@@ -147,7 +147,7 @@ def _end(tx: Transaction, run: Run, order: Order, what: Step) -> None:
 
 def _confirm(tx: Transaction, run: Run, stack: Stack, order: Order) -> None:
     at, actor = tx.now(), order.person.actor
-    proof = confirm(run, stack_digest=stack.settings.digest(), actor=actor, at=at)
+    proof = confirm(run, stack_digest=stack.settings.digest(), actor=actor, at=at, source=order.person.source)
     tx.add_confirmation(proof)
     cause = "even if superseded" if order.command.even_if_superseded else ""
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Row, Select, func, literal, select, text, tuple_, update
+from sqlalchemy import Row, Select, delete, func, literal, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
 from app.core.errors import BrokenError, UserError
@@ -19,7 +19,7 @@ from app.core.report_summary import SummaryName
 from app.core.run import ExternalState, Plan, Run, RunState, RunType, Transition
 from app.core.stack import settings_from_json
 from app.store.rows import flag_values, plan_values, read_run, run_changes, run_identity, select_runs
-from app.store.schema import CREATED, IS_LIVE, IS_STATE_CHANGING, plans, run_steps, runs, stacks
+from app.store.schema import CREATED, IS_LIVE, IS_STATE_CHANGING, plans, run_secrets, run_steps, runs, stacks
 from app.store.transaction_reports import ReportWrites
 from app.store.wire import safe_text, sealed_as
 
@@ -205,6 +205,8 @@ class RunWrites(ReportWrites):
         if done.rowcount != 1:
             raise BrokenError(f"changing run {run.id}: it is not {run.state.value} any more")
         self._execute(insert(run_steps).values(_step_values(run.id, line)))
+        if after.state.is_terminal:  # what its plan was made with is needed by nobody any more
+            self._execute(delete(run_secrets).where(run_secrets.c.run_id == run.id))
         if after.plan is not None and after.plan != run.plan:
             self._keep_plan(run.id, after.plan)
         if after.plan is not None and after.state in _SHOWN:

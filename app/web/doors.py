@@ -29,6 +29,7 @@ from app.core.protocol import (
 )
 from app.core.record import DeliveryOutcome, LogChunk, RunFacts
 from app.core.run import ExternalState, Run, Transition
+from app.core.signing import Purpose
 from app.core.stack import Stack
 
 
@@ -147,6 +148,8 @@ class RunDetail:
     summary: PlanSummary | None
     """Of plan `run.plan.number`."""
     repository: Repository | None
+    attestation: bytes = b""
+    """What was signed when it had applied; empty: it never did."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,5 +229,7 @@ class Doors:
     """Marks what a run waits for; what follows, in words."""
     external_token: Secret = field(default_factory=lambda: Secret(""))
     """Of CI; empty: nothing is marked by HTTP."""
+    key_set: Callable[[Purpose], Mapping[str, object]] = lambda _purpose: {"keys": []}
+    """The public keys that verify what we sign."""
     database_connections: int = 10
     """How many deliveries are stored at once; more wait for a connection without holding a thread."""

@@ -57,9 +57,16 @@ class Look:
             facts, repository = tx.get_run_facts(run), tx.find_repository(run.repository_id)
             blocker = tx.find_run(facts.blocked_by) if facts.blocked_by is not None else None
             summary = tx.find_summary(run.id, run.plan.number) if run.plan is not None else None
+            attestation = tx.find_attestation(run.id) or b""
         history = tuple(self.reading.read_history(run_id))
         return RunDetail(
-            run=run, facts=facts, blocked_by=blocker, history=history, summary=summary, repository=repository
+            run=run,
+            facts=facts,
+            blocked_by=blocker,
+            history=history,
+            summary=summary,
+            repository=repository,
+            attestation=attestation,
         )
 
     def find_stack(self, stack_id: StackId) -> StackDetail | None:
