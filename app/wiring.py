@@ -27,6 +27,7 @@ from app.engine.git import Mirror, Source
 from app.engine.isolation import find_isolation
 from app.engine.limits import MIB, Limits
 from app.flows.assign import Assign
+from app.flows.change_phase import ChangePhase
 from app.flows.conclude import Conclude
 from app.flows.control import Control
 from app.flows.decide import Decide
@@ -232,8 +233,8 @@ def _work(settings: Settings, made: _Adapters, secrets: Secrets, identity: Ident
         github=github,
         artifacts=made.artifacts,
         sealer=sealer,
-        secrets=secrets,
         identity=identity,
+        change_phase=ChangePhase(secrets=secrets, identity=identity),
         lease_s=settings.lease_s,
     )
     assign = Assign(

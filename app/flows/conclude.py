@@ -50,11 +50,11 @@ from app.core.run import (
 )
 from app.core.stack import Stack, StateMode
 from app.core.variables import SKIP_APPLYING
+from app.flows.change_phase import ChangePhase
 from app.flows.handover import offer, what_is_missing
-from app.flows.identity import Identity, repository_of
+from app.flows.identity import Identity
 from app.flows.ports import Artifacts, GitHub, Sealer, Store, Transaction
 from app.flows.schedule import SYSTEM, schedule
-from app.flows.secrets import Given, Missing, Secrets
 
 AUTODEPLOY = "autodeploy"
 UNBOUND = (
@@ -91,8 +91,8 @@ class Conclude:
     github: GitHub
     artifacts: Artifacts
     sealer: Sealer
-    secrets: Secrets
     identity: Identity
+    change_phase: ChangePhase
     lease_s: float
 
     def authorise(self, assignment_id: AssignmentId, token: str) -> None:
@@ -142,7 +142,9 @@ class Conclude:
             held = self._guard(tx, assignment_id, token, report.fencing)
             _require_phase(held, Phase.PLAN)
             if held.run.state is RunState.APPLYING and held.run.confirmed_digest == report.digest:
-                return self._apply_now(tx, held)  # the answer before was lost on its way
+                return self.change_phase.answer(
+                    tx, held.run, held.stack, held.record
+                )  # the answer before was lost on its way
             plan = Plan(
                 number=held.run.plan_number,
                 digest=Digest(report.digest),
@@ -322,33 +324,13 @@ class Conclude:
         is_same = stack.settings.digest() == held.run.stack_digest  # else they changed while it was planned
         is_bound = is_same and tx.is_current(stack.id)
         if stack.settings.autodeploy and is_ordinary and is_newest and is_free and is_bound:
-            given = self._given(tx, held)
-            if isinstance(given, Missing):
-                self._end(tx, held, Step.FAIL, plan=plan, cause=given.reason)
+            missing = self.change_phase.missing(tx, held.run, held.stack)
+            if missing:
+                self._end(tx, held, Step.FAIL, plan=plan, cause=missing)
                 return PlanAnswer(next=Next.DONE)
             self._autodeploy(tx, held, plan)
-            return self._apply_now(tx, held)
+            return self.change_phase.answer(tx, held.run, held.stack, held.record)
         return PlanAnswer(next=Next.ARCHIVE)
-
-    def _given(self, tx: Transaction, held: Guarded) -> Given | Missing:
-        """The variables of an apply by the worker that planned."""
-        repository = repository_of(tx, held.run)
-        return self.secrets.give(tx, held.run.id, held.stack, repository, Phase.APPLY)
-
-    def _apply_now(self, tx: Transaction, held: Guarded) -> PlanAnswer:
-        """The worker that planned applies: its phase changes, and its variables and its identity with it.
-
-        Raises: UserError when a secret has gone since `applying` was committed; nothing was applied then.
-        """
-        given = self._given(tx, held)
-        if isinstance(given, Missing):
-            raise UserError(given.reason)
-        return PlanAnswer(
-            next=Next.APPLY,
-            environment=given.environment,
-            secret_names=given.secret_names,
-            oidc_token=self.identity.renew(tx, held.record),
-        )
 
     def _autodeploy(self, tx: Transaction, held: Guarded, plan: Plan) -> None:
         """The stack's setting confirms, by the same proof as a person."""
