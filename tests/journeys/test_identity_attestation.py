@@ -18,6 +18,7 @@ from app.vault.signing import open_envelope, read_public_keys
 from tests.driver import World
 
 STACKS = "version: 1\nstacks:\n  - name: app\n    project_root: app\n"
+SHOWS = "cat $TRACKSIDE_OIDC_TOKEN_FILE && stat -c mode=%a $TRACKSIDE_OIDC_TOKEN_FILE"
 CODE = """
 resource "terraform_data" "web" {{
   provisioner "local-exec" {{ command = "{command}" }}
@@ -34,7 +35,12 @@ def statement(envelope: bytes) -> dict[str, Any]:
 def test_an_apply_leaves_a_statement_that_anybody_can_verify(world: World, tmp_path: Path) -> None:
     """Commit, decision, plan, person and result under one signature; a changed byte, key or commit is refused."""
     repo = world.repository()
-    files = {".trackside/stacks.yml": STACKS, "app/main.tf": CODE.format(command="true")}
+    files = {
+        ".trackside/stacks.yml": STACKS,
+        "app/main.tf": CODE.format(
+            command="cat $TRACKSIDE_OIDC_TOKEN_FILE && stat -c mode=%a $TRACKSIDE_OIDC_TOKEN_FILE"
+        ),
+    }
     sha = world.push(repo, files, "First")
     plan = world.expect_check(repo, sha, "deploy/app", "action_required")
     waiting = world.the_run()
@@ -42,6 +48,7 @@ def test_an_apply_leaves_a_statement_that_anybody_can_verify(world: World, tmp_p
     world.press(plan, "Confirm")
     run = world.expect_state(RunState.FINISHED)
     assert run.plan is not None
+    assert "***mode=600" in world.log(run), "its commands read their token, in a box too"
 
     answer = httpx.get(f"{world.url}/runs/{run.id}/attestation")
     assert answer.headers["content-type"] == "application/vnd.dsse.envelope.v1+json"

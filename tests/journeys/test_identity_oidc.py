@@ -2,6 +2,7 @@
 
 import json
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from app.core.names import AssignmentId
 from app.core.protocol import ClaimRequest, Heartbeat
 from app.core.run import RunState
 from app.core.signing import Purpose
-from tests.driver import World
+from tests.driver import World, open_world
 
 STACKS = """
 version: 1
@@ -28,6 +29,13 @@ stacks:
     environment: {AWS_ROLE_ARN: "arn:aws:iam::123456789012:role/network"}
 """
 MINE = "a-token-of-the-pool-called-mine"
+
+
+@pytest.fixture
+def world(tmp_path: Path, database_url: str) -> Iterator[World]:
+    """A world whose runs can write to this machine, so that a test sees what they see."""
+    with open_world(tmp_path, database_url, ISOLATION="none") as made:
+        yield made
 
 
 def verified(world: World, token: str, audience: str) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Secrets of stacks: set on the server, given to runs within their scope, and found nowhere else."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -11,7 +12,7 @@ from app.core.errors import UserError
 from app.core.names import Secret
 from app.core.run import RunState
 from app.core.secret import read_scope
-from tests.driver import World
+from tests.driver import World, open_world
 
 CANARY = "canary-8f1d2c7b90-hush"
 SECOND = "canary-second-44aa-hush"
@@ -36,6 +37,13 @@ resource "terraform_data" "web" {
 }
 output "password" { value = var.password }
 """
+
+
+@pytest.fixture
+def world(tmp_path: Path, database_url: str) -> Iterator[World]:
+    """A world whose runs can write to this machine, so that a test sees what they see."""
+    with open_world(tmp_path, database_url, ISOLATION="none") as made:
+        yield made
 
 
 def code(argv: Path, said: str) -> str:
