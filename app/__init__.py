@@ -1,8 +1,9 @@
 """Trackside: git pushes become tracked Terraform and OpenTofu runs; what was confirmed is applied, exactly as planned.
 
 The rooms, outermost first; imports point inwards alone, and neighbours are strangers (pyproject.toml holds it).
-  cli        the door for people on a terminal: one command, one clear sentence; policy_cli, state_cli and keep_cli:
-             those for policies, for managed states, for backups and keys; on_server: what they stand on
+  cli        the door for people on a terminal: one command, one clear sentence; policy_cli, state_cli, keep_cli,
+             identity_cli: those for policies, managed states, backups and keys, secrets and attestations;
+             on_server: what they stand on
   demo       `make demo` and `make sandbox`: the product beside a stand-in GitHub
   simulate   which stacks an event would run, told from a clone on an author's machine
   serve      one process tree: database, web, jobs, one worker

@@ -17,6 +17,7 @@ from app.core.command import MAX_NOTE, Command, Verb
 from app.core.errors import TracksideError, UserError
 from app.core.names import RunId, is_sha
 from app.core.run import ExternalState, RunType
+from app.identity_cli import attestation_app, oidc_app, secret_app
 from app.keep_cli import backup, restore, rotate_key
 from app.on_server import actor
 from app.on_server import control as _control
@@ -44,6 +45,8 @@ app.add_typer(state_app)
 app.command()(backup)
 app.command()(restore)
 app.command()(rotate_key)
+for group in (secret_app, oidc_app, attestation_app):
+    app.add_typer(group)
 
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="The run's id, as in its page's address.")]
 RunOrStack = Annotated[

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import procrastinate
 import structlog
@@ -27,6 +28,7 @@ from app.engine.isolation import find_isolation
 from app.engine.limits import MIB, Limits
 from app.engine.release import ReleaseMirror
 from app.flows.assign import Assign
+from app.flows.change_phase import ChangePhase
 from app.flows.conclude import Conclude
 from app.flows.control import Control
 from app.flows.decide import Decide
@@ -35,13 +37,16 @@ from app.flows.effects import Effects
 from app.flows.enquire import Enquire
 from app.flows.explain import Explain
 from app.flows.external import Externals
+from app.flows.identity import Identity
 from app.flows.judge import Judge
 from app.flows.look import Look as LookAtGit
 from app.flows.organise import Organise
 from app.flows.ports import Artifacts, GitHub, Policies, Sealer, Store
+from app.flows.ports_identity import Signer
 from app.flows.publish import Publish
 from app.flows.rehearse import Rehearse
 from app.flows.rehearse_organisation import RehearseOrganisation
+from app.flows.secrets import Secrets
 from app.flows.start import Start
 from app.flows.state import States
 from app.flows.state_by_hand import StatesByHand
@@ -108,6 +113,8 @@ class ControlPlane:
     control: Control
     externals: Externals
     states_by_hand: StatesByHand
+    secrets: Secrets
+    identity: Identity
     tasks: Tasks
     doors: Doors
     signal: WorkSignal
@@ -160,20 +167,9 @@ def _wire(settings: Settings, database_url: str, made: _Adapters) -> ControlPlan
     github: GitHub = made.github
     sealer: Sealer = made.vault
     artifacts: Artifacts = made.artifacts
-    conclude = Conclude(
-        store=store,
-        github=github,
-        artifacts=artifacts,
-        sealer=sealer,
-        lease_s=settings.lease_s,
-    )
-    assign = Assign(
-        store=store,
-        github=github,
-        sealer=sealer,
-        conclude=conclude,
-        lease_s=settings.lease_s,
-    )
+    secrets = Secrets(store=store, sealer=sealer, find_repository=made.store.find_repository_id)
+    identity = _identity(settings, made)
+    work = _work(settings, made, secrets, identity)
     start = Start(
         store=store,
         github=github,
@@ -190,11 +186,11 @@ def _wire(settings: Settings, database_url: str, made: _Adapters) -> ControlPlan
         start=start,
     )
     externals = Externals(store=store)
-    tasks = _tasks(settings, made, control, conclude)
+    tasks = _tasks(settings, made, control, work.conclude)
     doors = Doors(
         record_delivery=made.store.record_delivery,
         webhook_secrets=settings.webhook_secrets,
-        work=Work(assign=assign, conclude=conclude),
+        work=work,
         work_signal=made.signal,
         pool_tokens=settings.worker_tokens,
         state=States(store=store, artifacts=artifacts, sealer=sealer),
@@ -211,6 +207,7 @@ def _wire(settings: Settings, database_url: str, made: _Adapters) -> ControlPlan
         mark_external=lambda run_id, name, state: externals.mark(run_id, name, state, by="CI", source="api"),
         external_token=settings.external_token,
         database_connections=settings.database_pool_size,
+        key_set=identity.key_set,
     )
     return ControlPlane(
         settings=settings,
@@ -220,11 +217,44 @@ def _wire(settings: Settings, database_url: str, made: _Adapters) -> ControlPlan
         control=control,
         externals=externals,
         states_by_hand=StatesByHand(store=store, artifacts=artifacts, sealer=sealer),
+        secrets=secrets,
+        identity=identity,
         tasks=tasks,
         doors=doors,
         signal=made.signal,
         database_url=database_url,
     )
+
+
+def _work(settings: Settings, made: _Adapters, secrets: Secrets, identity: Identity) -> Work:
+    store: Store = made.store
+    github: GitHub = made.github
+    sealer: Sealer = made.vault
+    conclude = Conclude(
+        store=store,
+        github=github,
+        artifacts=made.artifacts,
+        sealer=sealer,
+        identity=identity,
+        change_phase=ChangePhase(secrets=secrets, identity=identity),
+        lease_s=settings.lease_s,
+    )
+    assign = Assign(
+        store=store,
+        github=github,
+        sealer=sealer,
+        conclude=conclude,
+        secrets=secrets,
+        identity=identity,
+        lease_s=settings.lease_s,
+    )
+    return Work(assign=assign, conclude=conclude)
+
+
+def _identity(settings: Settings, made: _Adapters) -> Identity:
+    signer: Signer = made.vault
+    host = urlsplit(settings.public_url).hostname or settings.public_url
+    return Identity(store=made.store, signer=signer, sealer=made.vault, issuer=settings.public_url, audience=host)
 
 
 def _tasks(settings: Settings, made: _Adapters, control: Control, conclude: Conclude) -> Tasks:

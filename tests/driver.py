@@ -143,11 +143,11 @@ class World:
         for command in (["init"], ["apply", "-auto-approve", *words]):
             subprocess.run([*argv, *command, "-input=false"], cwd=folder, env=env, check=True, capture_output=True)
 
-    def operate(self, *words: str) -> subprocess.CompletedProcess[str]:
+    def operate(self, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Somebody types `trackside ...` on the server."""
         argv = [sys.executable, "-m", "app.cli", *words]
         env = {"PATH": os.environ["PATH"], "HOME": str(self.root), **self.environ}
-        return subprocess.run(argv, env=env, capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(argv, env=env, input=stdin, capture_output=True, text=True, timeout=60, check=False)
 
     # waiting
     def settle(self) -> None:

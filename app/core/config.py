@@ -11,7 +11,18 @@ from typing import Any, Final
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from app.core.configmodel import NOT_YET, ConfirmModel, FileModel, GitModel, HooksModel, PolicyModel, StackModel
+from app.core.configmodel import (
+    NOT_YET,
+    ConfirmModel,
+    FileModel,
+    GitModel,
+    HooksModel,
+    OidcModel,
+    PolicyModel,
+    StackModel,
+    plain_of,
+    secrets_of,
+)
 from app.core.document import Document, Path, quoted, read_document
 from app.core.stack import (
     DEFAULTABLE,
@@ -120,11 +131,15 @@ def _stack(model: StackModel, default_branch: str, line: int) -> StackSpec:
         state=StateMode(model.state) if model.state else None,
         autodeploy=model.autodeploy,
         allow_promotion=model.allow_promotion,
-        environment=dict(model.environment),
+        environment=plain_of(model.environment),
+        secrets=secrets_of(model.environment),
         confirm_permission=Permission(model.confirm.permission),
         github_environment=model.name if model.github_environment == "" else model.github_environment,
         worker_pool=model.worker_pool,
         hooks={moment: tuple(lines) for moment in HOOK_MOMENTS if (lines := getattr(model.hooks, moment))},
+        oidc_audience=tuple(model.oidc.audience),
+        submodules=model.git.submodules,
+        lfs=model.git.lfs,
     )
     return StackSpec(
         settings=settings,
@@ -275,6 +290,8 @@ def _model_at(path: Path) -> type[BaseModel]:
             return GitModel
         case ["stacks", "hooks"]:
             return HooksModel
+        case ["stacks", "oidc"]:
+            return OidcModel
         case ["policies"]:
             return PolicyModel
         case _:

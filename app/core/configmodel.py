@@ -5,14 +5,16 @@ name (`NOT_YET`): it is never accepted and ignored.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema
-from pydantic_core import PydanticCustomError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema
+from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from app.core.document import quoted
 from app.core.globs import MAX_GLOB, compile_glob
+from app.core.secret import NAME_FORM, is_secret_name
 from app.core.stack import MAX_STACKS
 
 MAX_NAME: Final = 80
@@ -23,6 +25,9 @@ MAX_HOOK: Final = 8_192
 """Characters of one line of a hook."""
 MAX_HOOKS: Final = 50
 """Lines of one moment."""
+MAX_AUDIENCE: Final = 250
+"""Characters of one audience."""
+MAX_AUDIENCES: Final = 10
 MAX_VALUE: Final = 32_768
 """Characters of one variable of the environment."""
 NAME: Final = r"^[a-z0-9]+(?:(?:[-_]+|[./])[a-z0-9]+)*$"
@@ -54,6 +59,7 @@ _REFUSED: Final = (
         "take it away",
     ),
     (re.compile(r"GIT_.*"), "the worker configures git with it", "take it away"),
+    (re.compile(r"TRACKSIDE_.*"), "the worker sets it", "take it away"),
 )
 """Variables that a stack must not set, why, and what to do."""
 
@@ -148,11 +154,25 @@ def _variable(value: str) -> str:
     return value
 
 
-def _setting(value: Any) -> Any:
-    """The value of a variable, before its type is looked at."""
+@dataclass(frozen=True, slots=True)
+class SecretReference:
+    """The value of a variable that is kept as a secret."""
+
+    name: str
+
+
+def _setting(value: Any) -> str | SecretReference:
+    """The value of a variable: text, or `{secret: NAME}`."""
     if isinstance(value, dict):
-        raise wrong("secrets in `environment` are not part of this version yet", "take the variable away")
-    if isinstance(value, str) and ("\x00" in value or len(value) > MAX_VALUE):
+        name = value.get("secret")
+        if set(value) != {"secret"} or not isinstance(name, str):
+            raise wrong("a value that is a mapping is `{secret: NAME}`", "write text, or `{secret: NAME}`")
+        if not is_secret_name(name):
+            raise wrong(f"{quoted(name)} is no name of a secret", "use letters, digits and `_`, as `secret set` does")
+        return SecretReference(name)
+    if not isinstance(value, str):
+        raise PydanticKnownError("string_type")
+    if "\x00" in value or len(value) > MAX_VALUE:
         raise wrong(f"the value is longer than {MAX_VALUE:,} characters", "put it into a file of the repository")
     return value
 
@@ -161,6 +181,22 @@ def _hook_line(value: str) -> str:
     if value.strip() and len(value) <= MAX_HOOK and "\x00" not in value:
         return value
     raise wrong(f"a hook is 1 to {MAX_HOOK:,} characters of shell", "put more into a script, and name the script")
+
+
+def plain_of(environment: Mapping[str, str | SecretReference]) -> dict[str, str]:
+    """The variables whose values stand there."""
+    return {name: value for name, value in environment.items() if isinstance(value, str)}
+
+
+def secrets_of(environment: Mapping[str, str | SecretReference]) -> dict[str, str]:
+    """The variables whose values are secrets, to the secrets' names."""
+    return {name: value.name for name, value in environment.items() if isinstance(value, SecretReference)}
+
+
+def _audience(value: str) -> str:
+    if 0 < len(value) <= MAX_AUDIENCE and value.isascii() and value.isprintable() and " " not in value:
+        return value
+    raise wrong(f"{quoted(value)} is no audience", f"write 1 to {MAX_AUDIENCE} visible characters, as the cloud has it")
 
 
 def _deployment_environment(value: Any) -> str | None:
@@ -176,12 +212,6 @@ def _one(value: Any) -> int:
     if type(value) is int and value == 1:
         return 1
     raise wrong(f"`version` must be the number 1, not {quoted(value)}", "begin the file with `version: 1`")
-
-
-def _not_true(value: Any) -> bool:
-    if value is False:
-        return False
-    raise wrong("submodules and LFS files are not part of this version yet", "write `false`, or take it away")
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,9 +267,22 @@ GlobText = Annotated[str, AfterValidator(_glob), Field(json_schema_extra={"minLe
 Label = Annotated[str, AfterValidator(_label), Field(json_schema_extra={"minLength": 1, "maxLength": 100})]
 Constraint = Annotated[str, AfterValidator(_constraint)]
 Variable = Annotated[str, AfterValidator(_variable)]
-Setting = Annotated[str, BeforeValidator(_setting)]
 VersionOne = Annotated[int, PlainValidator(_one), WithJsonSchema({"const": 1})]
-NotTrue = Annotated[bool, PlainValidator(_not_true), WithJsonSchema({"const": False})]
+_SETTING_SCHEMA: Final = {
+    "anyOf": [
+        {"type": "string", "maxLength": MAX_VALUE},
+        {
+            "type": "object",
+            "properties": {"secret": {"type": "string", "pattern": f"^{NAME_FORM}$"}},
+            "required": ["secret"],
+            "additionalProperties": False,
+        },
+    ]
+}
+Setting = Annotated[str | SecretReference, PlainValidator(_setting), WithJsonSchema(_SETTING_SCHEMA)]
+Audience = Annotated[
+    str, AfterValidator(_audience), Field(json_schema_extra={"minLength": 1, "maxLength": MAX_AUDIENCE})
+]
 
 
 class _Model(BaseModel):
@@ -277,10 +320,17 @@ class HooksModel(_Model):
 class GitModel(_Model):
     """How the commit is fetched."""
 
-    submodules: NotTrue = False
-    """Not part of this version yet."""
-    lfs: NotTrue = False
-    """Not part of this version yet."""
+    submodules: bool = False
+    """Check submodules out, and theirs."""
+    lfs: bool = False
+    """Put the files that Git LFS keeps in place of their pointers."""
+
+
+class OidcModel(_Model):
+    """The identity token of its runs."""
+
+    audience: list[Audience] = Field(default=[], max_length=MAX_AUDIENCES)
+    """Whom it is for; default: the host of the installation's public address."""
 
 
 class StackModel(_Model):
@@ -317,7 +367,7 @@ class StackModel(_Model):
     allow_promotion: bool = False
     """Let `deploy` plan and apply the head of a pull request that is not merged yet."""
     environment: dict[Variable, Setting] = Field(default={}, max_length=MAX_ENTRIES)
-    """Variables; `ro_NAME` reaches every phase but apply, `wo_NAME` only apply."""
+    """Variables, as text or `{secret: NAME}`; `ro_NAME` reaches every phase but apply, `wo_NAME` only apply."""
     hooks: HooksModel = HooksModel()
     """Lines of shell around init, plan and apply, and after the run."""
     confirm: ConfirmModel = ConfirmModel()
@@ -330,6 +380,8 @@ class StackModel(_Model):
     """The pool whose workers run it."""
     git: GitModel = GitModel()
     """How the commit is fetched."""
+    oidc: OidcModel = OidcModel()
+    """The identity token that its runs show to clouds."""
 
 
 class PolicyModel(_Model):

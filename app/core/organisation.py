@@ -46,6 +46,8 @@ class Defaults:
     worker_pool: str = ""
     labels: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    """As those of a stack: variable to the secret's name, which every stack looks for in its own scope."""
     has_no_deployments: bool = False
 
     def under(self, spec: StackSpec) -> StackSpec:
@@ -53,6 +55,7 @@ class Defaults:
         own, given = spec.settings, spec.given
         tool = own.tool if "tool" in given or self.tool is None else self.tool
         is_same_tool = tool is (self.tool or Tool.TERRAFORM)
+        variables = _merged(_both(self.environment, self.secrets), _both(own.environment, own.secrets))
         settings = replace(
             own,
             tool=tool,
@@ -63,7 +66,8 @@ class Defaults:
             else self.confirm_permission,
             worker_pool=own.worker_pool if "worker_pool" in given or not self.worker_pool else self.worker_pool,
             labels=tuple(dict.fromkeys((*own.labels, *self.labels)))[:MAX_LABELS],
-            environment=_merged(self.environment, own.environment),
+            environment={name: text for name, (text, is_secret) in variables.items() if not is_secret},
+            secrets={name: text for name, (text, is_secret) in variables.items() if is_secret},
             github_environment=None
             if self.has_no_deployments and "github_environment" not in given
             else own.github_environment,
@@ -167,7 +171,17 @@ def _unserved(spec: StackSpec, serving: list[str]) -> Problem:
     )
 
 
-def _merged(defaults: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
+_Value = tuple[str, bool]
+"""The text of a variable, or the name of the secret that it is (True)."""
+
+
+def _both(plain: Mapping[str, str], secrets: Mapping[str, str]) -> dict[str, _Value]:
+    return {name: (text, False) for name, text in plain.items()} | {
+        name: (each, True) for name, each in secrets.items()
+    }
+
+
+def _merged(defaults: Mapping[str, _Value], own: Mapping[str, _Value]) -> dict[str, _Value]:
     """The organisation's variables and the stack's own, which win: a plain one over every form of its name, one with a
     prefix over the same prefix."""
     hidden = {f"{prefix}{name}" for name in own for prefix in _PREFIXES if not name.startswith(_PREFIXES)}

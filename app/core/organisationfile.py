@@ -9,7 +9,7 @@ from typing import Final
 from pydantic import BaseModel, ValidationError
 
 from app.core.config import MAX_PROBLEMS, Form, policy_of, problem_at, problem_of, twice
-from app.core.configmodel import ConfirmModel, StackModel
+from app.core.configmodel import ConfirmModel, StackModel, plain_of, secrets_of
 from app.core.document import Document, Path, quoted, read_document
 from app.core.organisation import Defaults, Organisation, organisation_policy_name
 from app.core.organisationmodel import DefaultsModel, OrganisationModel, OrganisationPolicyModel
@@ -62,7 +62,8 @@ def _defaults(model: DefaultsModel) -> Defaults:
         confirm_permission=Permission(model.confirm.permission) if model.confirm is not None else None,
         worker_pool=model.worker_pool,
         labels=tuple(model.labels),
-        environment=dict(model.environment),
+        environment=plain_of(model.environment),
+        secrets=secrets_of(model.environment),
         has_no_deployments="github_environment" in model.model_fields_set,
     )
 

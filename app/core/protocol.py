@@ -21,6 +21,8 @@ MAX_LOG_BYTES: Final = 16 * 1024 * 1024
 MAX_ARCHIVE_BYTES: Final = 4 * 1024 * 1024 * 1024
 MAX_WAIT_S: Final = 30
 """Longest long poll."""
+OIDC_TOKEN_S: Final = 900
+"""How long an identity token lives; a worker asks for the next one after a third of it."""
 
 
 class Phase(StrEnum):
@@ -100,6 +102,14 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     """Lines of shell by moment: `before_init` to `after_apply`, `after_run`."""
     secret_names: tuple[str, ...] = ()
     """Which of `environment` must be redacted."""
+    redacted: tuple[str, ...] = ()
+    """More values that must not leave: an apply's are the secrets that its plan was made with, as they were then."""
+    oidc_token: str = ""
+    """Says to clouds who this is; lives OIDC_TOKEN_S and is renewed by heartbeats. Empty: this phase gets none."""
+    submodules: bool = False
+    """Check submodules out as well."""
+    lfs: bool = False
+    """Fetch what Git LFS keeps as well."""
     state_mode: str = ""
     """`managed`, `external`, or empty when the first run has to find out (see StateModeReport)."""
     state: StateAccess | None = None
@@ -123,6 +133,8 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
     """POST /worker/v1/assignments/<id>/heartbeat."""
 
     fencing: int
+    wants_token: bool = False
+    """The identity token is getting old."""
 
 
 class HeartbeatAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,6 +142,8 @@ class HeartbeatAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
     lease_s: float
     stop: bool = False
+    oidc_token: str = ""
+    """A new one, when it was asked for."""
 
 
 class StageReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -180,6 +194,10 @@ class PlanAnswer(msgspec.Struct, frozen=True, kw_only=True):
     next: Next
     environment: dict[str, str] | None = None
     """With APPLY: the stack's variables for the apply, which replace those of the plan."""
+    secret_names: tuple[str, ...] = ()
+    """Which of `environment` must be redacted."""
+    oidc_token: str = ""
+    """With APPLY: the identity token of the apply, which replaces that of the plan."""
 
 
 class TransferRequest(msgspec.Struct, frozen=True, kw_only=True):

@@ -381,9 +381,11 @@ class Confirmation:
     actor: str
     """Login of the person; `autodeploy` when the stack's setting decided."""
     at: datetime
+    source: str = ""
+    """How: `button`, `comment`, `cli`, `page`, `autodeploy`; empty for one of before it was noted."""
 
 
-def confirm(run: Run, *, stack_digest: Digest, actor: str, at: datetime) -> Confirmation:
+def confirm(run: Run, *, stack_digest: Digest, actor: str, at: datetime, source: str = "") -> Confirmation:
     """The confirmation of the run's newest plan.
 
     Raises: StepRefused unless the run waits for it (or is planning, for autodeploy); ValueError when there is nothing
@@ -403,4 +405,5 @@ def confirm(run: Run, *, stack_digest: Digest, actor: str, at: datetime) -> Conf
         stack_digest=stack_digest,
         actor=actor,
         at=at,
+        source=source,
     )

@@ -52,6 +52,8 @@ HOOK_MOMENTS: Final = (
     "after_run",
 )
 """When a stack's hooks run, in their order."""
+LATER: Final = frozenset({"hooks", "secrets", "oidc_audience", "submodules", "lfs"})
+"""Settings that came after the first version."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,15 +84,21 @@ class StackSettings:
     worker_pool: str = "default"
     hooks: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Lines of shell by moment, of HOOK_MOMENTS; a moment without lines is not there."""
+    secrets: dict[str, str] = field(default_factory=dict)
+    """Variables by name as written, prefixes included, whose value is a secret; to the secret's name."""
+    oidc_audience: tuple[str, ...] = ()
+    """Whom the identity tokens of its runs are for; empty: the host of PUBLIC_URL."""
+    submodules: bool = False
+    """Fetch git submodules."""
+    lfs: bool = False
+    """Fetch the files that Git LFS keeps."""
 
     def canonical_json(self) -> str:
         """The settings as canonical JSON: sorted keys, no blanks. What `digest` is taken of.
 
-        Without hooks there is no key for them: digests of before there were any stay what they are.
+        A key of `LATER` is there only when it says something: digests of before it existed stay what they are.
         """
-        told = asdict(self)
-        if not self.hooks:
-            del told["hooks"]
+        told = {name: value for name, value in asdict(self).items() if value or name not in LATER}
         return json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
     def digest(self) -> Digest:
@@ -106,7 +114,7 @@ def settings_from_json(text: str) -> StackSettings:
     try:
         raw = json.loads(text)
         state, confirm = raw.get("state"), raw.get("confirm_permission", "write")
-        for key in ("additional_project_globs", "labels", "var_files", "backend_config"):
+        for key in ("additional_project_globs", "labels", "var_files", "backend_config", "oidc_audience"):
             raw[key] = tuple(raw.get(key, ()))
         raw["hooks"] = {moment: tuple(lines) for moment, lines in raw.get("hooks", {}).items()}
         raw["tool"] = Tool(raw.get("tool", "terraform"))

@@ -19,6 +19,7 @@ from app.engine.environment import (
     ManagedState,
     check_environment,
     engine_env,
+    identity_env,
     state_env,
     write_cli_config,
 )
@@ -73,6 +74,9 @@ class StackSettings:
     """None for external state."""
     is_preview: bool = False
     """Only looked at: a plan takes no lock, whoever keeps the state."""
+    run_id: str = ""
+    token_file: Path | None = None
+    """The run's identity token; None: it has none."""
 
 
 class Bench:
@@ -120,6 +124,8 @@ class Bench:
         known = {**stack.variables, "workspace_root": str(self.seen(folders.source))}
         for name, value in known.items():
             env[f"TF_VAR_trackside_{name}"] = env[f"TF_VAR_spacelift_{name}"] = value
+        if stack.token_file is not None:
+            env |= identity_env(self.seen(stack.token_file), env, run_id=stack.run_id)
         env |= extra or {}
         if stack.workspace != "default":
             env["TF_WORKSPACE"] = stack.workspace

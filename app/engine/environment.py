@@ -23,12 +23,22 @@ MAX_VALUE_BYTES: Final = 128 * 1024 - 4096
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
 _OURS: Final = re.compile(
     r"PATH|HOME|TMPDIR|SHELLOPTS|BASH_ENV|ENV|IFS|CHECKPOINT_DISABLE|TF_DATA_DIR|TF_INPUT|TF_IN_AUTOMATION|TF_WORKSPACE|TF_REATTACH_PROVIDERS"
-    r"|TF_PLUGIN_CACHE_DIR|TRACKSIDE_COMMAND|TOFU_CLI_.*|(?:LD|DYLD|TF_CLI|TF_HTTP|TF_LOG|GIT)_.*|TF_LOG|BASH_FUNC_.*"
+    r"|TF_PLUGIN_CACHE_DIR|TOFU_CLI_.*|(?:LD|DYLD|TF_CLI|TF_HTTP|TF_LOG|GIT|TRACKSIDE)_.*|TF_LOG|BASH_FUNC_.*"
 )
 CLI_CONFIG: Final = "trackside.tfrc"
 """The engine's configuration, in its home folder."""
 LAID_OUT: Final = "providers"
 """A filesystem mirror of links, in a run's home: what a run does to it is its own affair."""
+_OTHER_AWS: Final = frozenset(
+    {
+        "AWS_ACCESS_KEY_ID",
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+        "AWS_PROFILE",
+        "AWS_WEB_IDENTITY_TOKEN_FILE",
+    }
+)
+"""Variables that say where other credentials of AWS are."""
 _CLI_CONFIG: Final = """\
 # Explicit, so that neither a home folder nor `terraform.d/plugins` in a commit is a source of providers.
 disable_checkpoint = true
@@ -146,6 +156,20 @@ def state_env(state: ManagedState) -> dict[str, str]:
         return env
     locks = {"TF_HTTP_LOCK_ADDRESS": state.address, "TF_HTTP_UNLOCK_ADDRESS": state.address}
     return env | locks | {"TF_HTTP_LOCK_METHOD": "LOCK", "TF_HTTP_UNLOCK_METHOD": "UNLOCK"}
+
+
+def identity_env(token_file: Path, environment: Mapping[str, str], *, run_id: str) -> dict[str, str]:
+    """Where the run's identity token is, and, for a stack that names an AWS role and no other credentials, what makes
+    AWS' own tools use it: AWS_ROLE_ARN alone means nothing to them.
+
+    Source: https://docs.aws.amazon.com/sdkref/latest/guide/feature-assume-role-credentials.html
+    """
+    env = {"TRACKSIDE_OIDC_TOKEN_FILE": str(token_file)}
+    if "AWS_ROLE_ARN" in environment and not _OTHER_AWS & environment.keys():
+        env["AWS_WEB_IDENTITY_TOKEN_FILE"] = str(token_file)
+        if "AWS_ROLE_SESSION_NAME" not in environment:
+            env["AWS_ROLE_SESSION_NAME"] = f"trackside-{run_id}"
+    return env
 
 
 def clone_env(access: CloneAccess) -> dict[str, str]:

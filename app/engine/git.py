@@ -21,11 +21,13 @@ from urllib.parse import urlsplit
 from app.core.errors import BrokenError, RetryableError, UserError
 from app.core.names import ZERO_SHA, Sha, is_sha
 from app.engine.git_kept import KeptCommits
+from app.engine.git_lfs import fetch_lfs
 from app.engine.git_source import (
     DamagedError,
     NotInRepositoryError,
     Source,
     check,
+    configured,
     failure,
     redacted,
     remote_settings,
@@ -162,6 +164,23 @@ class Mirror:
         entries = _tree_entries(self._ask(source, call, wants=[sha]).stdout)
         return tuple(entry.path for entry in entries if entry.is_file and entry.path.endswith(endings))
 
+    def find_links(self, source: Source, sha: str) -> tuple[tuple[str, str], ...]:
+        """Paths of the submodules of a commit, each with the commit that it is at, in git's order."""
+        call = _Call(action="listing the submodules of", arguments=["ls-tree", "-r", "-z", "--full-tree", sha])
+        entries = _tree_entries(self._ask(source, call, wants=[sha]).stdout)
+        return tuple((entry.path, entry.object_id) for entry in entries if entry.mode == "160000")
+
+    def beside(self, name: str) -> "Mirror":
+        """Mirrors of the same kind in a folder of their own, for repositories that GitHub's numbers do not name."""
+        return Mirror(self._root / name, timeout_s=self._timeout_s, allow_file=self._allow_file)
+
+    def fetch_lfs(self, source: Source, sha: str, storage: Path) -> None:
+        """Have the files that Git LFS keeps for a commit in a folder, as LFS lays them out; needs git-lfs.
+
+        Raises: UserError when git-lfs is not installed, or when its server says no.
+        """
+        fetch_lfs(source, sha, storage, env=self._environment(), mirror=self._folder(source))
+
     def ls_remote(self, source: Source) -> dict[str, Sha]:
         """Branches and tags as they are on the server now.
 
@@ -276,7 +295,7 @@ class Mirror:
         env = self._environment() | {"GIT_DIR": str(self._folder(source))}
         if call.work_tree and call.index:
             env |= {"GIT_WORK_TREE": str(call.work_tree), "GIT_INDEX_FILE": str(call.index)}
-        env |= _configured({**_SETTINGS, **(remote_settings(source) if call.is_online else {})})
+        env |= configured({**_SETTINGS, **(remote_settings(source) if call.is_online else {})})
         env |= {"GIT_ALLOW_PROTOCOL": urlsplit(source.url).scheme if call.is_online else "none"}
         try:
             done = run(
@@ -387,14 +406,6 @@ def _kept(want: str) -> str:
     return f"refs/trackside/{'commits' if is_sha(want) else 'refs'}/" + (
         want if is_sha(want) else hashlib.sha256(want.encode()).hexdigest()
     )
-
-
-def _configured(settings: Mapping[str, str]) -> dict[str, str]:
-    """Settings as environment: they stand in no file and in no argument vector."""
-    env = {"GIT_CONFIG_COUNT": str(len(settings))}
-    for number, (key, value) in enumerate(settings.items()):
-        env |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
-    return env
 
 
 @dataclass(frozen=True, slots=True)

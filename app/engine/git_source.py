@@ -6,7 +6,7 @@ Pure: starts nothing. Keeps the token out of everything but the one setting that
 import base64
 import ipaddress
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
@@ -81,6 +81,19 @@ def remote_settings(source: Source) -> dict[str, str]:
     if source.token and parts.scheme != "file":
         known[f"http.{parts.scheme}://{parts.netloc}/.extraHeader"] = f"Authorization: Basic {_basic(source)}"
     return known
+
+
+def configured(settings: Mapping[str, str]) -> dict[str, str]:
+    """Settings as environment: they stand in no file and in no argument vector."""
+    env = {"GIT_CONFIG_COUNT": str(len(settings))}
+    for number, (key, value) in enumerate(settings.items()):
+        env |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+    return env
+
+
+def is_offline(text: str) -> bool:
+    """True when git's words mean that network or server did not do their part."""
+    return _OFFLINE.search(text) is not None
 
 
 def _basic(source: Source) -> str:

@@ -3,20 +3,24 @@
 An apply is handed out from a Confirmation alone. GitHub is asked for the clone token after the claim was committed.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from app.core.errors import BrokenError, RetryableError, UserError
 from app.core.event import Repository
+from app.core.identity import Bearer
 from app.core.names import AssignmentId, Secret
 from app.core.organisation import EVERY, Organisation, served_nowhere
 from app.core.protocol import Assignment, ClaimRequest, Phase
 from app.core.record import AssignmentRecord, NewAssignment
 from app.core.run import GIVEN_BACK_COSTS, LOST_COSTS, Confirmation, Run, RunState, Step, Transition, advance
 from app.core.stack import Stack, StateMode
-from app.core.variables import phase_environment, run_variables
-from app.flows.conclude import Conclude, archive_context, clone_token_context, state_access
+from app.core.variables import run_variables
+from app.flows.conclude import Conclude
+from app.flows.held import archive_context, clone_token_context, state_access
+from app.flows.identity import Identity
 from app.flows.ports import GitHub, Sealer, Store, Transaction
+from app.flows.secrets import Given, Missing, Secrets
 
 MAX_NOTE: Final = 2_000
 
@@ -41,6 +45,9 @@ class Held:
     """The settings of the repository's owner; None: there are none."""
     data_key: Secret
     confirmation: Confirmation | None
+    given: Given = field(repr=False)
+    """The variables of its phase."""
+    oidc_token: Secret
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +67,8 @@ class Assign:
     github: GitHub
     sealer: Sealer
     conclude: Conclude
+    secrets: Secrets
+    identity: Identity
     lease_s: float
 
     def claim(self, pool: str, request: ClaimRequest) -> Assignment | None:
@@ -131,9 +140,14 @@ class Assign:
         if data_key is None or (record.phase is Phase.APPLY and confirmation is None):
             self.conclude.refuse(tx, record)
             return None
+        given = self.secrets.give(tx, run.id, stack, repository, record.phase)
+        if isinstance(given, Missing):
+            self.conclude.refuse(tx, record, given.reason)
+            return None
         if not run.type.is_state_changing:
             record = replace(record, is_state_read_only=True)
             tx.save_assignment(record)
+        bearer = Bearer(run=run, stack=stack, repository=repository, record=record, confirmation=confirmation)
         return Held(
             record=record,
             run=run,
@@ -142,6 +156,8 @@ class Assign:
             organisation=organisation,
             data_key=data_key,
             confirmation=confirmation,
+            given=given,
+            oidc_token=Secret(self.identity.token(tx, bearer)),
         )
 
     def _data_key(self, tx: Transaction, run: Run, phase: Phase) -> Secret | None:
@@ -191,9 +207,14 @@ class Assign:
             workspace=settings.workspace,
             var_files=settings.var_files,
             backend_config=settings.backend_config,
-            environment={} if is_fork else phase_environment(settings.environment, record.phase),
+            environment=held.given.environment,
+            secret_names=held.given.secret_names,
+            redacted=held.given.redacted,
             variables=run_variables(run, held.stack, held.repository),
             hooks={} if is_fork else settings.hooks,
+            oidc_token=held.oidc_token.reveal(),
+            submodules=settings.submodules and not is_fork,
+            lfs=settings.lfs and not is_fork,
             state_mode=mode.value if mode else "",
             state=state_access(held.stack, record, tokens.state) if mode is StateMode.MANAGED else None,
             data_key=held.data_key.reveal(),

@@ -11,8 +11,9 @@ from typing import Any, BinaryIO
 
 import msgspec
 
+from app.core.attestation import APPLIED, FAILED, UNKNOWN
 from app.core.errors import LeaseLost, NotAuthorised, RetryableError, UserError
-from app.core.names import AssignmentId, Digest, RunId, Secret
+from app.core.names import AssignmentId, Digest, Secret
 from app.core.protocol import (
     MAX_ARCHIVE_BYTES,
     MAX_LOG_BYTES,
@@ -47,9 +48,12 @@ from app.core.run import (
     advance,
     confirm,
 )
-from app.core.stack import Stack, StateMode
-from app.core.variables import SKIP_APPLYING, phase_environment
+from app.core.stack import StateMode
+from app.core.variables import SKIP_APPLYING
+from app.flows.change_phase import ChangePhase
 from app.flows.handover import offer, what_is_missing
+from app.flows.held import Guarded, archive_key, clone_token_context, require_phase, state_access
+from app.flows.identity import Identity
 from app.flows.ports import Artifacts, GitHub, Sealer, Store, Transaction
 from app.flows.schedule import SYSTEM, schedule
 
@@ -71,20 +75,6 @@ UNKNOWN_OUTCOME = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Guarded:
-    """A call that passed every check, with the stack and the assignment locked."""
-
-    stack: Stack
-    run: Run
-    record: AssignmentRecord
-
-    @property
-    def by(self) -> str:
-        """Who did it, for the history."""
-        return f"worker {self.record.worker}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Conclude:
     """The use cases of the worker's calls after its claim."""
 
@@ -92,6 +82,8 @@ class Conclude:
     github: GitHub
     artifacts: Artifacts
     sealer: Sealer
+    identity: Identity
+    change_phase: ChangePhase
     lease_s: float
 
     def authorise(self, assignment_id: AssignmentId, token: str) -> None:
@@ -102,11 +94,12 @@ class Conclude:
     def heartbeat(self, assignment_id: AssignmentId, token: str, beat: Heartbeat) -> HeartbeatAnswer:
         """Renew the lease. Raises: LeaseLost when the hold is over; NotAuthorised."""
         with self.store.begin() as tx:
-            self._authorise(tx, assignment_id, token)
+            record = self._authorise(tx, assignment_id, token)
             stop = tx.renew_lease(assignment_id, beat.fencing, self.lease_s)
+            token = self.identity.renew(tx, record) if beat.wants_token and stop is not None else ""
         if stop is None:
             raise LeaseLost(f"assignment {assignment_id} is over")
-        return HeartbeatAnswer(lease_s=self.lease_s, stop=stop)
+        return HeartbeatAnswer(lease_s=self.lease_s, stop=stop, oidc_token=token)
 
     def add_log(self, assignment_id: AssignmentId, token: str, fencing: int, offset: int, data: bytes) -> None:
         """Keep a chunk of log. What lies beyond MAX_LOG_BYTES is dropped: the worker counts it too."""
@@ -138,19 +131,20 @@ class Conclude:
         """Take in a plan and say what comes next: archive it, apply it here (autodeploy), or nothing."""
         with self.store.begin() as tx:
             held = self._guard(tx, assignment_id, token, report.fencing)
-            _require_phase(held, Phase.PLAN)
+            require_phase(held, Phase.PLAN)
             if held.run.state is RunState.APPLYING and held.run.confirmed_digest == report.digest:
-                return _apply_now(held.stack)  # the answer before was lost on its way
+                # The answer before was lost on its way.
+                return self.change_phase.answer(tx, held.run, held.stack, held.record)
             if held.run.targeting is not None and not report.is_targeted:
                 self._end(tx, held, Step.FAIL, cause=NOT_TARGETED)
-                answer = Next.DONE
+                answer = PlanAnswer(next=Next.DONE)
             else:
                 answer = self._take_in(tx, held, report)
-        if answer is Next.DONE:
+        if answer.next is Next.DONE:
             self._revoke(held)
-        return PlanAnswer(next=answer) if answer is not Next.APPLY else _apply_now(held.stack)
+        return answer
 
-    def _take_in(self, tx: Transaction, held: Guarded, report: PlanReport) -> Next:
+    def _take_in(self, tx: Transaction, held: Guarded, report: PlanReport) -> PlanAnswer:
         """Keep the plan, and say what comes next."""
         plan = Plan(
             number=held.run.plan_number,
@@ -168,7 +162,7 @@ class Conclude:
         """Commit `applying` for this fencing number: the engine may start. Raises: LeaseLost when it may not."""
         with self.store.begin() as tx:
             held = self._guard(tx, assignment_id, token, request.fencing)
-            _require_phase(held, Phase.APPLY)
+            require_phase(held, Phase.APPLY)
             if held.run.state is RunState.APPLYING and held.run.confirmed_digest == request.digest:
                 return  # the answer before was lost on its way; the engine starts after an answer only
             proof = tx.get_confirmation(held.run.id)
@@ -201,7 +195,7 @@ class Conclude:
                     tx.save_outputs(held.run.id, msgspec.json.encode(result.outputs))
                     self._end(tx, held, Step.FINISH)
                 case Outcome.VALIDATED:
-                    _require_phase(held, Phase.VALIDATE)
+                    require_phase(held, Phase.VALIDATE)
                     self._end(tx, held, Step.FINISH, cause=VALIDATED)
                 case Outcome.FAILED:
                     met = result.obstacle
@@ -245,7 +239,7 @@ class Conclude:
         with self.store.begin() as tx:
             held = self._guard(tx, assignment_id, token, fencing)
             if not is_confirmed:
-                _require_phase(held, Phase.PLAN)
+                require_phase(held, Phase.PLAN)
                 return archive_key(held.run.id, tx.get_plan(held.run.id, held.run.plan_number))
         if held.run.plan is None or held.run.confirmed_digest != held.run.plan.digest:
             raise LeaseLost(f"run {held.run.id} has no confirmed plan")
@@ -313,16 +307,16 @@ class Conclude:
         tx.save_assignment(record)
         return "", state_access(held.stack, record, password)
 
-    def _after_plan(self, tx: Transaction, held: Guarded, plan: Plan) -> Next:
+    def _after_plan(self, tx: Transaction, held: Guarded, plan: Plan) -> PlanAnswer:
         if held.record.stop_requested:  # the plan and the wish crossed on their way
             self._stopped(tx, held, "")
-            return Next.DONE
+            return PlanAnswer(next=Next.DONE)
         if not plan.has_changes or not held.run.type.is_state_changing:
             self._end(tx, held, Step.FINISH, plan=plan)
-            return Next.DONE
+            return PlanAnswer(next=Next.DONE)
         if any(held.stack.settings.environment.get(name) == "true" for name in SKIP_APPLYING):
             self._end(tx, held, Step.FINISH, plan=plan, cause="planned only: SKIP_APPLYING is set for the stack")
-            return Next.DONE
+            return PlanAnswer(next=Next.DONE)
         is_newest = held.run.head_seq == held.stack.head_seq
         stack = held.stack
         is_free = not (stack.is_detached or stack.hold_reason or stack.lock_key or stack.lock_owner)
@@ -331,15 +325,19 @@ class Conclude:
         is_bound = is_same and tx.is_current(stack.id)
         is_whole = held.run.targeting is None  # a part was asked for by a person, who has not seen it yet
         if stack.settings.autodeploy and is_ordinary and is_newest and is_free and is_bound and is_whole:
+            missing = self.change_phase.missing(tx, held.run, held.stack)
+            if missing:
+                self._end(tx, held, Step.FAIL, plan=plan, cause=missing)
+                return PlanAnswer(next=Next.DONE)
             self._autodeploy(tx, held, plan)
-            return Next.APPLY
-        return Next.ARCHIVE
+            return self.change_phase.answer(tx, held.run, held.stack, held.record)
+        return PlanAnswer(next=Next.ARCHIVE)
 
     def _autodeploy(self, tx: Transaction, held: Guarded, plan: Plan) -> None:
         """The stack's setting confirms, by the same proof as a person."""
         at = tx.now()
         ready = replace(held.run, plan=plan)
-        proof = confirm(ready, stack_digest=held.stack.settings.digest(), actor=AUTODEPLOY, at=at)
+        proof = confirm(ready, stack_digest=held.stack.settings.digest(), actor=AUTODEPLOY, at=at, source=AUTODEPLOY)
         tx.add_confirmation(proof)
         tx.add_audit(
             AuditLine(
@@ -398,6 +396,7 @@ class Conclude:
             return advance(replace(run, **noted), what, by=held.by, at=at, cause=cause)
 
         tx.change_run(held.run.id, change)
+        self.identity.attest(tx, held.run, held.record, APPLIED if what is Step.FINISH else FAILED)
         self._let_go(tx, held)
 
     def _let_go(self, tx: Transaction, held: Guarded) -> None:
@@ -444,6 +443,7 @@ class Conclude:
         stack = tx.lock_stack(held.stack.id)
         tx.save_stack(replace(stack, hold_reason=f"the outcome of run {held.run.id} is unknown"))
         tx.change_run(held.run.id, change)
+        self.identity.attest(tx, held.run, held.record, UNKNOWN)
         tx.end_assignment(held.record.id)
 
     def _revoke(self, held: Guarded) -> None:
@@ -465,42 +465,3 @@ class Conclude:
             locked = tx.lock_assignment(record.id)
             if locked is not None:
                 tx.save_assignment(replace(locked, sealed_clone_token=b""))
-
-
-def _require_phase(held: Guarded, phase: Phase) -> None:
-    """Nothing, when the assignment is for that. Raises: LeaseLost: a worker says what its assignment is not for."""
-    if held.record.phase is not phase:
-        raise LeaseLost(f"assignment {held.record.id} is there to {held.record.phase.value}, not to {phase.value}")
-
-
-def archive_key(run_id: RunId, plan: Plan) -> str:
-    """Where a plan's workspace is kept."""
-    return f"workspaces/{run_id.lower()}/{plan.number}-{plan.digest[:16]}"
-
-
-def _apply_now(stack: Stack) -> PlanAnswer:
-    """The worker that planned applies: its phase changes, and its variables with it."""
-    return PlanAnswer(next=Next.APPLY, environment=phase_environment(stack.settings.environment, Phase.APPLY))
-
-
-def archive_context(run: Run) -> dict[str, str]:
-    """What the workspace archive is bound to: an archive of another run, stack or commit does not decrypt."""
-    return {"run": run.id, "stack": run.stack_id, "sha": run.source_sha}
-
-
-def clone_token_context(assignment_id: AssignmentId) -> dict[str, str]:
-    """What the sealed clone token is bound to."""
-    return {"table": "assignments", "assignment": assignment_id, "column": "clone_token"}
-
-
-def state_access(stack: Stack, record: AssignmentRecord, password: Secret) -> StateAccess:
-    """Credentials for the stack's managed state that die with the assignment."""
-    return StateAccess(
-        address=f"/state/{stack.id}",
-        username=record.id,
-        password=password.reveal(),
-        is_read_only=record.is_state_read_only,
-    )
-
-
-__all__ = ["Conclude", "archive_context", "archive_key", "clone_token_context", "state_access"]

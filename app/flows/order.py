@@ -18,7 +18,7 @@ from app.core.run import Run, RunState, Step, StepRefused, Transition, advance, 
 from app.core.stack import Stack
 from app.flows.answer import Done, Not, Person
 from app.flows.choose import choose
-from app.flows.conclude import archive_key
+from app.flows.held import archive_key
 from app.flows.ports import Transaction
 from app.flows.propose import stop
 from app.flows.retry import make_retry, retry_refusal
@@ -150,7 +150,7 @@ def _end(tx: Transaction, run: Run, order: Order, what: Step) -> None:
 
 def _confirm(tx: Transaction, run: Run, stack: Stack, order: Order) -> None:
     at, actor = tx.now(), order.person.actor
-    proof = confirm(run, stack_digest=stack.settings.digest(), actor=actor, at=at)
+    proof = confirm(run, stack_digest=stack.settings.digest(), actor=actor, at=at, source=order.person.source)
     tx.add_confirmation(proof)
     cause = "even if superseded" if order.command.even_if_superseded else ""
 

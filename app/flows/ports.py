@@ -56,6 +56,12 @@ class Reading(Protocol):
     def list_decisions(self, repository_id: RepositoryId, sha: Sha) -> list[Decision]: ...
 
 
+class FindRepository(Protocol):
+    """Looks a repository up by the name that it has now."""
+
+    def __call__(self, full_name: str, /) -> RepositoryId | None: ...
+
+
 class Policies(Protocol):
     """What runs Rego. Each call may raise UserError when there is no engine to ask."""
 
@@ -242,6 +248,7 @@ class Sealer(Protocol):
 __all__ = [
     "Artifacts",
     "Configuration",
+    "FindRepository",
     "GitHub",
     "Mirror",
     "PayloadReader",

@@ -41,6 +41,7 @@ from app.core.record import (
 )
 from app.core.run import Confirmation, ExternalState, Plan, Run, RunState, Transition
 from app.core.stack import Configuration, Stack, StackSpec
+from app.flows.ports_identity import IdentityRows
 
 RunChange = Callable[[Run], tuple[Run, Transition]]
 """A pure change of a run: gives the next run and the line for its history."""
@@ -417,6 +418,7 @@ class Transaction(
     AssignmentRows,
     StateRows,
     ReportRows,
+    IdentityRows,
     Protocol,
 ):
     """One database transaction. Lock order, always: stack, run, assignment. Commits at the end of `begin()`'s block."""

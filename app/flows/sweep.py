@@ -9,7 +9,8 @@ from datetime import timedelta
 from typing import Final
 
 from app.core.run import Run, RunState, Step, advance
-from app.flows.conclude import Conclude, archive_key
+from app.flows.conclude import Conclude
+from app.flows.held import archive_key
 from app.flows.ports import Artifacts, Store
 from app.flows.schedule import SYSTEM, schedule
 

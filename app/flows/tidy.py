@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from app.core.artifact import Stored
 from app.core.names import RunId, StackId
-from app.flows.conclude import archive_key
+from app.flows.held import archive_key
 from app.flows.ports import Artifacts, Store, Transaction
 
 ORPHAN_AFTER = timedelta(days=1)

@@ -63,6 +63,12 @@ class Commit:
         return self.message.partition("\n")[0]
 
 
+class Link(str):
+    """The SHA of another repository's commit, as content of a path: a submodule is at it."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
 class NewCommit:
     """A commit to be written: what changes against its first parent, or the whole tree by its SHA."""
@@ -70,7 +76,7 @@ class NewCommit:
     message: str
     author: Signature
     files: Mapping[str, str | bytes | None] = field(default_factory=dict)
-    """Path to content; None deletes the path."""
+    """Path to content, a Link for a submodule; None deletes the path."""
     tree: str = ""
     parents: tuple[str, ...] | None = None
     """None: the commit before it in the same import, else the ref's present commit."""
@@ -303,6 +309,8 @@ def _import_commit(ref: str, mark: int, commit: NewCommit, previous: tuple[str, 
     for path, content in sorted(commit.files.items(), key=lambda item: item[1] is not None):
         if content is None:
             lines.append(b"D " + _quoted(path) + b"\n")
+        elif isinstance(content, Link):
+            lines.append(b"M 160000 " + content.encode() + b" " + _quoted(path) + b"\n")
         else:
             mode = b"100755" if path in commit.executable else b"100644"
             lines.append(b"M " + mode + b" inline " + _quoted(path) + b"\n")

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from app.engine import process
-from app.sandbox import access, permits, refs
+from app.sandbox import access, lfs, permits, refs
 from app.sandbox.access import Caller
 from app.sandbox.errors import ApiError
 from app.sandbox.records import Repository
@@ -56,6 +56,8 @@ def serve(world: World, request: GitRequest) -> GitAnswer:
                 if caller.kind == "none"
                 else GitAnswer(403, f"Permission to {repo.full_name}.git denied.\n".encode())
             )
+    if request.path.startswith(lfs.PATH):
+        return _large_files(world, repo, request)
     if not (writes and request.method == "POST"):
         return _backend(world, repo, request, caller)
     with world.mutex:
@@ -65,6 +67,18 @@ def serve(world: World, request: GitRequest) -> GitAnswer:
         if changes:
             refs.announce(world, repo, changes, caller.actor)
     return answer
+
+
+def _large_files(world: World, repo: Repository, request: GitRequest) -> GitAnswer:
+    """Git LFS: where files are, and one of them."""
+    name = request.path.removeprefix(lfs.PATH)
+    if name == "batch" and request.method == "POST":
+        address = f"{world.server_url}/{repo.full_name}.git"
+        return GitAnswer(*lfs.batch(repo, request.body, address), {"Content-Type": lfs.MEDIA_TYPE})
+    content = repo.lfs.get(name) if request.method == "GET" else None
+    if content is None:
+        return GitAnswer(404, b'{"message": "Not found"}', {"Content-Type": lfs.MEDIA_TYPE})
+    return GitAnswer(200, content, {"Content-Type": "application/octet-stream"})
 
 
 def _ask(text: str = "Authentication failed.") -> GitAnswer:

@@ -6,7 +6,7 @@ What they do with pull requests is in `people_pulls`.
 from collections.abc import Collection, Mapping, Sequence
 
 from app.core.names import ZERO_SHA
-from app.sandbox import checks, permits, refs, talk
+from app.sandbox import checks, lfs, permits, refs, talk
 from app.sandbox.bare import NewCommit
 from app.sandbox.errors import SandboxError
 from app.sandbox.people_pulls import PullHandle
@@ -26,6 +26,11 @@ class Repo(PullHandle):
         with self._world.mutex:
             self._world.find_or_add_user(login)
             self.record.roles[login.lower()] = role
+
+    def keep_large(self, content: bytes) -> str:
+        """Upload a file with Git LFS; the pointer that is committed in its place."""
+        with self._world.mutex:
+            return lfs.pointer(self.record, content)
 
     def push(
         self,

@@ -246,6 +246,8 @@ class Repository:
     suites: dict[str, CheckSuite] = field(default_factory=dict)
     check_runs: dict[int, CheckRun] = field(default_factory=dict)
     deployments: dict[int, Deployment] = field(default_factory=dict)
+    lfs: dict[str, bytes] = field(default_factory=dict)
+    """What Git LFS keeps of it, by SHA-256."""
 
     @property
     def full_name(self) -> str:

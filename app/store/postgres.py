@@ -18,6 +18,7 @@ from app.store.reading import ReadingSide
 from app.store.transaction_assignments import AssignmentWrites
 from app.store.transaction_deliveries import RECORD_DELIVERY, DeliveryWrites
 from app.store.transaction_history import HistoryWrites
+from app.store.transaction_identity import IdentityWrites
 from app.store.transaction_organisation import OrganisationWrites
 from app.store.transaction_plans import PlanWrites
 from app.store.transaction_stacks import StackWrites
@@ -35,7 +36,15 @@ _SESSION: Final = (
 """A process that hangs in a transaction, or whose machine is gone, lets go of its locks after a minute."""
 
 
-class PostgresTransaction(DeliveryWrites, HistoryWrites, OrganisationWrites, StackWrites, PlanWrites, AssignmentWrites):
+class PostgresTransaction(
+    DeliveryWrites,
+    HistoryWrites,
+    OrganisationWrites,
+    StackWrites,
+    PlanWrites,
+    AssignmentWrites,
+    IdentityWrites,
+):
     """One database transaction. Lock order, always: stack, run, assignment."""
 
 

@@ -206,6 +206,7 @@ def read_confirmation(row: Row[Any]) -> Confirmation:
         stack_digest=Digest(row.stack_digest),
         actor=row.actor,
         at=row.at,
+        source=row.source,
     )
 
 

@@ -5,6 +5,7 @@ bytes named `sealed_…` are ciphertext.
 """
 
 from app.store.schema_columns import CLAIM_ORDER, CREATED, IS_CLAIMABLE, IS_LIVE, IS_STATE_CHANGING, metadata
+from app.store.schema_identity import attestations, run_secrets, secrets, signing_keys
 from app.store.schema_records import audit, remotes, reports, state_locks, state_versions
 from app.store.schema_repositories import (
     config_versions,
@@ -26,6 +27,7 @@ __all__ = [
     "IS_LIVE",
     "IS_STATE_CHANGING",
     "assignments",
+    "attestations",
     "audit",
     "config_versions",
     "confirmations",
@@ -41,8 +43,11 @@ __all__ = [
     "remotes",
     "reports",
     "repositories",
+    "run_secrets",
     "run_steps",
     "runs",
+    "secrets",
+    "signing_keys",
     "stacks",
     "state_locks",
     "state_versions",

@@ -169,6 +169,7 @@ confirmations = Table(
     column("stack_digest"),
     column("actor"),
     Column("at", DateTime(timezone=True), nullable=False),
+    column("source", default="''"),
     UniqueConstraint("run_id", "plan_number", "plan_digest"),
     ForeignKeyConstraint(
         ["run_id", "plan_number", "plan_digest"],

@@ -37,6 +37,7 @@ class PlanWrites(Wire):
             "stack_digest": confirmation.stack_digest,
             "actor": safe_text(confirmation.actor),
             "at": confirmation.at,
+            "source": safe_text(confirmation.source),
         }
         self._execute(insert(confirmations).values(values))
 

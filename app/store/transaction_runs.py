@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Row, Select, func, literal, select, text, tuple_, update
+from sqlalchemy import Row, Select, delete, func, literal, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
 from app.core.errors import BrokenError, UserError
@@ -26,6 +26,7 @@ from app.store.schema import (
     IS_STATE_CHANGING,
     assignments,
     plans,
+    run_secrets,
     run_steps,
     runs,
     stacks,
@@ -237,6 +238,8 @@ class RunWrites(ReportWrites):
         if done.rowcount != 1:
             raise BrokenError(f"changing run {run.id}: it is not {run.state.value} any more")
         self._execute(insert(run_steps).values(_step_values(run.id, line)))
+        if after.state.is_terminal:  # what its plan was made with is needed by nobody any more
+            self._execute(delete(run_secrets).where(run_secrets.c.run_id == run.id))
         if after.plan is not None and after.plan != run.plan:
             self._keep_plan(run.id, after.plan)
         if after.plan is not None and after.state in _SHOWN:

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from app.core.names import Secret
-from app.vault import keys, tokens
+from app.core.signing import NewSigningKey, Purpose
+from app.vault import keys, signing, tokens
 from app.vault.keys import Keyring
 from app.vault.kms import KmsKeyring
 
@@ -38,3 +39,15 @@ class Vault:
     def is_token(self, token: str, token_hash: str) -> bool:
         """True when the hash is this token's; in constant time. Nothing matches an empty hash."""
         return bool(token_hash) and tokens.constant_time_equal(tokens.hash_token(token), token_hash)
+
+    def new_signing_key(self, purpose: Purpose) -> NewSigningKey:
+        """A fresh key pair."""
+        return signing.new_signing_key(purpose)
+
+    def sign_token(self, key_id: str, private: Secret, claims: Mapping[str, object]) -> Secret:
+        """A JSON Web Token over the claims."""
+        return signing.sign_token(key_id, private, claims)
+
+    def sign_statement(self, key_id: str, private: Secret, statement: bytes) -> bytes:
+        """The DSSE envelope, as JSON, around a statement."""
+        return signing.sign_statement(key_id, private, statement)

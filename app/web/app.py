@@ -21,6 +21,7 @@ from app.web.doors import Doors
 from app.web.external import External
 from app.web.guard import HEADERS, Guard
 from app.web.health import Health
+from app.web.identity import WellKnown
 from app.web.metrics import Metrics
 from app.web.pages import Pages
 from app.web.state import StateApi
@@ -53,6 +54,7 @@ def make_app(doors: Doors) -> Starlette:
         Route("/healthz", health.healthz, middleware=[chatty("health")]),
         Route("/readyz", health.readyz, middleware=[chatty("health")]),
         Route("/metrics", health.metrics, middleware=[chatty("health")]),
+        *[Route(one.path, one.endpoint, middleware=[chatty("identity")]) for one in WellKnown(doors).routes()],
         Route("/schema/stacks.json", health.schema, middleware=[chatty("health")]),
         Route("/schema/organisation.json", health.organisation_schema, middleware=[chatty("health")]),
         Mount(

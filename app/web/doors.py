@@ -29,6 +29,7 @@ from app.core.protocol import (
 )
 from app.core.record import DeliveryOutcome, LogChunk, RunFacts
 from app.core.run import ExternalState, Run, Transition
+from app.core.signing import Purpose
 from app.core.stack import Stack
 
 
@@ -149,6 +150,8 @@ class RunDetail:
     repository: Repository | None
     whole: PlanSummary | None = None
     """Of the plan that a plan of a part is a part of."""
+    attestation: bytes = b""
+    """What was signed when it had applied; empty: it never did."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,5 +231,7 @@ class Doors:
     """Marks what a run waits for; what follows, in words."""
     external_token: Secret = field(default_factory=lambda: Secret(""))
     """Of CI; empty: nothing is marked by HTTP."""
+    key_set: Callable[[Purpose], Mapping[str, object]] = lambda _purpose: {"keys": []}
+    """The public keys that verify what we sign."""
     database_connections: int = 10
     """How many deliveries are stored at once; more wait for a connection without holding a thread."""

@@ -37,6 +37,7 @@ STACKS_ON_PAGE: Final = 500
 OUTPUTS_ON_RUN: Final = 200
 LOG_TAIL_BYTES: Final = 64 * 1024
 MAX_PAGE: Final = 10_000
+ENVELOPE_TYPE: Final = "application/vnd.dsse.envelope.v1+json"
 REFRESH_S: Final = 4
 """How often the page of a run that moves by itself is loaded again."""
 
@@ -133,6 +134,7 @@ class Pages:
             Route("/runs/{run_id}", self.run),
             Route("/runs/{run_id}/changes", self.changes),
             Route("/runs/{run_id}/log", self.log),
+            Route("/runs/{run_id}/attestation", self.attestation),
             Route("/static/{name}", self.static),
         ]
 
@@ -210,6 +212,13 @@ class Pages:
             return self.error(404, "")
         chunks = await self._threaded(self._reading.read_log, detail.run.id)
         return StreamingResponse(self._log_pieces(chunks), media_type="text/plain")
+
+    async def attestation(self, request: Request) -> Response:
+        """GET /runs/<id>/attestation: the DSSE envelope of what was applied."""
+        detail = await self._run_detail(request)
+        if detail is None or not detail.attestation:
+            return self.error(404, "")
+        return Response(detail.attestation, media_type=ENVELOPE_TYPE)
 
     async def static(self, request: Request) -> Response:
         """GET /static/<name>: style and icon; the same for everyone."""

@@ -7,6 +7,7 @@ The flow, in the order in which a run meets it:
   lease     keeps one hold alive, and ends its engine at once when it is lost or has run out
   log       ships an assignment's log by offset, so that a chunk sent twice is harmless
   job       one assignment: its workspace, its control, its log, its secrets
+  identity  the file with the run's identity token, renewed by heartbeats
   hooks     when a stack's own lines of shell run, and what their end means
   steps     what an assignment does, step by step; each goes on or ends it
   validation  the steps for a fork's commit

@@ -123,9 +123,9 @@ class Hold:
         self._plane, self._token = plane, Secret(assignment.token)
         self._path = f"/assignments/{assignment.id}"
 
-    def heartbeat(self, *, timeout_s: float) -> HeartbeatAnswer:
-        """The renewed lease. Not repeated: the next heartbeat does that."""
-        body = msgspec.json.encode(Heartbeat(fencing=self.fencing))
+    def heartbeat(self, *, timeout_s: float, wants_token: bool = False) -> HeartbeatAnswer:
+        """The renewed lease, with a new identity token if wanted. Not repeated: the next heartbeat does that."""
+        body = msgspec.json.encode(Heartbeat(fencing=self.fencing, wants_token=wants_token))
         call = _Call(path=f"{self._path}/heartbeat", token=self._token, body=body, timeout_s=timeout_s)
         return _decode(self._guarded(call), HeartbeatAnswer)
 

@@ -24,6 +24,7 @@ from app.engine.workspace import Workspace
 from app.worker.client import Hold
 from app.worker.config import MakeCipher, WorkerConfig
 from app.worker.ending import Ending
+from app.worker.identity import TokenFile
 from app.worker.log import JobLog
 
 PREVIEWS: Final = frozenset({"proposed", "drift"})
@@ -42,6 +43,8 @@ class Job:
     make_cipher: MakeCipher
     ending: Ending
     log: JobLog
+    token: TokenFile
+    """Who the run is, for clouds."""
     state: StateAccess | None
     """Credentials of managed state; a first run gets them with its stage."""
     engine: Engine | None = None
@@ -98,6 +101,8 @@ class Job:
             variables={**assignment.variables, "run_state": self.doing, **told},
             state=_managed(self.state, self.config.control_url.rstrip("/")),
             is_preview=assignment.run_type in PREVIEWS,
+            run_id=assignment.run_id,
+            token_file=self.token.path,
         )
         self._bench = Bench(self.found_engine, folders, stack, control=self.ending.control, log=self.log.line)
         return self._bench

@@ -12,6 +12,7 @@ import structlog
 
 from app.core.errors import LeaseLost, TracksideError
 from app.worker.client import Hold
+from app.worker.identity import TokenFile
 
 MARGIN: Final = 0.9
 """The part of a lease that is used."""
@@ -31,8 +32,8 @@ class Holder(Protocol):
 class Lease:
     """A context in which the hold is kept alive."""
 
-    def __init__(self, hold: Hold, holder: Holder) -> None:
-        self._hold, self._holder = hold, holder
+    def __init__(self, hold: Hold, holder: Holder, token: TokenFile | None = None) -> None:
+        self._hold, self._holder, self._token = hold, holder, token
         self._over = Event()
         self._until = monotonic() + hold.lease_s * MARGIN
         self._lease_s = hold.lease_s
@@ -56,7 +57,8 @@ class Lease:
     def _beat(self) -> bool:
         sent = monotonic()
         try:
-            answer = self._hold.heartbeat(timeout_s=self._lease_s / 8)
+            is_old = self._token is not None and self._token.is_old
+            answer = self._hold.heartbeat(timeout_s=self._lease_s / 8, wants_token=is_old)
         except LeaseLost as error:
             self._until = 0.0
             _log.warning("lease lost", reason=str(error))
@@ -68,7 +70,17 @@ class Lease:
         self._until = sent + answer.lease_s * MARGIN
         if answer.stop:
             self._holder.stop()
+        if answer.oidc_token and self._token is not None:
+            self._renew(self._token, answer.oidc_token)
         return True
+
+    def _renew(self, file: TokenFile, token: str) -> None:
+        """A disk that takes no token must not cost the lease: the old one is good for a while, and the next beat asks
+        again."""
+        try:
+            file.take(token)
+        except OSError as error:
+            _log.warning("identity token not renewed", reason=error.strerror)
 
     def _lose(self, reason: str) -> None:
         self._hold.lost.set()

@@ -114,20 +114,29 @@ def _whole(chunk: bytes) -> bytes:
 
 
 class JobLog:
-    """What one assignment says: sections and lines, every known secret replaced before anything leaves."""
+    """What one assignment says: sections and lines, every known secret replaced before anything leaves. Its threads
+    (steps, output, lease) may speak at once."""
 
     def __init__(self, shipper: LogShipper, secrets: Iterable[str]) -> None:
         self._shipper = shipper
         self._secrets = list(secrets)
         self._redactor = Redactor(self._secrets)
         self._stream = RedactedStream(self._redactor, shipper.write)
+        self._lock = Lock()
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """Every value that must not leave."""
+        with self._lock:
+            return tuple(self._secrets)
 
     def know(self, secret: str) -> None:
         """One more value to be replaced from here on."""
-        self._stream.flush()
-        self._secrets.append(secret)
-        self._redactor = Redactor(self._secrets)
-        self._stream = RedactedStream(self._redactor, self._shipper.write)
+        with self._lock:
+            self._stream.flush()
+            self._secrets.append(secret)
+            self._redactor = Redactor(self._secrets)
+            self._stream = RedactedStream(self._redactor, self._shipper.write)
 
     def section(self, title: str) -> None:
         """A header between the steps."""
@@ -138,7 +147,8 @@ class JobLog:
         if self._shipper.bytes_left_out:
             self._shipper.write(text + "\n")
             return
-        self._stream.write(text + "\n")
+        with self._lock:
+            self._stream.write(text + "\n")
 
     def redact(self, text: str) -> str:
         """A text that leaves by another way than the log."""
@@ -146,11 +156,13 @@ class JobLog:
 
     def drain(self) -> None:
         """Everything said so far is with the control plane, or it takes no more."""
-        self._stream.flush()
+        with self._lock:
+            self._stream.flush()
         self._shipper.drain()
 
     def close(self) -> int:
         """Send everything; how many bytes were left out."""
-        self._stream.flush()
+        with self._lock:
+            self._stream.flush()
         self._shipper.close()
         return self._shipper.bytes_left_out

@@ -6,7 +6,7 @@ for those that apply.
 
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from queue import Empty, SimpleQueue
 from threading import Event, Lock, Thread, current_thread, main_thread
 from typing import Final
@@ -21,6 +21,7 @@ from app.worker.client import ControlPlane, Hold
 from app.worker.config import MakeCipher, WorkerConfig
 from app.worker.ending import Ending
 from app.worker.executor import execute, steps_of
+from app.worker.identity import TokenFile
 from app.worker.job import Job
 from app.worker.lease import Lease
 from app.worker.log import JobLog, LogShipper
@@ -114,9 +115,10 @@ class Worker:
         if self._stop.is_set():
             ending.give_back()
         try:
-            workspace = self._open(plane, assignment)
-            with Lease(hold, ending):
+            workspace, token = self._open(plane, assignment)
+            with closing(token), Lease(hold, ending, token):
                 log = JobLog(LogShipper(hold), _secrets(assignment, self._config))
+                token.know = log.know
                 job = Job(
                     config=self._config,
                     assignment=assignment,
@@ -126,6 +128,7 @@ class Worker:
                     make_cipher=self._make_cipher,
                     ending=ending,
                     log=log,
+                    token=token,
                     state=assignment.state,
                 )
                 try:
@@ -138,11 +141,12 @@ class Worker:
             with self._lock:
                 self._endings.discard(ending)
 
-    def _open(self, plane: ControlPlane, assignment: Assignment) -> Workspace:
-        """The run's fresh workspace; without one the run is given back."""
+    def _open(self, plane: ControlPlane, assignment: Assignment) -> tuple[Workspace, TokenFile]:
+        """The run's fresh workspace, with its identity in it; without one the run is given back."""
         try:
-            return self._root.open(assignment.run_id, is_isolated=self._config.isolation.is_on)
-        except TracksideError as error:
+            workspace = self._root.open(assignment.run_id, is_isolated=self._config.isolation.is_on)
+            return workspace, TokenFile(workspace.home, assignment.oidc_token)
+        except (TracksideError, OSError) as error:
             _give_back(plane, assignment, str(error) if isinstance(error, UserError) else "no workspace to be had")
             raise
 
@@ -193,6 +197,7 @@ def _secrets(assignment: Assignment, config: WorkerConfig) -> list[str]:
     """Every value that must not leave, as far as it is known at the start."""
     known = [config.token.reveal(), assignment.token, assignment.clone_token, assignment.data_key]
     known += [assignment.state.password] if assignment.state else []
+    known += [assignment.oidc_token, *assignment.redacted]
     return known + [assignment.environment.get(name, "") for name in assignment.secret_names]
 
 

@@ -20,6 +20,7 @@ from app.core.protocol import (
     Next,
     Outcome,
     Output,
+    PlanAnswer,
     PlanReport,
     Stage,
     StageReport,
@@ -27,6 +28,7 @@ from app.core.protocol import (
 from app.core.variables import SKIP_APPLYING
 from app.engine.archive import StreamCipher, pack, restore
 from app.engine.backend import implied_state_mode
+from app.engine.checkout import Checkout, Extras
 from app.engine.environment import CloneAccess
 from app.engine.files import open_plain
 from app.engine.git import Source
@@ -42,10 +44,13 @@ def fetch(job: Job) -> End | None:
     assignment = job.assignment
     with job.step("fetch"):
         source = Source(assignment.repository_id, assignment.clone_url, Secret(assignment.clone_token))
-        job.mirror.checkout(source, assignment.sha, job.workspace.source)
-        job.log.line(f"checked out {assignment.sha}")
+        extras = Extras(submodules=assignment.submodules, lfs=assignment.lfs)
+        checkout = Checkout(job.mirror, source, extras=extras, scratch=job.workspace.tmp)
         if assignment.clone_note:
             job.log.line(assignment.clone_note)
+        checkout.write(assignment.sha, job.workspace.source)
+        for line in [f"checked out {assignment.sha}", *checkout.told]:
+            job.log.line(line)
     return None
 
 
@@ -115,14 +120,13 @@ def report_plan(job: Job) -> End | None:
         return End(Outcome.FAILED, shown.text)
     if job.ending.wanted is not None:
         return None
-    secrets = [job.assignment.environment.get(name, "") for name in job.assignment.secret_names]
     job.digest = file_digest(job.workspace.plan_file)
     report = PlanReport(
         fencing=job.hold.fencing,
         digest=job.digest,
         engine=job.found_engine.label,
         has_changes=job.has_changes,
-        summary=read_plan(shown, secrets=secrets),
+        summary=read_plan(shown, secrets=job.log.known),
         is_targeted=bool(job.assignment.targets or job.assignment.excluded),
         state=read_state_point(job.workspace.plan_file),
     )
@@ -137,7 +141,7 @@ def report_plan(job: Job) -> End | None:
             return store(job)
         case Next.APPLY:
             job.ending.begin_applying()
-            _change_phase(job, answer.environment)
+            _change_phase(job, answer)
             return carry_out(job)
         case Next.DONE:
             return End(None)
@@ -307,16 +311,20 @@ def _ends_with_its_plan(job: Job) -> bool:
     return not job.has_changes or is_planned_only or job.assignment.run_type in PREVIEWS
 
 
-def _change_phase(job: Job, environment: dict[str, str] | None) -> None:
-    """The variables of the apply take the place of the plan's, also of those that hooks exported over them."""
+def _change_phase(job: Job, answer: PlanAnswer) -> None:
+    """The variables of the apply take the place of the plan's, also of those that hooks exported over them; and so does
+    its identity."""
+    if answer.oidc_token:
+        job.token.take(answer.oidc_token)
+    environment = answer.environment
     if environment is None:
         return
     before = job.assignment.environment
     bound = {name for name in before.keys() | environment.keys() if before.get(name) != environment.get(name)}
     job.exported = {name: value for name, value in job.exported.items() if name not in bound}
-    for name in job.assignment.secret_names:
+    for name in answer.secret_names:
         job.log.know(environment.get(name, ""))
-    job.assignment = msgspec.structs.replace(job.assignment, environment=environment)
+    job.assignment = msgspec.structs.replace(job.assignment, environment=environment, secret_names=answer.secret_names)
 
 
 def _redacted(job: Job, output: Output) -> Output:

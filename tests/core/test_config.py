@@ -194,7 +194,13 @@ policies:
         (stack("state: local"), "line 4: `state` must be `managed` or `external`, not `local`"),
         (stack("autodeploy: 'yes'"), "line 4: `autodeploy` must be true or false, not text"),
         (stack("environment: {A: 3}"), "line 4: `A` must be text, not a number -> put the value in quotes"),
-        (stack("environment: {A: {secret: B}}"), "line 4: secrets in `environment` are not part of this version yet"),
+        (stack("environment: {A: {secret: 1B}}"), "line 4: `1B` is no name of a secret"),
+        (stack("environment: {A: {secrets: B}}"), "line 4: a value that is a mapping is `{secret: NAME}`"),
+        (stack("environment: {A: {secret: B, or: C}}"), "line 4: a value that is a mapping is `{secret: NAME}`"),
+        (stack("environment: {wo_TF_VAR_a: {secret: B}}"), "line 4: `wo_TF_VAR_a` would do nothing"),
+        (stack("environment: {TRACKSIDE_OIDC_TOKEN_FILE: x}"), "line 4: the variable `TRACKSIDE_OIDC_TOKEN_FILE` must"),
+        (stack("oidc: {audience: [a b]}"), "line 4: `a b` is no audience"),
+        (stack("oidc: {audiences: [a]}"), "line 4: unknown key `audiences`"),
         (stack("environment: {A-B: x}"), "line 4: `A-B` is no name of a variable"),
         (stack("environment: {A: x, ro_A: y}"), "line 4: `A` reaches every phase already, so `ro_A` contradicts it"),
         (stack("confirm: {permission: read}"), "line 4: `permission` must be `write` or `admin`, not `read`"),
@@ -203,7 +209,7 @@ policies:
         (stack("confirm: {not_author: true}"), "line 4: `confirm.not_author`: not part of this version yet"),
         (stack("confirm: {permision: write}"), "line 4: unknown key `permision` -> did you mean `permission`?"),
         (stack("github_environment: true"), "line 4: `github_environment` is a name, or false"),
-        (stack("git: {submodules: true}"), "line 4: submodules and LFS files are not part of this version yet"),
+        (stack("git: {submodules: all}"), "line 4: `submodules` must be true or false"),
         (stack("depends_on: [{stack: b}]"), "line 4: dependencies between stacks: not part of this version yet"),
         (stack("drift: {schedule: '0 6 * * *'}"), "line 4: drift detection: not part of this version yet"),
         (stack("id: 'a b'"), "line 4: the id `a b` does not fit"),
@@ -339,8 +345,23 @@ def test_the_schema_is_the_models() -> None:
     assert schema["additionalProperties"] is False
     assert stack_schema["additionalProperties"] is False
     assert stack_schema["required"] == ["name"]
-    assert set(StackSettings.__dataclass_fields__) - {"confirm_permission"} <= set(stack_schema["properties"])
+    elsewhere = {"confirm_permission", "secrets", "oidc_audience", "submodules", "lfs"}
+    """Settings whose place in the file is another than their name."""
+    assert set(StackSettings.__dataclass_fields__) - elsewhere <= set(stack_schema["properties"])
     assert all("description" in each or "$ref" in each for each in stack_schema["properties"].values())
+
+
+def test_secrets_audiences_submodules_and_large_files_are_settings_of_a_stack() -> None:
+    more = """
+    environment: {PLAIN: "1", ro_ROLE: {secret: READER}, TF_VAR_x: {secret: x_1}}
+    oidc: {audience: [sts.amazonaws.com]}
+    git: {submodules: true, lfs: true}"""
+    found = read_configuration(f"version: 1\nstacks:\n  - name: a{more}\n".encode(), default_branch="main")
+    assert isinstance(found, Configuration)
+    settings = found.stacks[0].settings
+    assert settings.environment == {"PLAIN": "1"}
+    assert settings.secrets == {"ro_ROLE": "READER", "TF_VAR_x": "x_1"}
+    assert (settings.oidc_audience, settings.submodules, settings.lfs) == (("sts.amazonaws.com",), True, True)
 
 
 def test_a_repository_without_the_file_is_offered_one() -> None:

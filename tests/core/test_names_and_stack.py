@@ -29,6 +29,10 @@ FULL = StackSettings(
     github_environment="production",
     worker_pool="gpu",
     hooks={"before_init": ("./prepare.sh",), "after_run": ("a", "b")},
+    secrets={"wo_TOKEN": "DEPLOY_TOKEN"},
+    oidc_audience=("sts.amazonaws.com",),
+    submodules=True,
+    lfs=True,
 )
 
 
@@ -110,3 +114,11 @@ def test_permissions_rank_from_none_to_admin() -> None:
 )
 def test_a_policy_speaks_about_what_it_is_attached_to(policy: PolicySpec, is_attached: bool) -> None:
     assert policy.is_attached_to(FULL) is is_attached
+
+
+def test_a_setting_of_a_later_version_that_says_nothing_changes_no_digest() -> None:
+    """What waited for a person before an upgrade can be confirmed after it."""
+    before = StackSettings(name="network", branch="main", environment={"A": "1"})
+    assert not {"secrets", "oidc_audience", "submodules", "lfs"} & json.loads(before.canonical_json()).keys()
+    assert settings_from_json(before.canonical_json()) == before
+    assert settings_from_json(FULL.canonical_json()) == FULL

@@ -295,3 +295,11 @@ def test_the_schema_is_closed_and_knows_what_is_no_default() -> None:
     assert schema["additionalProperties"] is False
     assert set(schema["properties"]) == {"version", "defaults", "policies", "module_repositories", "pools"}
     assert "branch" not in schema["$defs"]["DefaultsModel"]["properties"]
+
+
+def test_a_default_may_be_a_secret_and_a_stack_may_set_it_otherwise() -> None:
+    """Plain or secret, the stack's own word wins; the name is looked for in the stack's own scope."""
+    defaults = "{environment: {A: {secret: ORG_A}, B: {secret: ORG_B}, C: plain}}"
+    settings = under(defaults, "environment: {B: own, C: {secret: OWN_C}}")
+    assert settings.environment == {"B": "own"}
+    assert settings.secrets == {"A": "ORG_A", "C": "OWN_C"}

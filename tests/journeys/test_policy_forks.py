@@ -22,7 +22,10 @@ from tests.driver import World
 STACKS = """
 version: 1
 stacks:
-  - {name: app, project_root: app, environment: {TF_VAR_token: hush, ro_PLAN_ONLY: hush}}
+  - name: app
+    project_root: app
+    environment: {TF_VAR_token: hush, ro_PLAN_ONLY: hush, KEY: {secret: NOBODY_HAS_SET_IT}}
+    git: {submodules: true, lfs: true}
   - {name: net, project_root: net}
 policies:
   - {name: pulls, type: push, path: pulls.rego, attach: [app]}
@@ -103,7 +106,9 @@ def test_a_fork_s_mistake_stands_on_its_commit_and_its_next_push_takes_the_place
 def test_the_assignment_of_a_fork_s_commit_brings_nothing_but_the_commit(world: World) -> None:
     """No variable, no state, no key, to any stage; what a worker says of a plan or an apply of it is refused."""
     repo, fork = forked(world, ALLOWS)
-    world.push(repo, {".trackside/stacks.yml": STACKS.replace("app, env", "app, worker_pool: mine, env")}, "Pool")
+    world.push(
+        repo, {".trackside/stacks.yml": STACKS.replace("root: app\n", "root: app\n    worker_pool: mine\n")}, "Pool"
+    )
     world.settle()
     head = pushed(fork, RESOURCE)
     repo.open_pull("mallory:main", title="Mine", author="mallory")
@@ -112,6 +117,8 @@ def test_the_assignment_of_a_fork_s_commit_brings_nothing_but_the_commit(world: 
     given = work.claim("mine", ClaimRequest(worker="tester"))
     assert given is not None
     assert (given.phase, given.sha, given.environment) == (Phase.VALIDATE, head, {})
+    assert (given.secret_names, given.redacted, given.oidc_token) == ((), (), "")
+    assert (given.submodules, given.lfs) == (False, False)
     assert (given.state, given.state_mode, given.data_key) == (None, "", "")
     hold, token, fencing = AssignmentId(given.id), given.token, given.fencing
     for stage in Stage:

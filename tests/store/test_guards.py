@@ -24,7 +24,7 @@ from tests.store.world import (
 )
 
 Connection = psycopg.Connection[tuple[object, ...]]
-NEWEST = 9
+NEWEST = 10
 """The newest migration's number."""
 
 

@@ -52,6 +52,7 @@ class Book:
     next: str = "archive"
     apply_environment: dict[str, str] | None = None
     stop: bool = False
+    oidc_token: str = ""
     lease_s: float = 30.0
     refuse: dict[str, int] = field(default_factory=dict)
     """Name of a call to the status with which it is refused from now on."""
@@ -86,8 +87,9 @@ class Book:
             return 204, b""
         return getattr(self, f"_{name}")(body)  # type: ignore[no-any-return] # one of the methods below
 
-    def _heartbeat(self, _body: bytes) -> tuple[int, bytes]:
-        return 200, json.dumps({"lease_s": self.lease_s, "stop": self.stop}).encode()
+    def _heartbeat(self, body: bytes) -> tuple[int, bytes]:
+        token = self.oidc_token if json.loads(body)["wants_token"] else ""
+        return 200, json.dumps({"lease_s": self.lease_s, "stop": self.stop, "oidc_token": token}).encode()
 
     def _stage(self, body: bytes) -> tuple[int, bytes]:
         report = json.loads(body)

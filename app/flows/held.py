@@ -1,0 +1,58 @@
+"""A worker's hold: what a call that passed every check has locked, and what its secrets and archives are bound to.
+
+Pure. `conclude` checks and changes; everybody else only names things by it.
+"""
+
+from dataclasses import dataclass
+
+from app.core.errors import LeaseLost
+from app.core.names import AssignmentId, RunId, Secret
+from app.core.protocol import Phase, StateAccess
+from app.core.record import AssignmentRecord
+from app.core.run import Plan, Run
+from app.core.stack import Stack
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guarded:
+    """A call that passed every check, with the stack and the assignment locked."""
+
+    stack: Stack
+    run: Run
+    record: AssignmentRecord
+
+    @property
+    def by(self) -> str:
+        """Who did it, for the history."""
+        return f"worker {self.record.worker}"
+
+
+def require_phase(held: Guarded, phase: Phase) -> None:
+    """Nothing, when the assignment is for that. Raises: LeaseLost: a worker says what its assignment is not for."""
+    if held.record.phase is not phase:
+        raise LeaseLost(f"assignment {held.record.id} is there to {held.record.phase.value}, not to {phase.value}")
+
+
+def archive_key(run_id: RunId, plan: Plan) -> str:
+    """Where a plan's workspace is kept."""
+    return f"workspaces/{run_id.lower()}/{plan.number}-{plan.digest[:16]}"
+
+
+def archive_context(run: Run) -> dict[str, str]:
+    """What the workspace archive is bound to: an archive of another run, stack or commit does not decrypt."""
+    return {"run": run.id, "stack": run.stack_id, "sha": run.source_sha}
+
+
+def clone_token_context(assignment_id: AssignmentId) -> dict[str, str]:
+    """What the sealed clone token is bound to."""
+    return {"table": "assignments", "assignment": assignment_id, "column": "clone_token"}
+
+
+def state_access(stack: Stack, record: AssignmentRecord, password: Secret) -> StateAccess:
+    """Credentials for the stack's managed state that die with the assignment."""
+    return StateAccess(
+        address=f"/state/{stack.id}",
+        username=record.id,
+        password=password.reveal(),
+        is_read_only=record.is_state_read_only,
+    )
