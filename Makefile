@@ -3,13 +3,14 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 
-.PHONY: help demo sandbox test check format bench clean
+.PHONY: help demo sandbox test chaos check format bench clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo     the main job, told from push to applied, on embedded defaults"
 	@echo "make sandbox  the same world left running, with its pages' addresses"
 	@echo "make test     every test"
+	@echo "make chaos    every part killed in every state of a run (about ten minutes)"
 	@echo "make check    format, lint, types, import rules"
 	@echo "make bench    the benchmarks of docs/benchmarks.md"
 
@@ -40,6 +41,10 @@ sandbox: engine
 
 test: engine
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile tests
+
+# Each part killed in each state of a run: `make test` tries about half of it.
+chaos: engine
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "rare or not rare" tests/chaos
 
 check: $(VENV)/.ready
 	$(BIN)/ruff format --check .
