@@ -45,10 +45,18 @@ class ClaimRequest(msgspec.Struct, frozen=True, kw_only=True):
     """POST /worker/v1/claim, authorised by the pool's token: answered by an Assignment (200) or nothing (204)."""
 
     worker: str
-    """The worker's name: host and slot; shown to people."""
+    """The worker's name and its slot, `host/1`; shown to people."""
     protocol: int = VERSION
     wait_s: float = 20
     """How long to wait for work, 0 to MAX_WAIT_S."""
+    pool: str = ""
+    """The pool that the worker was started for; another than its token's is refused. Empty: it does not say."""
+    version: str = ""
+    """Of Trackside, as the worker runs it."""
+    engines: tuple[str, ...] = ()
+    """What the worker can plan with: `terraform 1.11.4`."""
+    slots: int = 1
+    """How many runs the worker carries out at once."""
 
 
 class StateAccess(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +79,8 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     """Sent with every call; refused (409) once a newer assignment exists."""
     lease_s: float
     """Seconds from now until the hold ends unless a heartbeat renews it."""
+    heartbeat_s: float = 0
+    """How often the worker says that it is there; 0: every third of the lease."""
     phase: Phase
     run_id: str
     run_type: str

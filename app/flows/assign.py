@@ -16,6 +16,7 @@ from app.core.record import AssignmentRecord, NewAssignment
 from app.core.run import GIVEN_BACK_COSTS, LOST_COSTS, Confirmation, Run, RunState, Step, Transition, advance
 from app.core.stack import Stack, StateMode
 from app.core.variables import run_variables
+from app.core.workers import Drained, WorkerFacts, worker_of
 from app.flows.conclude import Conclude
 from app.flows.held import archive_context, clone_token_context, state_access
 from app.flows.identity import Identity
@@ -70,14 +71,17 @@ class Assign:
     secrets: Secrets
     identity: Identity
     lease_s: float
+    heartbeat_s: float = 0
+    """0: a third of the lease."""
 
-    def claim(self, pool: str, request: ClaimRequest) -> Assignment | None:
+    def claim(self, pool: str, request: ClaimRequest) -> Assignment | Drained | None:
         """The next assignment of the pool for this worker, or None when nothing waits. Does not wait itself."""
         tokens = Tokens(assignment=self.sealer.new_token(), state=self.sealer.new_token())
         with self.store.begin() as tx:
-            held = self._hold(tx, pool, request.worker[:200], tokens)
+            drained = tx.see_worker(_facts(pool, request))
+            held = None if drained else self._hold(tx, pool, request.worker[:200], tokens)
         if held is None:
-            return None
+            return drained
         clone = Clone(token=Secret(""))
         if held.record.phase is not Phase.APPLY:
             try:
@@ -191,6 +195,7 @@ class Assign:
             token=tokens.assignment.reveal(),
             fencing=record.fencing,
             lease_s=self.lease_s,
+            heartbeat_s=self.heartbeat_s,
             phase=record.phase,
             run_id=run.id,
             run_type=run.type.value,
@@ -224,6 +229,17 @@ class Assign:
             plan_digest=held.confirmation.plan_digest if held.confirmation else "",
             engine=run.plan.engine if held.confirmation and run.plan else "",
         )
+
+
+def _facts(pool: str, request: ClaimRequest) -> WorkerFacts:
+    return WorkerFacts(
+        pool=pool,
+        name=worker_of(request.worker[:200]),
+        version=request.version,
+        protocol=request.protocol,
+        engines=request.engines,
+        slots=request.slots,
+    )
 
 
 def _proof(tx: Transaction, run: Run, stack: Stack) -> Confirmation | None:

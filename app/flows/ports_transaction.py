@@ -42,6 +42,7 @@ from app.core.record import (
 from app.core.run import Confirmation, ExternalState, Plan, Run, RunState, Transition
 from app.core.stack import Configuration, Stack, StackSpec
 from app.flows.ports_identity import IdentityRows
+from app.flows.ports_workers import WorkerRows
 
 RunChange = Callable[[Run], tuple[Run, Transition]]
 """A pure change of a run: gives the next run and the line for its history."""
@@ -416,6 +417,7 @@ class Transaction(
     DecisionRows,
     RunRows,
     AssignmentRows,
+    WorkerRows,
     StateRows,
     ReportRows,
     IdentityRows,

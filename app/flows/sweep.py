@@ -17,6 +17,9 @@ from app.flows.schedule import SYSTEM, schedule
 NOTICE: Final = timedelta(days=1)
 """How long before the end of a waiting plan its check says so."""
 
+WORKERS_KEPT: Final = timedelta(days=7)
+"""How long a worker that is not heard of any more stays on the list: pods have a new name each."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sweep:
@@ -35,6 +38,7 @@ class Sweep:
         with self.store.begin() as tx:
             lost = tx.list_lost_assignments()
             tx.sweep_decisions(kept_days=self.decisions_kept_days)
+            tx.forget_unseen_workers(WORKERS_KEPT)
             waiting = tx.list_expiring(kept_days=self.plans_kept_days)
         for run in waiting:
             self._expire(run)

@@ -192,6 +192,7 @@ def as_accounts(value: object) -> object:
 
 
 POOL_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+WORKER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 def as_tokens(value: object) -> object:

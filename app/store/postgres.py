@@ -22,6 +22,7 @@ from app.store.transaction_identity import IdentityWrites
 from app.store.transaction_organisation import OrganisationWrites
 from app.store.transaction_plans import PlanWrites
 from app.store.transaction_stacks import StackWrites
+from app.store.transaction_workers import WorkerWrites
 from app.store.url import conninfo, engine_url
 from app.store.wake import JobWaker
 from app.store.wall import wall
@@ -44,6 +45,7 @@ class PostgresTransaction(
     PlanWrites,
     AssignmentWrites,
     IdentityWrites,
+    WorkerWrites,
 ):
     """One database transaction. Lock order, always: stack, run, assignment."""
 

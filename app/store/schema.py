@@ -18,7 +18,8 @@ from app.store.schema_repositories import (
     repositories,
     stacks,
 )
-from app.store.schema_runs import assignments, confirmations, log_chunks, plans, run_steps, runs, workers
+from app.store.schema_runs import assignments, confirmations, log_chunks, plans, run_steps, runs
+from app.store.schema_workers import drained_pools, workers
 
 __all__ = [
     "CLAIM_ORDER",
@@ -34,6 +35,7 @@ __all__ = [
     "decision_inputs",
     "decisions",
     "deliveries",
+    "drained_pools",
     "installations",
     "log_chunks",
     "metadata",

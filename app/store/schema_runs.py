@@ -205,14 +205,6 @@ assignments = Table(
     Index("ix_assignments_lease", "lease_until", postgresql_where=text("ended_at IS NULL")),
 )
 
-workers = Table(
-    "workers",
-    metadata,
-    Column("pool", Text, primary_key=True),
-    Column("name", Text, primary_key=True),
-    time_column("last_seen"),
-)
-
 log_chunks = Table(
     "log_chunks",
     metadata,

@@ -36,25 +36,14 @@ WITH held AS (
     RETURNING stop_requested, pool, worker
 ), seen AS (
     UPDATE workers SET last_seen = clock_timestamp() WHERE (pool, name) IN (
-        SELECT workers.pool, name FROM workers JOIN held ON held.pool = workers.pool AND held.worker = name
+        SELECT workers.pool, name FROM workers JOIN held
+            ON held.pool = workers.pool AND name IN (held.worker, regexp_replace(held.worker, '/[0-9]+$', ''))
+        WHERE last_seen < clock_timestamp() - interval '5 seconds'
         FOR UPDATE OF workers SKIP LOCKED
     )
 )
 SELECT stop_requested FROM held
 """)
-_SEE_WORKER: Final = text("""
-WITH seen AS (
-    UPDATE workers SET last_seen = clock_timestamp() WHERE (pool, name) IN (
-        SELECT pool, name FROM workers
-        WHERE pool = :pool AND name = :name AND last_seen < clock_timestamp() - interval '5 seconds'
-        FOR UPDATE SKIP LOCKED
-    )
-)
-INSERT INTO workers (pool, name) SELECT :pool, :name
-WHERE NOT EXISTS (SELECT FROM workers WHERE pool = :pool AND name = :name)
-ON CONFLICT DO NOTHING
-""")
-"""Nobody waits for a worker's own row: not for a claim that hangs, and idle polls write it once in five seconds."""
 
 
 class AssignmentWrites(RunWrites):
@@ -66,7 +55,6 @@ class AssignmentWrites(RunWrites):
         Nothing of a stack that is to be taken in again first. Confirmed first, then replans, then ready; state-changing
         before proposed before drift. `advance` is handed the run with its next fencing number.
         """
-        self._see_worker(pool, assignment.worker)
         run_id = self._scalar(_CLAIM, {"pool": pool})
         if run_id is None:
             return None
@@ -140,9 +128,6 @@ class AssignmentWrites(RunWrites):
         if self._scalar(kept) is not None:
             longest = func.greatest(assignments.c.log_bytes, offset + len(text))
             self._execute(update(assignments).where(assignments.c.id == assignment_id).values(log_bytes=longest))
-
-    def _see_worker(self, pool: str, name: str) -> None:
-        self._execute(_SEE_WORKER, {"pool": pool, "name": safe_text(name, 200)})
 
     def _add_assignment(self, run: Run, phase: Phase, new: NewAssignment) -> AssignmentRecord:
         now = func.clock_timestamp()

@@ -31,6 +31,7 @@ from app.core.record import DeliveryOutcome, LogChunk, RunFacts
 from app.core.run import ExternalState, Run, Transition
 from app.core.signing import Purpose
 from app.core.stack import Stack
+from app.core.workers import Drained
 
 
 class RecordDelivery(Protocol):
@@ -53,7 +54,7 @@ class WorkDoor(Protocol):
     the fencing number is not the newest). `token` is what came as bearer, unchecked.
     """
 
-    def claim(self, pool: str, request: ClaimRequest, /) -> Assignment | None:
+    def claim(self, pool: str, request: ClaimRequest, /) -> Assignment | Drained | None:
         """The next assignment of the pool, or None at once: the door does the waiting. The pool's token was checked."""
         ...
 

@@ -20,6 +20,7 @@ from app.core.protocol import (
     TransferAnswer,
     TransferRequest,
 )
+from app.core.workers import Drained
 from app.flows.assign import Assign
 from app.flows.conclude import Conclude
 
@@ -31,7 +32,7 @@ class Work:
     assign: Assign
     conclude: Conclude
 
-    def claim(self, pool: str, request: ClaimRequest) -> Assignment | None:
+    def claim(self, pool: str, request: ClaimRequest) -> Assignment | Drained | None:
         """The next assignment of the pool, or None at once."""
         return self.assign.claim(pool, request)
 

@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.core import protocol
+from app.core import protocol, words_workers
 from app.core.names import AssignmentId
 from app.core.protocol import (
     ApplyRequest,
@@ -28,6 +28,7 @@ from app.core.protocol import (
     StageReport,
     TransferRequest,
 )
+from app.core.workers import MAX_ENGINES, MAX_LABEL_CHARS, MAX_SLOTS, Drained
 from app.web.access import bearer_token, is_token
 from app.web.answers import encoded, nothing, problem
 from app.web.body import BodyRefused, declared_length, read_body
@@ -43,6 +44,12 @@ MAX_REASON_CHARS: Final = 4000
 MAX_WAITING_WORKERS: Final = 5000
 ARCHIVES_AT_ONCE: Final = 16
 MAX_NUMBER: Final = 2**53
+LOCKED: Final = 423
+ASK_AGAIN_S: Final = 5
+"""When a worker that is drained asks again: how soon `resume` is felt."""
+UNKNOWN_TOKEN: Final = (
+    "checking the token: it belongs to no worker pool; when it was replaced in WORKER_TOKENS, give the worker the new one"
+)
 
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _ENGINE: Final = re.compile(r"[a-z]{1,20} [0-9A-Za-z.+-]{1,60}")
@@ -84,13 +91,15 @@ class WorkerApi:
             self._room.wake(pool)
 
     async def claim(self, request: Request) -> Response:
-        """200 with an Assignment, or 204 after waiting."""
+        """200 with an Assignment, 204 after waiting, or 423 at once for a worker that is drained."""
         pool = self._pool(bearer_token(request.scope))
         if pool is None:
-            return problem(401, "checking the token: it belongs to no worker pool")
+            return problem(401, UNKNOWN_TOKEN)
         asked = await self._message(request, ClaimRequest, SMALL_BYTES)
         if isinstance(asked, Response):
             return asked
+        if asked.pool not in ("", pool):
+            return problem(403, words_workers.wrong_pool(asked.pool, pool))
         if self._room.size >= MAX_WAITING_WORKERS:
             return problem(503, "waiting for work: too many workers wait already", {"retry-after": "10"})
         return await self._wait_for_work(request, pool, asked)
@@ -101,6 +110,10 @@ class WorkerApi:
         while True:
             news = self._room.news(pool)
             found = await self._threaded(self._work.claim, pool, asked)
+            if isinstance(found, Drained):
+                self._claims.labels("drained").inc()
+                self._room.wake(pool)  # it may have been woken for a run that it must not have
+                return problem(LOCKED, words_workers.drained(found), {"retry-after": str(ASK_AGAIN_S)})
             if found is not None:
                 self._claims.labels("given").inc()
                 self._room.wake(pool)
@@ -229,7 +242,7 @@ def complain(message: object) -> str:
                 )
             if not (0 < len(message.worker) <= 200 and message.worker.isprintable()):
                 return "worker must be 1 to 200 printable characters"
-            return "" if math.isfinite(message.wait_s) else "wait_s must be a number of seconds"
+            return _complain_facts(message)
         case StageReport() if message.state_mode not in _STATE_MODES:
             return "state_mode must be managed, external or empty"
         case PlanReport() | ApplyRequest() if not _DIGEST.fullmatch(message.digest):
@@ -245,6 +258,15 @@ def complain(message: object) -> str:
     fencing = getattr(message, "fencing", 0)
     left_out = getattr(message, "log_bytes_left_out", 0)
     return "" if 0 <= fencing < MAX_NUMBER and 0 <= left_out < MAX_NUMBER else "a number is out of bounds"
+
+
+def _complain_facts(message: ClaimRequest) -> str:
+    labels = (message.pool, message.version, *message.engines)
+    if len(message.engines) > MAX_ENGINES or not all(len(one) <= MAX_LABEL_CHARS and one.isprintable() for one in labels):
+        return f"pool, version and at most {MAX_ENGINES} engines must be printable, {MAX_LABEL_CHARS} characters at most"
+    if not 0 < message.slots <= MAX_SLOTS:
+        return f"slots must be 1 to {MAX_SLOTS}"
+    return "" if math.isfinite(message.wait_s) else "wait_s must be a number of seconds"
 
 
 def readable(text: str) -> str:
