@@ -9,7 +9,7 @@ import os
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -24,6 +24,7 @@ from app.on_server import control as _control
 from app.on_server import database_url as _database_url
 from app.policy_cli import policy_app
 from app.state_cli import state_app
+from app.workers_cli import workers_app
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,6 +48,7 @@ app.command()(restore)
 app.command()(rotate_key)
 for group in (secret_app, oidc_app, attestation_app):
     app.add_typer(group)
+app.add_typer(workers_app)
 
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="The run's id, as in its page's address.")]
 RunOrStack = Annotated[
@@ -111,15 +113,21 @@ def jobs() -> None:
 
 
 @app.command()
-def worker() -> None:
+def worker(
+    pool: Annotated[str, typer.Option(help="The pool whose token this worker has; else WORKER_POOL.")] = "",
+    concurrency: Annotated[str, typer.Option(help="How many runs at once, 1 to 64; else WORKER_CONCURRENCY.")] = "",
+    name: Annotated[str, typer.Option(help="What it is called; else WORKER_NAME, else the host's name.")] = "",
+) -> None:
     """Run assignments: fetch, plan, apply. Needs CONTROL_URL and WORKER_TOKEN, and nothing of the control plane's."""
-    from app.jobs import stop_on_signals
     from app.settings import load_worker_settings
     from app.wiring import open_worker, set_up_logging
+    from app.worker.shutdown import shutdown_on_signals
 
-    settings = load_worker_settings(os.environ)
+    flags = {"WORKER_POOL": pool, "WORKER_CONCURRENCY": concurrency, "WORKER_NAME": name}
+    settings = load_worker_settings({**os.environ, **{variable: value for variable, value in flags.items() if value}})
     set_up_logging(settings.log_level)
-    open_worker(settings).run(stop_on_signals())
+    shutdown = shutdown_on_signals()
+    open_worker(settings).run(shutdown.begun, hurry=shutdown.hurried)
 
 
 @app.command()

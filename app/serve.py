@@ -20,15 +20,16 @@ import structlog
 
 from app.core.errors import UserError
 from app.engine.guard import GUARD
-from app.settings import Settings, is_loopback
+from app.settings import Settings, is_loopback, load_worker_settings
 from app.store.embedded import EmbeddedPostgres
 from app.store.migrations import migrate
 
 log = structlog.get_logger("serve")
 
 GRACE_S = 30.0
-WORKER_GRACE_S = 600.0
-"""An apply under way is let end; a second signal ends this process, and all of its parts die with it."""
+WORKER_END_S = 60.0
+"""What a worker needs after its own grace (WORKER_GRACE_S) to interrupt an apply and to say how it ended. A second
+signal ends this process, and all of its parts die with it."""
 BACKOFF_S = 1.0
 ANSWER_S = 20.0
 """How long the worker waits for the web process to listen: a first claim that nobody hears costs it a pause."""
@@ -47,6 +48,8 @@ WORKER_VARIABLES = (
     "PROVIDERS_MIRROR",
     "LOG_LEVEL",
     "WORKER_CONCURRENCY",
+    "WORKER_NAME",
+    "WORKER_GRACE_S",
     "ISOLATION",
     "ISOLATION_READABLE",
     "INIT_TIMEOUT_S",
@@ -114,6 +117,8 @@ class Tree:
     log_file: Path | None = None
     """Where the parts log; None: with this process."""
     parts: list[Part] = field(default_factory=list)
+    worker_grace_s: float = 0.0
+    """How long the worker waits for an apply; read with its settings."""
 
     def run(self, stop: threading.Event) -> None:
         """Start everything, keep it alive until `stop`, end it in order. Raises: UserError when it cannot start."""
@@ -128,7 +133,7 @@ class Tree:
             self._watch(stop)
         finally:
             for part in reversed(self.parts):
-                part.end(WORKER_GRACE_S if part.name == "worker" else GRACE_S)
+                part.end(self.worker_grace_s + WORKER_END_S if part.name == "worker" else GRACE_S)
             if postgres:
                 postgres.stop()
 
@@ -160,6 +165,7 @@ class Tree:
             "WORKER_POOL": "default",
             "DATA_DIR": str(self.settings.data_dir.resolve()),
         }
+        self.worker_grace_s = load_worker_settings(worker).worker_grace_s
         # In the order in which they start; they end the other way round.
         envs = {"web": control, "jobs": control, "worker": worker}
         self.parts = [Part(name, env, self.log_file) for name, env in envs.items()]

@@ -8,9 +8,10 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -52,6 +53,7 @@ from app.flows.state import States
 from app.flows.state_by_hand import StatesByHand
 from app.flows.sweep import Sweep
 from app.flows.tidy import Kept, Tidy
+from app.flows.workers import Workers
 from app.github.client import GitHubApp
 from app.github.config import AppConfig
 from app.github.payloads import make_reader
@@ -77,6 +79,7 @@ from app.web.app import make_app
 from app.web.doors import Doors, Gauge
 from app.web.look import Look
 from app.web.work import Work
+from app.web.worker_gauges import worker_gauges
 from app.worker.config import WorkerConfig
 from app.worker.loop import Worker
 
@@ -115,6 +118,7 @@ class ControlPlane:
     states_by_hand: StatesByHand
     secrets: Secrets
     identity: Identity
+    workers: Workers
     tasks: Tasks
     doors: Doors
     signal: WorkSignal
@@ -196,7 +200,7 @@ def _wire(settings: Settings, database_url: str, made: _Adapters) -> ControlPlan
         state=States(store=store, artifacts=artifacts, sealer=sealer),
         reading=Look(store=store, reading=made.store),
         readiness=lambda: _readiness(made),
-        gauges=lambda: _gauges(made.store),
+        gauges=lambda: _gauges(made.store, settings.worker_tokens),
         stacks_schema=json_schema(),
         organisation_schema=organisation_schema(),
         public_url=settings.public_url,
@@ -219,6 +223,7 @@ def _wire(settings: Settings, database_url: str, made: _Adapters) -> ControlPlan
         states_by_hand=StatesByHand(store=store, artifacts=artifacts, sealer=sealer),
         secrets=secrets,
         identity=identity,
+        workers=Workers(store=store, pools=tuple(settings.worker_tokens), lease_s=settings.lease_s),
         tasks=tasks,
         doors=doors,
         signal=made.signal,
@@ -247,6 +252,7 @@ def _work(settings: Settings, made: _Adapters, secrets: Secrets, identity: Ident
         secrets=secrets,
         identity=identity,
         lease_s=settings.lease_s,
+        heartbeat_s=settings.heartbeat_s,
     )
     return Work(assign=assign, conclude=conclude)
 
@@ -368,8 +374,10 @@ def open_worker(settings: WorkerSettings, *, name: str = "", work_root: Path | N
         control_url=settings.control_url,
         token=settings.worker_token,
         pool=settings.worker_pool,
-        name=name or socket.gethostname(),
+        name=name or settings.worker_name or socket.gethostname(),
+        version=version("trackside"),
         concurrency=settings.worker_concurrency,
+        grace_s=settings.worker_grace_s,
         work_root=work_root,
         mirror_root=folder / MIRRORS,
         terraform_bin=str(settings.terraform_bin or ""),
@@ -490,8 +498,9 @@ def _wrong(check: Callable[[], None]) -> str:
     return ""
 
 
-def _gauges(store: PostgresStore) -> list[Gauge]:
+def _gauges(store: PostgresStore, pools: Iterable[str]) -> list[Gauge]:
     return [
+        *worker_gauges(store, pools),
         Gauge(name="runs", meaning="Runs by state.", label="state", values=store.count_by_state()),
         Gauge(
             name="oldest_pending_delivery_seconds",

@@ -118,9 +118,7 @@ def worker_document(worker: SeenWorker) -> dict[str, object]:
         "first_seen": worker.first_seen.isoformat(),
         "last_seen": worker.last_seen.isoformat(),
         "drained_by": worker.drained_by or worker.pool_drained_by or None,
-        "runs": [
-            {"id": hold.run_id, "stack": hold.stack_name, "state": hold.state.value} for hold in worker.holds
-        ],
+        "runs": [{"id": hold.run_id, "stack": hold.stack_name, "state": hold.state.value} for hold in worker.holds],
     }
 
 

@@ -18,6 +18,7 @@ from app.settings.base import NONE, Environment, variable
 from app.settings.storage import Storage
 from app.settings.values import (
     POOL_NAME,
+    WORKER_NAME,
     as_accounts,
     as_control,
     as_database,
@@ -109,15 +110,24 @@ class Settings(Storage):
         "How long a worker may be silent before its run is given to another.",
         unit="seconds",
         example="60",
-        default=30,
+        default=20,
         ge=5,
         le=600,
+    )
+    heartbeat_s: float = variable(
+        "How often a worker says that it is there; at most half of LEASE_S.",
+        unit="seconds",
+        example="5",
+        default=0,
+        default_is="a third of LEASE_S",
+        ge=1,
+        le=300,
     )
     sweep_every_s: float = variable(
         "How often lost assignments and stalled jobs are looked for.",
         unit="seconds",
         example="30",
-        default=10,
+        default=5,
         ge=1,
         le=300,
     )
@@ -245,6 +255,21 @@ class WorkerSettings(Environment):
     worker_concurrency: int = variable(
         "How many runs one worker process carries out at once.", unit="runs", example="2", default=1, ge=1, le=64
     )
+    worker_name: str = variable(
+        "What a worker is called in lists and histories; each of a pool needs one of its own, the same after a restart.",
+        example="runner-1",
+        default="",
+        default_is="the host's name",
+        pattern=rf"^{WORKER_NAME.pattern}$",
+    )
+    worker_grace_s: float = variable(
+        "How long a worker that is told to end waits for an apply under way before it interrupts it.",
+        unit="seconds",
+        example="1800",
+        default=600,
+        ge=0,
+        le=86400,
+    )
     isolation: Annotated[Literal["auto", "bubblewrap", "none"], BeforeValidator(lambda value: str(value).lower())] = (
         variable(
             "What keeps plans and hooks apart from the worker's machine: bubblewrap where it works (`auto`), nothing "
@@ -338,7 +363,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
 
     Raises: UserError that lists every problem, each with its variable, what is wrong and the way out.
     """
-    return _load(Settings, environ, _read_key_file)
+    return _load(Settings, environ, _prepare)
 
 
 def load_worker_settings(environ: Mapping[str, str]) -> WorkerSettings:
@@ -369,6 +394,24 @@ def _load(
     if settings is None or problems:
         raise UserError("reading settings: " + "\n  ".join(problems if len(problems) == 1 else ["", *problems]).strip())
     return settings
+
+
+def _prepare(given: _Given) -> tuple[_Given, list[str]]:
+    """What the control plane's variables say together."""
+    given, problems = _read_key_file(given)
+    lease_s = _number(given.get("LEASE_S", str(Settings.model_fields["lease_s"].default)))
+    heartbeat_s = _number(given.get("HEARTBEAT_S", ""))
+    if heartbeat_s > lease_s / 2 > 0:
+        problems.append("HEARTBEAT_S: is more than half of LEASE_S; one lost heartbeat would lose the run")
+    return given, problems
+
+
+def _number(text: str) -> float:
+    """The number; 0 when the text is none: its own field says so."""
+    try:
+        return float(text)
+    except ValueError:
+        return 0.0
 
 
 def _read_key_file(given: _Given) -> tuple[_Given, list[str]]:

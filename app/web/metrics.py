@@ -30,7 +30,10 @@ class Metrics:
             registry=self.registry,
         )
         self.claims = Counter(
-            "trackside_claims", "Answered claims of workers: given, nothing or drained.", ["answer"], registry=self.registry
+            "trackside_claims",
+            "Answered claims of workers: given, nothing or drained.",
+            ["answer"],
+            registry=self.registry,
         )
 
     def expose(self, gauges: Sequence[Gauge]) -> bytes:

@@ -47,9 +47,7 @@ MAX_NUMBER: Final = 2**53
 LOCKED: Final = 423
 ASK_AGAIN_S: Final = 5
 """When a worker that is drained asks again: how soon `resume` is felt."""
-UNKNOWN_TOKEN: Final = (
-    "checking the token: it belongs to no worker pool; when it was replaced in WORKER_TOKENS, give the worker the new one"
-)
+UNKNOWN_TOKEN: Final = "checking the token: it belongs to no worker pool; when it was replaced in WORKER_TOKENS, the worker needs the new one"
 
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _ENGINE: Final = re.compile(r"[a-z]{1,20} [0-9A-Za-z.+-]{1,60}")
@@ -262,8 +260,12 @@ def complain(message: object) -> str:
 
 def _complain_facts(message: ClaimRequest) -> str:
     labels = (message.pool, message.version, *message.engines)
-    if len(message.engines) > MAX_ENGINES or not all(len(one) <= MAX_LABEL_CHARS and one.isprintable() for one in labels):
-        return f"pool, version and at most {MAX_ENGINES} engines must be printable, {MAX_LABEL_CHARS} characters at most"
+    if len(message.engines) > MAX_ENGINES or not all(
+        len(one) <= MAX_LABEL_CHARS and one.isprintable() for one in labels
+    ):
+        return (
+            f"pool, version and at most {MAX_ENGINES} engines must be printable, {MAX_LABEL_CHARS} characters at most"
+        )
     if not 0 < message.slots <= MAX_SLOTS:
         return f"slots must be 1 to {MAX_SLOTS}"
     return "" if math.isfinite(message.wait_s) else "wait_s must be a number of seconds"

@@ -3,6 +3,7 @@
 The flow, in the order in which a run meets it:
   config    what a worker is told: plain values, built by wiring
   loop      slots that claim by long poll; how a worker shuts down
+  shutdown  what the first, second and third signal mean
   client    the worker protocol over HTTP: one `Hold` per assignment; a 409 means that the hold is lost
   lease     keeps one hold alive, and ends its engine at once when it is lost or has run out
   log       ships an assignment's log by offset, so that a chunk sent twice is harmless

@@ -58,6 +58,21 @@ class _Call:
     """Which statuses say that the hold is over: its token died with it, or another assignment exists."""
 
 
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """A claim's answer: no run for this worker, until a person says otherwise."""
+
+    reason: str
+
+
+class Refused(UserError):
+    """The control plane says no."""
+
+    def __init__(self, text: str, *, status: int, why: str) -> None:
+        super().__init__(text)
+        self.status, self.why = status, why
+
+
 class ControlPlane:
     """The control plane, as a worker sees it. One for all slots; close it at the end."""
 
@@ -74,16 +89,24 @@ class ControlPlane:
         """Close the connections."""
         self._client.close()
 
-    def claim(self, worker: str, *, wait_s: float) -> Assignment | None:
+    def claim(self, request: ClaimRequest) -> Assignment | Drained | None:
         """The next assignment; None when there was none in time. Not repeated: a lost answer is a lost lease.
 
         Raises: RetryableError, UserError, BrokenError.
         """
-        body = msgspec.json.encode(ClaimRequest(worker=worker, wait_s=wait_s))
         call = _Call(
-            path="/claim", token=self._pool_token, body=body, timeout_s=wait_s + _TIMEOUT_S, lost_by=frozenset()
+            path="/claim",
+            token=self._pool_token,
+            body=msgspec.json.encode(request),
+            timeout_s=request.wait_s + _TIMEOUT_S,
+            lost_by=frozenset(),
         )
-        answer = self.send(call)
+        try:
+            answer = self.send(call)
+        except Refused as error:
+            if error.status == httpx.codes.LOCKED:
+                return Drained(error.why)
+            raise
         return _decode(answer, Assignment) if answer else None
 
     def send(self, call: _Call, *, into: BinaryIO | None = None) -> bytes:
@@ -105,12 +128,13 @@ class ControlPlane:
             raise RetryableError(f"{action}: {type(error).__name__}: {error}") from error
         if answer.is_success:
             return body
-        text = f"{action}: {answer.status_code} {_problem(body)}".strip()
+        why = _problem(body)
+        text = f"{action}: {answer.status_code} {why}".strip()
         if answer.status_code in call.lost_by:
             raise LeaseLost(text)
         if answer.status_code == httpx.codes.TOO_MANY_REQUESTS or answer.is_server_error:
             raise RetryableError(text)
-        raise UserError(text)
+        raise Refused(text, status=answer.status_code, why=why)
 
 
 class Hold:
@@ -118,6 +142,7 @@ class Hold:
 
     def __init__(self, plane: ControlPlane, assignment: Assignment) -> None:
         self.fencing, self.lease_s = assignment.fencing, assignment.lease_s
+        self.heartbeat_s = assignment.heartbeat_s
         self.lost = Event()
         """Set when nothing more may be written."""
         self._plane, self._token = plane, Secret(assignment.token)

@@ -34,6 +34,8 @@ class WorkerConfig:
     pool: str
     name: str
     """Shown to people; the slot's number is added to it."""
+    version: str = ""
+    """Of Trackside; shown to people."""
     mirror_root: Path
     """Where bare mirrors of repositories are kept between runs."""
     concurrency: int = 1
@@ -56,6 +58,8 @@ class WorkerConfig:
     """A network mirror of providers; empty: their registries."""
     poll_s: float = 20.0
     """How long one claim waits for work."""
+    grace_s: float = 600.0
+    """How long a worker that was told to end waits for an apply; then it is interrupted."""
     patience: Patience = Patience()  # noqa: RUF009 - frozen
     isolation: Isolation = Isolation()  # noqa: RUF009 - frozen
     """How the runs' commands are kept apart from this machine."""

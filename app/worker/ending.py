@@ -1,7 +1,7 @@
 """The one place where threads meet to end an assignment: a person stops it, the worker shuts down, the hold is lost.
 
-Knows no step. Once the engine may change the world, stop and return come too late and the end is awaited; loss never
-waits.
+Knows no step. Once the engine may change the world, stop and return come too late and the end is awaited: until a
+worker that has to end waits no longer, and interrupts it as a terminal's Ctrl-C would. Loss never waits.
 """
 
 from threading import Lock
@@ -21,6 +21,7 @@ class Ending:
         self._wanted: Outcome | None = None
         self._is_applying = False
         self._is_lost = False
+        self._is_interrupted = False
 
     @property
     def control(self) -> Control:
@@ -31,6 +32,11 @@ class Ending:
     def is_applying(self) -> bool:
         """True from the moment at which the control plane committed `applying`."""
         return self._is_applying
+
+    @property
+    def is_interrupted(self) -> bool:
+        """True once an apply was not waited for any longer."""
+        return self._is_interrupted
 
     @property
     def wanted(self) -> Outcome | None:
@@ -44,6 +50,12 @@ class Ending:
     def give_back(self) -> None:
         """The worker shuts down: another may have the run."""
         self._want(Outcome.RETURNED)
+
+    def interrupt(self) -> None:
+        """The worker waits no longer: an apply too is ended, by the ladder that lets the engine save its state."""
+        with self._lock:
+            self._is_interrupted = True
+            self._control.stop()
 
     def lose(self) -> None:
         """The hold is over: the engine's process group is killed now, and none starts any more."""
@@ -66,6 +78,8 @@ class Ending:
 
     def _renew(self) -> Control:
         self._control = Control(self._patience, self._limits)
+        if self._is_interrupted:
+            self._control.stop()
         if self._is_lost:
             self._control.kill()
         return self._control

@@ -4,6 +4,7 @@ Knows no engine. A lost hold writes nothing more; every other end is reported, w
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Final, assert_never
 
 import structlog
@@ -18,6 +19,10 @@ from app.worker.validation import VALIDATE_STEPS
 MAX_REASON_CHARS: Final = 4_000
 FINAL_STATE: Final = {Outcome.APPLIED: "finished", Outcome.FAILED: "failed", Outcome.STOPPED: "stopped"}
 """What becomes of a run whose assignment ends so; after the other ends it goes on."""
+INTERRUPTED: Final = (
+    "the worker had to end and interrupted the apply: what was changed until then is in the state; another plan shows "
+    "what is left"
+)
 _log = structlog.get_logger(__name__)
 
 
@@ -78,6 +83,7 @@ def _run(job: Job, steps: Iterable[Step]) -> End:
         if wanted is not None and (end is None or end.outcome is Outcome.FAILED):
             return _ended(wanted, step)
         if end is not None:
+            end = _interrupted(end) if job.ending.is_applying and job.ending.is_interrupted else end
             _say(job, end)
             return end
     raise BrokenError("running an assignment: its last step did not end it")
@@ -86,6 +92,13 @@ def _run(job: Job, steps: Iterable[Step]) -> End:
 def _ended(wanted: Outcome, step: Step) -> End:
     words = "the worker shuts down" if wanted is Outcome.RETURNED else "stopped"
     return End(wanted, f"{words} during {step.__name__.replace('_', ' ')}")
+
+
+def _interrupted(end: End) -> End:
+    """The same end, and that it was not the engine's own wish."""
+    if end.outcome is not Outcome.FAILED:
+        return end
+    return replace(end, reason=f"{INTERRUPTED}\n{end.reason}")
 
 
 def _broken(job: Job, step: Step, error: Exception) -> End:

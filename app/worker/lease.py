@@ -37,6 +37,7 @@ class Lease:
         self._over = Event()
         self._until = monotonic() + hold.lease_s * MARGIN
         self._lease_s = hold.lease_s
+        self._heartbeat_s = hold.heartbeat_s
         self._thread = Thread(target=self._run, name="lease", daemon=True)
 
     def __enter__(self) -> None:
@@ -47,12 +48,17 @@ class Lease:
         self._thread.join(self._lease_s)
 
     def _run(self) -> None:
-        pause_s = self._lease_s / 3
+        pause_s = self._pause_s
         while not self._over.wait(max(0.0, min(pause_s, self._until - monotonic()))):
             if self._hold.lost.is_set() or monotonic() >= self._until:
                 self._lose("the lease ran out")
                 return
-            pause_s = self._lease_s / 3 if self._beat() else min(1.0, self._lease_s / 10)
+            pause_s = self._pause_s if self._beat() else min(1.0, self._lease_s / 10)
+
+    @property
+    def _pause_s(self) -> float:
+        """Until the next heartbeat: what the control plane said, and never so long that one lost loses the lease."""
+        return min(self._heartbeat_s or self._lease_s / 3, self._lease_s / 2)
 
     def _beat(self) -> bool:
         sent = monotonic()

@@ -1,23 +1,23 @@
 """A worker process: slots that claim by long poll and execute what they get, until it is told to stop.
 
 Reads the protocol from its outside: claim, hold, execute, again. A stopping worker gives planning runs back and waits
-for those that apply.
+for those that apply, for a while; then it interrupts them.
 """
 
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from queue import Empty, SimpleQueue
-from threading import Event, Lock, Thread, current_thread, main_thread
+from threading import Event, Lock, Thread
+from time import monotonic
 from typing import Final
 
 import structlog
 
 from app.core.errors import RetryableError, TracksideError, UserError
-from app.core.protocol import MAX_WAIT_S, Assignment, Outcome, ResultReport
+from app.core.protocol import MAX_WAIT_S, Assignment, ClaimRequest, Outcome, ResultReport
+from app.core.workers import MAX_ENGINES, MAX_LABEL_CHARS
 from app.engine.git import Mirror
 from app.engine.workspace import Workspace, WorkspaceRoot
-from app.worker.client import ControlPlane, Hold
+from app.worker.client import ControlPlane, Drained, Hold
 from app.worker.config import MakeCipher, WorkerConfig
 from app.worker.ending import Ending
 from app.worker.executor import execute, steps_of
@@ -28,14 +28,10 @@ from app.worker.log import JobLog, LogShipper
 
 _PAUSES_S: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 15.0)
 """How long to wait after the first, second, … claim in a row that broke."""
+_DRAINED_PAUSE_S: Final = 5.0
+"""How long a drained worker waits before it asks again: how soon it feels that it is resumed."""
+_LOOK_S: Final = 0.1
 _log = structlog.get_logger(__name__)
-
-
-def run_worker(config: WorkerConfig, make_cipher: MakeCipher) -> None:
-    """Work until SIGTERM or SIGINT, then finish or give back. For a main thread; elsewhere use Worker and an event."""
-    stop = Event()
-    with _signals(stop.set):
-        Worker(config, make_cipher).run(stop)
 
 
 class Worker:
@@ -48,16 +44,28 @@ class Worker:
         self._lock = Lock()
         self._endings: set[Ending] = set()
         self._stop = Event()
+        self._engines: tuple[str, ...] = ()
+        self._drained: set[str] = set()
 
-    def run(self, stop: Event) -> None:
-        """Claim and execute in `concurrency` slots until `stop` is set and every slot has ended."""
+    def run(self, stop: Event, *, hurry: Event | None = None) -> None:
+        """Claim and execute in `concurrency` slots until `stop` is set and every slot has ended.
+
+        Applies are waited for until `hurry` is set or the worker's grace is over; then they are interrupted.
+        """
+        self._engines = _engines(self._config)
         plane = ControlPlane(self._config.control_url, self._config.token)
         slots = [
             Thread(target=self._slot, args=(plane, f"{self._config.name}/{number}", stop), name=f"slot-{number}")
             for number in range(1, self._config.concurrency + 1)
         ]
         self._stop = stop
-        _log.info("worker started", name=self._config.name, pool=self._config.pool, slots=len(slots))
+        _log.info(
+            "worker started",
+            name=self._config.name,
+            pool=self._config.pool,
+            slots=len(slots),
+            engines=", ".join(self._engines) or "none",
+        )
         self._tell_isolation()
         self._look_around()
         for slot in slots:
@@ -67,8 +75,7 @@ class Worker:
             endings = list(self._endings)
         for ending in endings:
             ending.give_back()
-        for slot in slots:
-            slot.join()
+        self._finish(slots, hurry or Event())
         plane.close()
         _log.info("worker ended", name=self._config.name)
 
@@ -92,11 +99,36 @@ class Worker:
         else:
             _log.info("providers", origin=self._config.providers_mirror or "their registries", removed=len(removed))
 
+    def _finish(self, slots: list[Thread], hurry: Event) -> None:
+        """Wait until every slot has ended; what applies then still is interrupted, once."""
+        with self._lock:
+            applying = sum(ending.is_applying for ending in self._endings)
+        if applying:
+            _log.info("worker ends", waits_for_applies=applying, at_most_s=self._config.grace_s)
+        until, is_patient = monotonic() + self._config.grace_s, True
+        while any(slot.is_alive() for slot in slots):
+            next(slot for slot in slots if slot.is_alive()).join(_LOOK_S)
+            if is_patient and (hurry.is_set() or monotonic() >= until):
+                is_patient = False
+                self._interrupt("asked to hurry" if hurry.is_set() else "the grace is over")
+
+    def _interrupt(self, why: str) -> None:
+        with self._lock:
+            endings = list(self._endings)
+        for ending in endings:
+            if ending.is_applying:
+                _log.warning("interrupting an apply", reason=why)
+            ending.interrupt()
+
     def _slot(self, plane: ControlPlane, name: str, stop: Event) -> None:
         failures = 0
         while not stop.is_set():
             try:
-                assignment = _claim(plane, name, self._config.poll_s, stop)
+                assignment = _claim(plane, self._request(name), stop)
+                self._note_drained(name, assignment.reason if isinstance(assignment, Drained) else "")
+                if isinstance(assignment, Drained):
+                    stop.wait(_DRAINED_PAUSE_S)
+                    continue
                 if assignment is None or self.execute(plane, assignment) is not Outcome.RETURNED:
                     failures = 0
                     continue
@@ -106,6 +138,27 @@ class Worker:
                 failures += 1
                 _log.warning("slot pauses", slot=name, pause_s=pause_s, error=f"{type(error).__name__}: {error}")
                 stop.wait(pause_s)
+
+    def _request(self, slot: str) -> ClaimRequest:
+        return ClaimRequest(
+            worker=slot,
+            wait_s=min(self._config.poll_s, MAX_WAIT_S),
+            pool=self._config.pool,
+            version=self._config.version,
+            engines=self._engines,
+            slots=self._config.concurrency,
+        )
+
+    def _note_drained(self, slot: str, reason: str) -> None:
+        """Say once, for all slots, that this worker gets no runs, and once that all of them do again."""
+        with self._lock:
+            was_so = bool(self._drained)
+            (self._drained.add if reason else self._drained.discard)(slot)
+            is_so = bool(self._drained)
+        if is_so and not was_so:
+            _log.warning("drained", reason=reason)
+        elif was_so and not is_so:
+            _log.info("resumed", name=self._config.name)
 
     def execute(self, plane: ControlPlane, assignment: Assignment) -> Outcome | None:
         """Run one assignment to its end; how it ended, as far as it was said. Its workspace is gone afterwards."""
@@ -151,15 +204,15 @@ class Worker:
             raise
 
 
-def _claim(plane: ControlPlane, name: str, wait_s: float, stop: Event) -> Assignment | None:
+def _claim(plane: ControlPlane, request: ClaimRequest, stop: Event) -> Assignment | Drained | None:
     """The next assignment. A stop does not wait for the poll: what it still brings is given back at once."""
-    answers: SimpleQueue[Assignment | Exception | None] = SimpleQueue()
+    answers: SimpleQueue[Assignment | Drained | Exception | None] = SimpleQueue()
     lock, is_abandoned = Lock(), Event()
 
     def ask() -> None:
-        answer: Assignment | Exception | None
+        answer: Assignment | Drained | Exception | None
         try:
-            answer = plane.claim(name, wait_s=min(wait_s, MAX_WAIT_S))
+            answer = plane.claim(request)
         except Exception as error:
             answer = error
         with lock:
@@ -169,7 +222,7 @@ def _claim(plane: ControlPlane, name: str, wait_s: float, stop: Event) -> Assign
         if isinstance(answer, Assignment):
             _give_back(plane, answer, "the worker shuts down", is_shutdown=True)
 
-    Thread(target=ask, name=f"claim {name}", daemon=True).start()
+    Thread(target=ask, name=f"claim {request.worker}", daemon=True).start()
     while True:
         try:
             answer = answers.get(timeout=0.1)
@@ -193,24 +246,20 @@ def _give_back(plane: ControlPlane, assignment: Assignment, reason: str, *, is_s
         _log.warning("giving back an assignment", run=assignment.run_id, error=str(error))
 
 
+def _engines(config: WorkerConfig) -> tuple[str, ...]:
+    """The labels of the engines that are here, for people."""
+    toolbox, found = config.toolbox(), []
+    for name in ("terraform", "tofu"):
+        try:
+            found += toolbox.labels(name)
+        except TracksideError:
+            continue  # a stack that asks for it is told what is missing
+    return tuple(label[:MAX_LABEL_CHARS] for label in found[:MAX_ENGINES])
+
+
 def _secrets(assignment: Assignment, config: WorkerConfig) -> list[str]:
     """Every value that must not leave, as far as it is known at the start."""
     known = [config.token.reveal(), assignment.token, assignment.clone_token, assignment.data_key]
     known += [assignment.state.password] if assignment.state else []
     known += [assignment.oidc_token, *assignment.redacted]
     return known + [assignment.environment.get(name, "") for name in assignment.secret_names]
-
-
-@contextmanager
-def _signals(act: Callable[[], None]) -> Iterator[None]:
-    """SIGTERM and SIGINT act, in a main thread."""
-    if current_thread() is not main_thread():
-        yield
-        return
-    numbers = (signal.SIGTERM, signal.SIGINT)
-    before = [signal.signal(number, lambda *_: act()) for number in numbers]
-    try:
-        yield
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
