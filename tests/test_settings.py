@@ -29,7 +29,7 @@ def test_the_least_that_is_needed_is_enough() -> None:
     assert settings.github_private_key.reveal() == PEM + "\n"
     assert [secret.reveal() for secret in settings.webhook_secrets] == ["canary-webhook-secret"]
     assert settings.public_url == "http://localhost:8000"
-    assert (settings.port, settings.lease_s, settings.sweep_every_s) == (8000, 30, 10)
+    assert (settings.port, settings.lease_s, settings.heartbeat_s, settings.sweep_every_s) == (8000, 20, 0, 5)
     assert settings.artifact_dir == Path("data/artifacts")
     assert (settings.pages_access, settings.command_prefix, settings.log_level) == ("loopback", "/trackside", "info")
 
@@ -204,6 +204,31 @@ def test_loopback_is_what_the_machine_calls_itself() -> None:
         if not is_loopback(host)
     ] == []
     assert [host for host in ("", "0.0.0.0", "10.0.0.1", "localhost.example.org", "::") if is_loopback(host)] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("WORKER_CONCURRENCY", "0", "is out of bounds; give at least 1 and at most 64, like 2"),
+        ("WORKER_CONCURRENCY", "65", "is out of bounds; give at least 1 and at most 64, like 2"),
+        ("WORKER_CONCURRENCY", "two", "is not a whole number; give one like 2"),
+        ("WORKER_POOL", "Prod", "does not have the right form; give one like production"),
+        ("WORKER_NAME", "runner/1", "does not have the right form; give one like runner-1"),
+        ("WORKER_GRACE_S", "-1", "is out of bounds; give at least 0 and at most 86400, like 1800"),
+    ],
+)
+def test_what_a_worker_is_told_is_bounded(name: str, value: str, words: str) -> None:
+    with pytest.raises(UserError) as caught:
+        load_worker_settings(WORKER | {name: value})
+    assert str(caught.value) == f"reading settings: {name}: {words}"
+
+
+def test_a_heartbeat_comes_at_least_twice_in_a_lease() -> None:
+    assert load_settings(LEAST | {"LEASE_S": "12", "HEARTBEAT_S": "6"}).heartbeat_s == 6
+    assert refused(LEASE_S="12", HEARTBEAT_S="6.5") == (
+        "reading settings: HEARTBEAT_S: is more than half of LEASE_S; one lost heartbeat would lose the run"
+    )
+    assert "HEARTBEAT_S: is more than half" in refused(HEARTBEAT_S="11"), "also of the default"
 
 
 def test_every_variable_is_described_and_the_page_is_up_to_date() -> None:

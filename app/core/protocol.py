@@ -15,6 +15,8 @@ from app.core.statepoint import Obstacle, StatePoint
 VERSION: Final = 1
 MAX_BODY_BYTES: Final = 64 * 1024 * 1024
 """A JSON body of the protocol."""
+MAX_SMALL_BODY_BYTES: Final = 64 * 1024
+"""A JSON body of a call that carries neither a plan nor outputs."""
 MAX_LOG_CHUNK_BYTES: Final = 256 * 1024
 MAX_LOG_BYTES: Final = 16 * 1024 * 1024
 """What is kept of one assignment's log; the rest is counted and left out."""

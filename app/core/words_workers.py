@@ -83,9 +83,9 @@ def worker_removed(worker: SeenWorker, holds: Sequence[WorkerHold], lease_s: flo
     lines = [f"worker {_name(worker.facts)} is forgotten"]
     for hold in holds:
         becomes = (
-            "its outcome is unknown then, and its stack on hold"
+            "its outcome is unknown, and its stack on hold"
             if hold.state is RunState.APPLYING
-            else "another worker takes it then"
+            else "another worker takes it"
         )
         lines.append(
             f"run {hold.run_id} ({hold.stack_name}, {hold.state.value}): the worker has lost it and stops its engine; "
@@ -147,4 +147,4 @@ def _name(worker: WorkerFacts) -> str:
 def _under_way(running: int) -> str:
     if not running:
         return "nothing is under way there"
-    return f"{running} run{' that is' if running == 1 else 's that are'} under way there go{'es' if running == 1 else ''} on"
+    return "1 run is under way there, and goes on" if running == 1 else f"{running} runs are under way there, and go on"

@@ -119,8 +119,8 @@ class Settings(Storage):
         unit="seconds",
         example="5",
         default=0,
-        default_is="a third of LEASE_S",
-        ge=1,
+        default_is="0: a third of LEASE_S",
+        ge=0,
         le=300,
     )
     sweep_every_s: float = variable(
@@ -256,11 +256,11 @@ class WorkerSettings(Environment):
         "How many runs one worker process carries out at once.", unit="runs", example="2", default=1, ge=1, le=64
     )
     worker_name: str = variable(
-        "What a worker is called in lists and histories; each of a pool needs one of its own, the same after a restart.",
+        "What a worker is called; each of a pool needs a name of its own, the same after a restart.",
         example="runner-1",
         default="",
         default_is="the host's name",
-        pattern=rf"^{WORKER_NAME.pattern}$",
+        pattern=rf"^({WORKER_NAME.pattern})?$",
     )
     worker_grace_s: float = variable(
         "How long a worker that is told to end waits for an apply under way before it interrupts it.",

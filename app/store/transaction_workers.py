@@ -97,8 +97,9 @@ class WorkerWrites(RunWrites):
         """The same for a whole pool, and for workers that come later; False when it was so already."""
         if by:
             made = insert(drained_pools).values(pool=pool, drained_by=safe_text(by, 200)).on_conflict_do_nothing()
-            return self._execute(made).rowcount == 1
-        return self._execute(delete(drained_pools).where(drained_pools.c.pool == pool)).rowcount == 1
+            return self._scalar(made.returning(drained_pools.c.pool)) is not None
+        gone = delete(drained_pools).where(drained_pools.c.pool == pool)
+        return self._scalar(gone.returning(drained_pools.c.pool)) is not None
 
     def wake_pool(self, pool: str) -> None:
         """Have a waiting claim of the pool look again, once this is committed."""

@@ -37,8 +37,9 @@ from app.web.metrics import Metrics
 from app.web.transfer import Download, Upload, UploadBrokenError
 from app.web.ulid import is_ulid
 from app.web.waiting import WaitingRoom
+from app.web.worker_openapi import worker_openapi_text
 
-SMALL_BYTES: Final = 64 * 1024
+SMALL_BYTES: Final = protocol.MAX_SMALL_BODY_BYTES
 """Bodies up to here are read before the token is looked up; larger ones only for who has one."""
 MAX_REASON_CHARS: Final = 4000
 MAX_WAITING_WORKERS: Final = 5000
@@ -47,7 +48,10 @@ MAX_NUMBER: Final = 2**53
 LOCKED: Final = 423
 ASK_AGAIN_S: Final = 5
 """When a worker that is drained asks again: how soon `resume` is felt."""
-UNKNOWN_TOKEN: Final = "checking the token: it belongs to no worker pool; when it was replaced in WORKER_TOKENS, the worker needs the new one"
+NO_POOL: Final = (
+    "checking the token: it belongs to no worker pool; "
+    "when it was replaced in WORKER_TOKENS, the worker needs the new one"
+)
 
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _ENGINE: Final = re.compile(r"[a-z]{1,20} [0-9A-Za-z.+-]{1,60}")
@@ -65,12 +69,14 @@ class WorkerApi:
         self._doors, self._work, self._claims = doors, doors.work, metrics.claims
         self._calls = CapacityLimiter(doors.database_connections)
         self._archives = CapacityLimiter(ARCHIVES_AT_ONCE)
+        self._openapi = worker_openapi_text()
 
     def routes(self) -> list[Route]:
         """Everything under /worker/v1."""
         work, at = self._work, "/assignments/{assignment_id}"
         large = protocol.MAX_BODY_BYTES
         return [
+            Route("/openapi.json", self.openapi, methods=["GET"]),
             Route("/claim", self.claim, methods=["POST"]),
             Route(f"{at}/heartbeat", self._call(Heartbeat, work.heartbeat, SMALL_BYTES), methods=["POST"]),
             Route(f"{at}/stage", self._call(StageReport, work.stage, SMALL_BYTES), methods=["POST"]),
@@ -83,6 +89,11 @@ class WorkerApi:
             Route(f"{at}/archive", self.get_archive, methods=["GET"]),
         ]
 
+    async def openapi(self, _request: Request) -> Response:
+        """200 with the protocol's description, for everyone."""
+        headers = {"cache-control": "public, max-age=3600", "access-control-allow-origin": "*"}
+        return Response(self._openapi, headers=headers, media_type="application/json")
+
     def wake(self, pool: str) -> None:
         """There may be work in that pool; an empty name means any. Call it in the event loop."""
         if not pool or pool in self._doors.pool_tokens:
@@ -92,7 +103,7 @@ class WorkerApi:
         """200 with an Assignment, 204 after waiting, or 423 at once for a worker that is drained."""
         pool = self._pool(bearer_token(request.scope))
         if pool is None:
-            return problem(401, UNKNOWN_TOKEN)
+            return problem(401, NO_POOL)
         asked = await self._message(request, ClaimRequest, SMALL_BYTES)
         if isinstance(asked, Response):
             return asked

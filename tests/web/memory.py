@@ -50,6 +50,7 @@ from app.core.protocol import (
     TransferRequest,
 )
 from app.core.record import DeliveryOutcome, LogChunk
+from app.core.workers import Drained
 from app.web.app import make_app
 from app.web.doors import Doors, Gauge, Overview, Reading, RunDetail, StackDetail
 
@@ -103,6 +104,8 @@ class Work:
 
     waiting: list[str] = field(default_factory=list)
     looks: int = 0
+    drained: dict[str, Drained] = field(default_factory=dict)
+    """By the worker's name."""
     fencing: int = 1
     said: list[tuple[str, object]] = field(default_factory=list)
     log: dict[int, bytes] = field(default_factory=dict)
@@ -113,10 +116,12 @@ class Work:
     looked: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def claim(self, pool: str, request: ClaimRequest) -> Assignment | None:
+    def claim(self, pool: str, request: ClaimRequest) -> Assignment | Drained | None:
         with self.lock:
             self.looks += 1
             self.looked.set()
+            if request.worker in self.drained:
+                return self.drained[request.worker]
             if pool not in self.waiting:
                 return None
             self.waiting.remove(pool)

@@ -12,6 +12,7 @@ from anyio import to_thread
 
 from app.core.errors import LeaseLost, RetryableError, UserError
 from app.core.protocol import MAX_ARCHIVE_BYTES, MAX_LOG_CHUNK_BYTES, ResultReport
+from app.core.workers import Drained
 from app.web.transfer import Upload, UploadBrokenError
 from tests.web.memory import ASSIGNMENT, OTHER_TOKEN, POOL_TOKEN, TOKEN, World, as_json, served
 
@@ -80,6 +81,10 @@ def test_a_claim_with_another_token_is_refused(world: World, header: str) -> Non
         (b"[" * 60_000, "Expected `object`"),
         (b'{"worker": "a", "x": ' + b"[" * 30_000, "reading the body"),
         (b'{"worker": "\xff"}', "reading the body"),
+        (claim(slots=0), "slots must be 1 to 1000"),
+        (claim(version="x" * 81), "at most 20 engines must be printable"),
+        (claim(engines=["terraform 1.11.4"] * 21), "at most 20 engines must be printable"),
+        (claim(engines=["terraform\n1.11.4"]), "at most 20 engines must be printable"),
     ],
 )
 def test_a_malformed_claim_is_told_what_is_wrong(world: World, body: bytes, complaint: str) -> None:
@@ -105,6 +110,48 @@ def test_a_waiting_claim_is_woken_by_the_signal(world: World) -> None:
         took = time.monotonic() - started
     assert answers[0].status_code == 200
     assert took < 2.5, "the signal wakes it, not the look every three seconds"
+
+
+def test_a_drained_worker_is_told_so_at_once_and_when_to_ask_again(world: World) -> None:
+    world.work.waiting.append("default")
+    world.work.drained["host/1"] = Drained(pool="default", name="host", by="ops", is_pool=False)
+    answer = world.client().post("/worker/v1/claim", content=claim(wait_s=30), headers=POOL)
+    assert (answer.status_code, answer.headers["retry-after"]) == (423, "5")
+    assert answer.json()["error"] == (
+        "worker host is drained by ops: no run is given out; `trackside workers resume host --pool default` ends that"
+    )
+    assert world.work.waiting == ["default"]
+
+
+def test_a_worker_that_is_drained_while_it_waits_passes_the_signal_on(world: World) -> None:
+    with served(world.app()) as url:
+        answers: dict[str, httpx.Response] = {}
+
+        def ask(worker: str) -> None:
+            body = claim(worker=worker, wait_s=30)
+            answers[worker] = httpx.post(f"{url}/worker/v1/claim", content=body, headers=POOL, timeout=40)
+
+        waiting = [threading.Thread(target=ask, args=(worker,)) for worker in ("first/1", "second/1")]
+        for number, thread in enumerate(waiting, start=1):
+            thread.start()
+            while world.work.looks < number:
+                world.work.looked.wait(0.01)
+        world.work.drained["first/1"] = Drained(pool="default", name="first", by="ops", is_pool=False)
+        world.work.waiting.append("default")
+        started = time.monotonic()
+        world.signal.tell("default")
+        for thread in waiting:
+            thread.join(20)
+    assert (answers["first/1"].status_code, answers["second/1"].status_code) == (423, 200)
+    assert time.monotonic() - started < 2.5, "the signal was passed on, not found by the look every three seconds"
+
+
+def test_a_worker_of_another_pool_than_its_tokens_gets_nothing(world: World) -> None:
+    world.work.waiting.append("default")
+    answer = world.client().post("/worker/v1/claim", content=claim(pool="prod"), headers=POOL)
+    assert answer.status_code == 403
+    assert "it belongs to pool default, and the worker was started for pool prod" in answer.json()["error"]
+    assert world.client().post("/worker/v1/claim", content=claim(pool="default"), headers=POOL).status_code == 200
 
 
 def test_one_signal_is_enough_for_several_workers_and_runs(world: World) -> None:

@@ -1,0 +1,104 @@
+"""How a worker is told to end: signals, its grace, and what becomes of an apply that it does not wait for."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from app.core.protocol import Outcome
+from app.engine.git import Mirror
+from app.vault.stream import stream_cipher
+from app.worker.executor import INTERRUPTED
+from app.worker.loop import Worker
+from app.worker.shutdown import Shutdown
+from tests.worker.world import POOL_TOKEN, World, await_gone
+
+SLOW = """
+resource "terraform_data" "first" {{}}
+resource "terraform_data" "slow" {{
+  depends_on = [terraform_data.first]
+  provisioner "local-exec" {{ command = "echo $$ > {pid}; exec sleep 300" }}
+}}
+"""
+"""Creates one thing, then works on another that does not end by itself."""
+
+
+def start(world: World, stop: threading.Event, hurry: threading.Event, grace_s: float) -> threading.Thread:
+    """A worker that waits for an apply for so long."""
+    mirror = Mirror(world.folder / "mirrors", allow_file=True)
+    worker = Worker(world.config(grace_s=grace_s), stream_cipher, mirror=mirror)
+    thread = threading.Thread(target=worker.run, args=(stop,), kwargs={"hurry": hurry})
+    thread.start()
+    return thread
+
+
+def applying(world: World, folder: Path) -> int:
+    """The process that the apply waits for, once it is there."""
+    world.book.next = "apply"
+    world.assign(world.repository.commit({"main.tf": SLOW.format(pid=folder / "pid")}))
+    world.book.wait(lambda: (folder / "pid").exists() and (folder / "pid").read_text().endswith("\n"))
+    return int((folder / "pid").read_text())
+
+
+@pytest.mark.parametrize("why", ["the grace is over", "a person hurries it"])
+def test_an_apply_that_is_not_waited_for_is_interrupted_and_says_what_was_saved(
+    world: World, tmp_path: Path, why: str
+) -> None:
+    """The engine gets what Ctrl-C sends, writes its state, and the run fails with words: its outcome is known."""
+    stop, hurry = threading.Event(), threading.Event()
+    thread = start(world, stop, hurry, grace_s=0.2 if why == "the grace is over" else 600)
+    pid = applying(world, tmp_path)
+    stop.set()
+    if why != "the grace is over":
+        hurry.set()
+    result = world.result()
+    thread.join(30)
+    assert not thread.is_alive()
+    await_gone(pid)
+    assert result.outcome is Outcome.FAILED
+    assert result.reason.startswith(INTERRUPTED)
+    assert "terraform apply" in result.reason
+    assert b'"first"' in world.book.state, "what was done is in the state"
+    assert world.book.state_lock == b""
+
+
+def test_the_first_signal_finishes_the_second_hurries_the_third_is_the_end() -> None:
+    shutdown = Shutdown()
+    seen = [(shutdown.signal(), shutdown.begun.is_set(), shutdown.hurried.is_set()) for _ in range(3)]
+    assert seen == [(True, True, False), (True, True, True), (False, True, True)]
+
+
+def test_a_process_that_is_told_twice_interrupts_and_ends_by_itself(world: World, tmp_path: Path) -> None:
+    """`trackside worker` with real signals: SIGTERM waits, the second one interrupts, the result is said, exit code 0."""
+    script = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from app.core.names import Secret\n"
+        "from app.engine.git import Mirror\n"
+        "from app.vault.stream import stream_cipher\n"
+        "from app.worker.config import WorkerConfig\n"
+        "from app.worker.loop import Worker\n"
+        "from app.worker.shutdown import shutdown_on_signals\n"
+        "url, folder, path, token = sys.argv[1:]\n"
+        "config = WorkerConfig(control_url=url, token=Secret(token), pool='default', name='w',\n"
+        "    mirror_root=Path(folder, 'mirrors'), work_root=Path(folder, 'runs'), search_path=path)\n"
+        "shutdown = shutdown_on_signals()\n"
+        "mirror = Mirror(config.mirror_root, allow_file=True)\n"
+        "Worker(config, stream_cipher, mirror=mirror).run(shutdown.begun, hurry=shutdown.hurried)\n"
+    )
+    words = [sys.executable, "-c", script, world.url, str(world.folder), os.environ["PATH"], POOL_TOKEN]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as worker:
+        assert worker.stdout is not None
+        pid = applying(world, tmp_path)
+        worker.send_signal(signal.SIGTERM)
+        while "waits_for_applies=1" not in (line := worker.stdout.readline()):
+            assert line, "the worker ended instead of waiting for the apply"
+        assert world.book.results == []
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(30) == 0
+        await_gone(pid)
+    assert [result.outcome for result in world.book.results] == [Outcome.FAILED]
