@@ -251,7 +251,7 @@ class World:
         gate.chmod(0o644)
         return gate
 
-    def start_worker(self, name: str = "first") -> Callable[[], None]:
+    def start_worker(self, name: str = "first", **variables: str) -> Callable[[], None]:
         """A worker in a thread; what stops it."""
         settings = load_worker_settings(
             {
@@ -260,6 +260,7 @@ class World:
                 "DATA_DIR": str(self.root / name),
                 "ISOLATION": self.environ.get("ISOLATION", "auto"),
                 "ISOLATION_READABLE": self.environ["ISOLATION_READABLE"],
+                **variables,
             }
         )
         stop = threading.Event()
@@ -289,6 +290,57 @@ UNION ALL SELECT 'run ' || stack_name || ' ' || state FROM runs
   WHERE state NOT IN ('queued', 'unconfirmed', 'pending_review',
     'finished', 'failed', 'stopped', 'canceled', 'discarded', 'skipped')
 """
+
+
+@dataclass
+class Restarts:
+    """A web process that a test starts again with other variables, as an operator does; and jobs beside it, or not."""
+
+    world: World
+    _end: Callable[[], None] = lambda: None
+
+    def start_web(self, **variables: str) -> None:
+        """End the web process, if there is one, and start it with those variables."""
+        self._end()
+        opened = open_control(load_settings({**self.world.environ, **variables}), self.world.plane.database_url)
+        plane = opened.__enter__()
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(("127.0.0.1", int(self.world.environ["PORT"])))
+        http = HttpThread(plane.make_web(), sock)
+
+        def end() -> None:
+            http.stop()
+            sock.close()
+            opened.__exit__(None, None, None)
+
+        self._end = end
+
+    def close(self) -> None:
+        """End the web process."""
+        self._end()
+
+
+@contextmanager
+def open_restarts(root: Path, database_url: str, *, with_jobs: bool = True, **variables: str) -> Iterator[Restarts]:
+    """A world without workers, whose web process is started by the test; ends with the block."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port = sock.getsockname()[1]
+    with _open_quiet_world(root, database_url, port, variables) as world:
+        restarts, stop = Restarts(world), threading.Event()
+        jobs = threading.Thread(target=run_jobs, args=(world.plane.make_job_app, world.plane.tasks, stop), daemon=True)
+        if with_jobs:
+            jobs.start()
+        try:
+            restarts.start_web()
+            yield restarts
+        finally:
+            world.close()
+            stop.set()
+            if with_jobs:
+                jobs.join(30)
+            restarts.close()
 
 
 @contextmanager

@@ -47,12 +47,11 @@ def test_the_table_says_what_an_operator_looks_for() -> None:
 
 def test_removing_says_what_becomes_of_each_run() -> None:
     said = words.worker_removed(worker(holds=(hold(),)), [hold(), hold(RunState.APPLYING)], 20)
+    lost = "the worker has lost it and stops its engine; when its lease has run out, within 20 s,"
     assert said.splitlines() == [
         "worker host of pool default is forgotten",
-        "run 01RUN (network, planning): the worker has lost it and stops its engine; when its lease has run out, "
-        "within 20 s, another worker takes it",
-        "run 01RUN (network, applying): the worker has lost it and stops its engine; when its lease has run out, "
-        "within 20 s, its outcome is unknown, and its stack on hold",
+        f"run 01RUN (network, planning): {lost} another worker takes it",
+        f"run 01RUN (network, applying): {lost} its outcome is unknown, and its stack on hold",
         "it was seen a moment ago: unless it is stopped, its next claim lists it again, and not drained",
     ]
     assert words.worker_removed(worker(90), [], 20) == "worker host of pool default is forgotten"

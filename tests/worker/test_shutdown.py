@@ -73,7 +73,7 @@ def test_the_first_signal_finishes_the_second_hurries_the_third_is_the_end() -> 
 
 
 def test_a_process_that_is_told_twice_interrupts_and_ends_by_itself(world: World, tmp_path: Path) -> None:
-    """`trackside worker` with real signals: SIGTERM waits, the second one interrupts, the result is said, exit code 0."""
+    """With real signals: SIGTERM waits, the second one interrupts, the result is said, and the exit code is 0."""
     script = (
         "import sys\n"
         "from pathlib import Path\n"
