@@ -21,6 +21,7 @@ import uvicorn
 from sqlalchemy import text
 
 from app.core.plan import PlanSummary
+from app.core.protocol import Assignment, ClaimRequest
 from app.core.run import Run, RunState
 from app.engine.tools import find_engine
 from app.jobs import run_jobs
@@ -250,6 +251,12 @@ class World:
         os.mkfifo(gate)
         gate.chmod(0o644)
         return gate
+
+    def take(self, pool: str) -> Assignment:
+        """A worker of that pool, by hand: the run that it gets."""
+        given = self.plane.doors.work.claim(pool, ClaimRequest(worker="by hand"))
+        assert isinstance(given, Assignment), given
+        return given
 
     def start_worker(self, name: str = "first", **variables: str) -> Callable[[], None]:
         """A worker in a thread; what stops it."""

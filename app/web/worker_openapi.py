@@ -20,7 +20,7 @@ _WHY: Final = {
     400: "The call cannot be read, or is of another version of the protocol.",
     401: "No such assignment, or not its token: the hold is over.",
     403: "The token belongs to another pool than the worker was started for.",
-    409: "The hold is over: ended, expired, or a newer one exists. The worker stops its engine and writes nothing more.",
+    409: "The hold is over: ended, expired, or a newer one exists. The worker stops its engine at once.",
     413: "The body is larger than the protocol takes.",
     422: "The call cannot be carried out; the text says why.",
     423: "The worker, or its pool, is drained: it gets no run. Ask again after `retry-after` seconds.",
@@ -108,6 +108,13 @@ CALLS: Final = (
         query=("fencing", "offset"),
         bytes_in="text/plain",
         max_bytes=protocol.MAX_LOG_CHUNK_BYTES,
+    ),
+    Call(
+        method="post",
+        path=f"{AT}/transfer",
+        does="Learn where the archive goes, or comes from; without a URL, the calls `archive` are taken.",
+        asks=protocol.TransferRequest,
+        answers=protocol.TransferAnswer,
     ),
     Call(
         method="put",

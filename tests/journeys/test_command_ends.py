@@ -6,7 +6,6 @@ from app.core.names import AssignmentId
 from app.core.plan import Counts, Delta, PlanSummary
 from app.core.protocol import (
     Assignment,
-    ClaimRequest,
     Next,
     Outcome,
     PlanReport,
@@ -85,8 +84,7 @@ def test_a_worker_that_dies_with_a_run_that_was_to_stop_has_stopped_it(tmp_path:
         stacks = STACKS % ", worker_pool: mine"
         repo = world.repository(FILES | {".trackside/stacks.yml": stacks})
         world.wait_carried_out()
-        held = world.plane.doors.work.claim("mine", ClaimRequest(worker="tester"))
-        assert held is not None
+        held = world.take("mine")
         assert world.operate("stop", held.run_id).returncode == 0
         check = world.expect_check(repo, repo.sha("main"), "deploy/app", "neutral")
         assert (check.title or "").startswith("stopped by ")
@@ -189,8 +187,7 @@ def _crossing(world: World) -> None:
             fencing=given.fencing, digest="a" * 64, engine="terraform 1.11.4", has_changes=True, summary=summary
         )
 
-    first = work.claim("mine", ClaimRequest(worker="tester"))
-    assert first is not None
+    first = world.take("mine")
     report = planned(first)
     assert world.operate("stop", first.run_id).returncode == 0
     assert work.report_plan(AssignmentId(first.id), first.token, report).next is Next.DONE
@@ -200,8 +197,7 @@ def _crossing(world: World) -> None:
     off = {".trackside/stacks.yml": STACKS % ", worker_pool: mine", "app/main.tf": TWO}
     world.push(repo, off, "No autodeploy")
     world.wait_carried_out()
-    second = work.claim("mine", ClaimRequest(worker="tester"))
-    assert second is not None
+    second = world.take("mine")
     hold, token = AssignmentId(second.id), second.token
     assert work.report_plan(hold, token, planned(second)).next is Next.ARCHIVE
     assert world.operate("stop", second.run_id).returncode == 0

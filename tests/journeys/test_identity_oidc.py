@@ -11,7 +11,7 @@ import jwt
 import pytest
 
 from app.core.names import AssignmentId
-from app.core.protocol import ClaimRequest, Heartbeat
+from app.core.protocol import Heartbeat
 from app.core.run import RunState
 from app.core.signing import Purpose
 from tests.driver import World, open_world
@@ -62,8 +62,7 @@ def test_a_runs_token_says_who_it_is_and_survives_a_rotation_of_keys(world: Worl
     sha = world.push(repo, {".trackside/stacks.yml": STACKS, "app/main.tf": code}, "First")
     work = world.plane.doors.work
     world.wait_for(RunState.READY)
-    given = work.claim("mine", ClaimRequest(worker="tester"))
-    assert given is not None
+    given = world.take("mine")
     claims = verified(world, given.oidc_token, "sts.amazonaws.com")
     assert claims["sub"] == "repo:acme/infra:stack:app:run_type:tracked:phase:plan"
     assert (claims["sha"], claims["run_id"], claims["repository_id"]) == (sha, given.run_id, str(repo.id))

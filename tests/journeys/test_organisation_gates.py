@@ -20,6 +20,7 @@ from app.core.protocol import (
     StageReport,
 )
 from app.core.run import RunState
+from app.core.workers import Drained
 from app.sandbox import Repo
 from tests.driver import World
 
@@ -53,7 +54,9 @@ def replace_settings(world: World, repo: Repo, text: str) -> None:
 
 def claim(world: World) -> Assignment | None:
     """A worker of the pool asks for work."""
-    return world.plane.doors.work.claim("elsewhere", ClaimRequest(worker="by hand"))
+    given = world.plane.doors.work.claim("elsewhere", ClaimRequest(worker="by hand"))
+    assert not isinstance(given, Drained)
+    return given
 
 
 def plan(world: World, held: Assignment) -> Next:

@@ -7,7 +7,6 @@ from app.core.names import AssignmentId
 from app.core.plan import PlanSummary
 from app.core.protocol import (
     ApplyRequest,
-    ClaimRequest,
     Outcome,
     Phase,
     PlanReport,
@@ -114,8 +113,7 @@ def test_the_assignment_of_a_fork_s_commit_brings_nothing_but_the_commit(world: 
     repo.open_pull("mallory:main", title="Mine", author="mallory")
     world.wait_carried_out()
     work = world.plane.doors.work
-    given = work.claim("mine", ClaimRequest(worker="tester"))
-    assert given is not None
+    given = world.take("mine")
     assert (given.phase, given.sha, given.environment) == (Phase.VALIDATE, head, {})
     assert (given.secret_names, given.redacted, given.oidc_token) == ((), (), "")
     assert (given.submodules, given.lfs) == (False, False)

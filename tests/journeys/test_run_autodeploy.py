@@ -2,7 +2,7 @@
 
 from app.core.names import AssignmentId
 from app.core.plan import PlanSummary
-from app.core.protocol import ClaimRequest, Next, PlanReport, Stage, StageReport
+from app.core.protocol import Next, PlanReport, Stage, StageReport
 from tests.driver import World
 
 STACKS = """
@@ -22,8 +22,7 @@ def test_settings_that_change_while_a_stack_plans_leave_its_plan_to_a_person(wor
     world.push(repo, {".trackside/stacks.yml": STACKS, "app/main.tf": CODE}, "First stack")
     world.wait_carried_out()
     work = world.plane.doors.work
-    held = work.claim("elsewhere", ClaimRequest(worker="by hand"))
-    assert held is not None
+    held = world.take("elsewhere")
     hold, token, fencing = AssignmentId(held.id), held.token, held.fencing
     work.stage(hold, token, StageReport(fencing=fencing, stage=Stage.INITIALIZING, state_mode="managed"))
     work.stage(hold, token, StageReport(fencing=fencing, stage=Stage.PLANNING))

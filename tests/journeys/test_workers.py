@@ -25,7 +25,7 @@ resource "terraform_data" "web" {{
 @pytest.fixture
 def hasty(tmp_path: Path, database_url: str) -> Iterator[World]:
     """GitHub and Trackside with one worker, and the shortest lease."""
-    with open_world(tmp_path, database_url, LEASE_S="5") as made:
+    with open_world(tmp_path, database_url, LEASE_S="5", ISOLATION="none") as made:
         yield made
 
 

@@ -26,7 +26,7 @@ from app.core.protocol import (
     StageReport,
 )
 from app.core.run import RunState
-from app.flows.control import Done
+from app.flows.answer import Done
 from app.worker.client import ControlPlane, Drained, Hold
 from tests.driver import POOL_TOKEN, Restarts, open_restarts, wait_until
 
@@ -131,9 +131,13 @@ class Slot:
         """Store the workspace; then a person confirms."""
         archive = self.folder / taken.id
         archive.write_bytes(taken.run_id.encode())
-        hold.put_archive(archive)
+        sha256 = hashlib.sha256(taken.run_id.encode()).hexdigest()
+        hold.put_archive(archive, sha256=sha256)
         self.ledger.leave(taken, is_over=False)
-        hold.result(ResultReport(fencing=taken.fencing, outcome=Outcome.PLANNED))
+        size = archive.stat().st_size
+        hold.result(
+            ResultReport(fencing=taken.fencing, outcome=Outcome.PLANNED, archive_size_bytes=size, archive_sha256=sha256)
+        )
         control = self.restarts.world.plane.control
         said = control.run(RunId(taken.run_id), Command(verb=Verb.CONFIRM), "alice")
         assert isinstance(said, Done), said.text

@@ -18,7 +18,7 @@ from tests.journeys.test_chaos_worker import APPENDS, SLOW, STACKS, engines, is_
 @pytest.fixture
 def machine(tmp_path: Path, database_url: str) -> Iterator[tuple[World, Processes]]:
     """Trackside as processes, with the shortest lease."""
-    with open_processes(tmp_path, database_url, LEASE_S="5") as made:
+    with open_processes(tmp_path, database_url, LEASE_S="5", ISOLATION="none") as made:
         yield made
 
 
@@ -31,6 +31,7 @@ def another_worker(world: World) -> Iterator[None]:
         "CONTROL_URL": world.url,
         "WORKER_TOKEN": POOL_TOKEN,
         "DATA_DIR": str(world.root / "another"),
+        "ISOLATION": "none",
     }
     words = [sys.executable, "-m", "app.cli", "worker", "--name", "another", "--pool", "default", "--concurrency", "2"]
     with (world.root / "another.log").open("wb") as log:
@@ -79,7 +80,7 @@ def test_a_paused_worker_finds_that_another_has_planned(machine: tuple[World, Pr
 
 
 def test_a_paused_worker_finds_that_its_apply_was_given_up(machine: tuple[World, Processes]) -> None:
-    """What it had started is killed at once; the outcome stays unknown, whatever it has to say, and so does the hold."""
+    """What it had started is killed at once; the outcome stays unknown, whatever it has to say, and the hold stays."""
     world, processes = machine
     repo, file = world.repository(), world.root / "applied"
     code = APPENDS.format(file=file)

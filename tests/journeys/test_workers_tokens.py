@@ -31,7 +31,7 @@ def test_a_token_is_rotated_under_running_work(
     run and says why; what it applies goes on and ends well, since that hangs on the assignment's own token."""
     pipe, file = tmp_path / "pipe", tmp_path / "applying"
     os.mkfifo(pipe)
-    with open_restarts(tmp_path, database_url) as restarts:
+    with open_restarts(tmp_path, database_url, ISOLATION="none") as restarts:
         world = restarts.world
         end_switched = world.start_worker("switched")
         world.start_worker("forgotten", WORKER_CONCURRENCY="2")

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator
+from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 from starlette.routing import BaseRoute, Mount, Route
 
@@ -78,5 +78,5 @@ def test_it_names_the_version_of_the_protocol() -> None:
 def require(name: str, value: object) -> None:
     """The value has the shape of that name. Raises: AssertionError."""
     schema = {"$ref": f"#/components/schemas/{name}", "components": worker_openapi()["components"]}
-    errors = [error.message for error in Draft202012Validator(schema).iter_errors(value)]
+    errors = [error.message for error in OAS31Validator(schema).iter_errors(value)]
     assert not errors, errors

@@ -1,4 +1,4 @@
-"""0008: workers say what they are, and may be drained: one row for a process, where there was one for each slot.
+"""0011: workers say what they are, and may be drained: one row for a process, where there was one for each slot.
 
 Expands what 0001 made: every new column has a default. Rows of slots go; each worker's next claim makes its own.
 """
@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from alembic import op
 
-revision = "0008"
-down_revision = "0007"
+revision = "0011"
+down_revision = "0010"
 
 TABLES: Final = """
 ALTER TABLE workers
