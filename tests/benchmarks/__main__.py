@@ -1,4 +1,4 @@
-"""`python -m tests.benchmarks [door|push|requests|policy|plan|archive]`: prints tables for docs/benchmarks.md.
+"""`python -m tests.benchmarks [PART…]`: prints tables for docs/benchmarks.md; the parts are PARTS, below.
 
 Never part of the tests' run. Every ratio is against a floor of the same run; the method is in docs/benchmarks.md.
 """
@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from app.store.embedded import EmbeddedPostgres
-from tests.benchmarks import archive, door, large_plan, policy, push, request_count
+from tests.benchmarks import archive, claims, door, handover, large_plan, policy, polls, push, request_count
 from tests.benchmarks.machine import machine_facts
 
 PARTS: dict[str, Callable[[str], str]] = {
@@ -22,6 +22,9 @@ PARTS: dict[str, Callable[[str], str]] = {
     "policy": policy.measure,
     "archive": archive.measure,
     "plan": large_plan.measure,
+    "polls": polls.measure,
+    "claims": claims.measure,
+    "handover": handover.measure,
 }
 
 

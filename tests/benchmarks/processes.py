@@ -53,6 +53,11 @@ class Server:
                 start_new_session=True,
             )
 
+    @property
+    def pid(self) -> int:
+        """The process."""
+        return self._process.pid
+
     def wait(self) -> None:
         """Return once it answers. Raises: AssertionError with the end of its log."""
         end, pause = time.monotonic() + START_S, threading.Event()

@@ -54,6 +54,13 @@ class Product:
     database: "psycopg.Connection[tuple[object, ...]]"
     log_file: Path
     root: Path
+    tree: Tree
+
+    def worker_pid(self) -> int:
+        """The worker's process now."""
+        (part,) = (part for part in self.tree.parts if part.name == "worker")
+        assert part.process is not None
+        return part.process.pid
 
     def repository(self, name: str) -> Repo:
         """A repository without stacks, once the product has heard of it."""
@@ -138,7 +145,7 @@ def open_product(server_url: str) -> Iterator[Product]:
             tree = Tree(load_settings(environ), environ, log_file=log_file)
             thread = threading.Thread(target=tree.run, args=(stop,), name="tree")
             thread.start()
-            product = Product(github, database, log_file, root)
+            product = Product(github, database, log_file, root, tree)
             try:
                 product.wait(lambda: answers(port), "the web process answers", pause_s=0.05)
                 yield product
