@@ -30,10 +30,11 @@ from tests.store.world import CONFIG, HEAD, run_of
 POOL_TOKEN = "a-token-of-the-default-pool"
 COPIES = """
 INSERT INTO runs SELECT (jsonb_populate_record(made, jsonb_build_object(
-    'id', 'OLD' || n, 'created_at', made.created_at - n * interval '1 second'
+    'id', 'OLD' || n, 'created_at', made.created_at - n * interval '1 second',
+    'head_sha', lpad(to_hex(n), 40, '0'), 'source_sha', lpad(to_hex(n), 40, '0')
 ))).* FROM runs made, generate_series(2, %(count)s) n WHERE made.stack_id = %(stack)s
 """
-"""One run again and again, each a second older."""
+"""One run again and again, each a second older and of a commit of its own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from tests.store.world import (
 )
 
 Connection = psycopg.Connection[tuple[object, ...]]
-NEWEST = 10
+NEWEST = 11
 """The newest migration's number."""
 
 
