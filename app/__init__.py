@@ -7,7 +7,7 @@ The rooms, outermost first; imports point inwards alone, and neighbours are stra
   demo       `make demo` and `make sandbox`: the product beside a stand-in GitHub
   simulate   which stacks an event would run, told from a clone on an author's machine
   serve      one process tree: database, web, jobs, one worker
-  wiring     settings in, adapters and flows out; the only file that knows every room
+  wiring     settings in, adapters and flows out; the only file that knows every room; wiring_worker: a worker
   web        the door for HTTP: webhooks, workers' calls, managed state, pages, health
   jobs       the door for the control plane's jobs: each runs one flow
   worker     the other plane: claims over HTTP, runs an assignment with the engine; reaches engine and core alone

@@ -120,7 +120,8 @@ def worker(
 ) -> None:
     """Run assignments: fetch, plan, apply. Needs CONTROL_URL and WORKER_TOKEN, and nothing of the control plane's."""
     from app.settings import load_worker_settings
-    from app.wiring import open_worker, set_up_logging
+    from app.wiring import set_up_logging
+    from app.wiring_worker import open_worker
     from app.worker.shutdown import shutdown_on_signals
 
     flags = {"WORKER_POOL": pool, "WORKER_CONCURRENCY": concurrency, "WORKER_NAME": name}

@@ -1,18 +1,13 @@
 """The composition root: settings in, adapters and flows out. The only file that knows every room.
 
-`open_control` makes the control plane, which web, jobs and command line share. `open_worker` makes the other plane: it
-is given a worker's settings alone and touches neither database nor App.
+`open_control` makes the control plane, which web, jobs and command line share. The other plane is `wiring_worker`'s.
 """
 
 import logging
-import os
-import socket
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import procrastinate
@@ -25,9 +20,6 @@ from app.core.event import Repository
 from app.core.names import RunId
 from app.core.organisationfile import organisation_schema
 from app.engine.git import Mirror, Source
-from app.engine.isolation import find_isolation
-from app.engine.limits import MIB, Limits
-from app.engine.release import ReleaseMirror
 from app.flows.assign import Assign
 from app.flows.change_phase import ChangePhase
 from app.flows.conclude import Conclude
@@ -62,7 +54,7 @@ from app.policy.engine import PolicyEngine
 from app.policy.pool import OpaPool
 from app.policy.server import OpaServer
 from app.policy.suite_texts import TextSuite
-from app.settings import Settings, WorkerSettings
+from app.settings import Settings
 from app.store.artifacts_disk import DiskArtifacts
 from app.store.artifacts_s3 import S3Artifacts, S3Place
 from app.store.jobs_app import make_job_app, rescue_stalled, revive_reports
@@ -72,16 +64,12 @@ from app.store.postgres import PostgresStore
 from app.store.s3_client import AwsAccess
 from app.vault.keys import Keyring
 from app.vault.kms import KmsKeyring
-from app.vault.openpgp import SigningKeys
-from app.vault.stream import stream_cipher
 from app.vault.vault import Vault
 from app.web.app import make_app
 from app.web.doors import Doors, Gauge
 from app.web.look import Look
 from app.web.work import Work
 from app.web.worker_gauges import worker_gauges
-from app.worker.config import WorkerConfig
-from app.worker.loop import Worker
 
 KEY_FILE = "key"
 MIRRORS = "mirrors"
@@ -364,56 +352,6 @@ def _policy_engine(settings: Settings) -> PolicyEngine:
 def run_url(public_url: str, run_id: RunId) -> str:
     """Where a run's page is."""
     return f"{public_url}/runs/{run_id}"
-
-
-def open_worker(settings: WorkerSettings, *, name: str = "", work_root: Path | None = None) -> Worker:
-    """A worker: it knows the control plane's address and its pool's token, and how to make an archive's cipher."""
-    folder = settings.data_dir / "worker"
-    search_path = os.environ.get("PATH", os.defpath)
-    config = WorkerConfig(
-        control_url=settings.control_url,
-        token=settings.worker_token,
-        pool=settings.worker_pool,
-        name=name or settings.worker_name or socket.gethostname(),
-        version=version("trackside"),
-        concurrency=settings.worker_concurrency,
-        grace_s=settings.worker_grace_s,
-        work_root=work_root,
-        mirror_root=folder / MIRRORS,
-        terraform_bin=str(settings.terraform_bin or ""),
-        tofu_bin=str(settings.tofu_bin or ""),
-        search_path=search_path,
-        isolation=find_isolation(settings.isolation, readable=settings.isolation_readable, search_path=search_path),
-        limits=_limits(settings),
-        tools_root=settings.tools_dir,
-        releases=_releases(settings),
-        providers_mirror=settings.providers_mirror,
-    )
-    return Worker(config, stream_cipher)
-
-
-def _limits(settings: WorkerSettings) -> Limits:
-    return Limits(
-        init_s=settings.init_timeout_s,
-        plan_s=settings.plan_timeout_s,
-        apply_s=settings.apply_timeout_s,
-        hook_s=settings.hook_timeout_s,
-        run_s=settings.run_timeout_s,
-        silence_s=settings.silence_timeout_s,
-        output_bytes=settings.max_output_mb * MIB,
-        memory_bytes=settings.max_memory_mb * MIB,
-        processes=settings.max_processes,
-        workspace_bytes=settings.max_workspace_mb * MIB,
-    )
-
-
-def _releases(settings: WorkerSettings) -> ReleaseMirror:
-    return ReleaseMirror(
-        url=settings.tools_mirror,
-        tofu_url=settings.tofu_mirror,
-        tofu_index_url=settings.tofu_index,
-        verify=SigningKeys(settings.tools_keyring).verify if settings.tools_keyring else None,
-    )
 
 
 def make_artifacts(settings: Settings) -> DiskArtifacts | S3Artifacts:

@@ -29,7 +29,8 @@ from app.sandbox import Repo, SandboxGitHub, Served, serve_in_thread
 from app.sandbox.records import CheckRun
 from app.serve import Tree
 from app.settings import load_settings, load_worker_settings
-from app.wiring import ControlPlane, open_control, open_worker
+from app.wiring import ControlPlane, open_control
+from app.wiring_worker import open_worker
 
 SETTLE_S = 60.0
 SHARED = "shared"
