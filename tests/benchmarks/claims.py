@@ -38,7 +38,7 @@ def measure(server_url: str) -> str:
             plane.add_finished(history)
             stacks = plane.add_stacks(RUNS)
             store_s = _claim_by_store(plane, stacks)
-            plane.database.execute("VACUUM ANALYZE")
+            plane.settle()
             rate, http_s = _claim_by_http(plane, stacks)
         medians.append(percentile(store_s, 0.5))
         rows.append(

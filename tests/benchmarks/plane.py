@@ -77,7 +77,12 @@ class Plane:
             " FROM runs WHERE stack_id = %s",
             (stack.id,),
         )
-        self.database.execute("ANALYZE")
+        self.settle()
+
+    def settle(self) -> None:
+        """What was written is on the disk and counted: its aftermath is not measured."""
+        self.database.execute("VACUUM ANALYZE")
+        self.database.execute("CHECKPOINT")
 
     def rows(self, statement: str) -> list[tuple[object, ...]]:
         """What the database answers."""
