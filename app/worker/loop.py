@@ -6,6 +6,7 @@ for those that apply, for a while; then it interrupts them.
 
 from contextlib import closing
 from queue import Empty, SimpleQueue
+from random import random
 from threading import Event, Lock, Thread
 from time import monotonic
 from typing import Final
@@ -31,6 +32,8 @@ _PAUSES_S: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 15.0)
 _DRAINED_PAUSE_S: Final = 5.0
 """How long a drained worker waits before it asks again: how soon it feels that it is resumed."""
 _LOOK_S: Final = 0.1
+_SPREAD: Final = 0.25
+"""By how much of itself a poll may be shorter: workers that were started at once must not ask at once for ever."""
 _log = structlog.get_logger(__name__)
 
 
@@ -142,7 +145,7 @@ class Worker:
     def _request(self, slot: str) -> ClaimRequest:
         return ClaimRequest(
             worker=slot,
-            wait_s=min(self._config.poll_s, MAX_WAIT_S),
+            wait_s=min(self._config.poll_s, MAX_WAIT_S) * (1 - _SPREAD * random()),  # noqa: S311 - no secret
             pool=self._config.pool,
             version=self._config.version,
             engines=self._engines,

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from app.store.embedded import EmbeddedPostgres
-from tests.benchmarks import archive, claims, door, handover, large_plan, policy, polls, push, request_count
+from tests.benchmarks import archive, claims, confirm, door, large_plan, policy, polls, push, request_count
 from tests.benchmarks.machine import machine_facts
 
 PARTS: dict[str, Callable[[str], str]] = {
@@ -24,7 +24,7 @@ PARTS: dict[str, Callable[[str], str]] = {
     "plan": large_plan.measure,
     "polls": polls.measure,
     "claims": claims.measure,
-    "handover": handover.measure,
+    "confirm": confirm.measure,
 }
 
 

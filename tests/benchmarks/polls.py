@@ -1,7 +1,7 @@
 """500 workers that wait on one web process: its memory, its processor, its database connections, and how soon a run
 that becomes ready is with one of them.
 
-The workers are 500 connections of one client in this process; each holds a claim of 30 s, again and again.
+The workers are 500 connections of one client in this process; each holds a claim of 23 to 30 s, again and again.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from queue import SimpleQueue
+from random import random
 from time import perf_counter
 
 import httpx
@@ -45,9 +46,9 @@ class Waiters:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _wait(self, client: httpx.AsyncClient, number: int) -> None:
-        asked = {"worker": f"waiter-{number}/1", "wait_s": MAX_WAIT_S}
         headers = {"authorization": f"Bearer {POOL_TOKEN}"}
         while True:
+            asked = {"worker": f"waiter-{number}/1", "wait_s": MAX_WAIT_S * (1 - random() / 4)}  # as a worker does
             answer = await client.post(f"{self.plane.url}/claim", json=asked, headers=headers)
             if answer.status_code == 200:
                 self.given.put((perf_counter(), answer.json()))
@@ -55,7 +56,7 @@ class Waiters:
 
 @contextmanager
 def waiting(plane: Plane, count: int) -> Iterator[Waiters]:
-    """Workers that wait, all of them there."""
+    """Workers that wait, all of them there, and no longer in step."""
     waiters, is_over = Waiters(plane, count), threading.Event()
     thread = threading.Thread(target=lambda: asyncio.run(waiters.run(is_over)), name="waiters")
     thread.start()
@@ -63,7 +64,7 @@ def waiting(plane: Plane, count: int) -> Iterator[Waiters]:
         pause = threading.Event()
         while plane.rows("SELECT count(*) FROM workers WHERE last_seen > now() - interval '1 minute'") < [(count,)]:
             pause.wait(0.1)
-        pause.wait(2)
+        pause.wait(2 * MAX_WAIT_S)
         yield waiters
     finally:
         is_over.set()

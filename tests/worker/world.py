@@ -20,7 +20,7 @@ import msgspec
 import pytest
 
 from app.core.names import Secret
-from app.core.protocol import Assignment, Phase, PlanReport, ResultReport, StateAccess
+from app.core.protocol import Assignment, ClaimRequest, Phase, PlanReport, ResultReport, StateAccess
 from app.engine.child import Patience
 from app.engine.git import Mirror
 from app.engine.isolation import Isolation, Kind, Wanted, find_isolation, try_out
@@ -49,6 +49,8 @@ class Book:
     state: bytes = b""
     state_lock: bytes = b""
     requests: list[str] = field(default_factory=list)
+    asked: list[ClaimRequest] = field(default_factory=list)
+    """Every claim."""
     next: str = "archive"
     apply_environment: dict[str, str] | None = None
     stop: bool = False
@@ -77,6 +79,7 @@ class Book:
         if name in self.refuse:
             return self.refuse[name], b'{"error":"refused by the test"}'
         if name == "claim":
+            self.asked.append(msgspec.json.decode(body, type=ClaimRequest))
             return (200, msgspec.json.encode(self.claims.popleft())) if self.claims else (204, b"")
         if name == "archive":
             self.archive = body if method == "PUT" else self.archive
