@@ -15,7 +15,7 @@ from tests.benchmarks.product import CHECK, PERSON, STACK, STACKS, Product, open
 
 ROUNDS = 15
 AIM_MS = 300.0
-LOST_ROUNDS = 3
+LOST_ROUNDS = 2
 AIM_S = 30.0
 APPLIES = """
 resource "terraform_data" "one" {{
@@ -24,7 +24,7 @@ resource "terraform_data" "one" {{
 }}
 """
 PLANS = """
-locals {{ many = sum(flatten([for a in range(1200) : [for b in range(1200) : a * b]])) }}
+locals {{ many = sum(flatten([for a in range(250) : [for b in range(250) : a * b]])) }}
 resource "terraform_data" "one" {{ input = [{number}, local.many] }}
 """
 """Planning this takes long enough to be killed at."""
