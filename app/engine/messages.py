@@ -120,8 +120,14 @@ _OBSTACLES: Final = {
 
 def find_obstacle(errors: Sequence[Diagnostic]) -> Obstacle | None:
     """What kept the engine from beginning at all; None when it is anything else, or not that alone."""
-    found = {_OBSTACLES.get(error.summary) for error in errors}
+    found = {_obstacle(error) for error in errors}
     return found.pop() if len(found) == 1 else None
+
+
+def _obstacle(error: Diagnostic) -> Obstacle | None:
+    """A lock that could not be had is somebody's only where the engine says whose."""
+    met = _OBSTACLES.get(error.summary)
+    return None if met is Obstacle.LOCKED and "Lock Info:" not in error.detail else met
 
 
 def _diagnostic(raw: _Diagnostic) -> Diagnostic:

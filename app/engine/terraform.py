@@ -265,7 +265,8 @@ def how_it_ended(ended: Ended) -> str:
     """`exited 1`, `was ended by signal 9`, or which limit ended it."""
     if ended.excess:
         return f"was ended: {ended.excess}"
-    return f"was ended by signal {-ended.code}" if ended.code < 0 else f"exited {ended.code}"
+    signal = -ended.code if ended.code < 0 else ended.code - 128  # a box says it as a shell does
+    return f"was ended by signal {signal}" if 0 < signal < 65 else f"exited {ended.code}"
 
 
 class _Tail:

@@ -212,8 +212,9 @@ class Conclude:
         """Delete the workspace of a run that has ended; its key is gone already. Kept when the outcome is unknown."""
         with self.store.begin() as tx:
             run = tx.get_run(held.run.id)
-        if run.plan is not None and run.state.is_terminal and not run.is_outcome_unknown:
-            self.artifacts.delete(archive_key(run.id, run.plan))
+            plan = run.plan or tx.find_plan(run.id, run.plan_number)  # one that was handed in, and never waited
+        if plan is not None and run.state.is_terminal and not run.is_outcome_unknown:
+            self.artifacts.delete(archive_key(run.id, plan))
 
     def put_archive(self, assignment_id: AssignmentId, token: str, fencing: int, chunks: Iterator[bytes]) -> None:
         """Store the workspace of the plan that was reported. Sent again, it replaces what came before."""

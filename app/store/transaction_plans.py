@@ -66,10 +66,15 @@ class PlanWrites(Wire):
 
     def get_plan(self, run_id: RunId, number: int) -> Plan:
         """Raises: BrokenError when the run has no such plan."""
-        row = self._first(select(plans).where(plans.c.run_id == run_id, plans.c.number == number))
-        if row is None:
+        plan = self.find_plan(run_id, number)
+        if plan is None:
             raise BrokenError(f"reading plan {number} of run {run_id}: there is none")
-        return read_plan(row)
+        return plan
+
+    def find_plan(self, run_id: RunId, number: int) -> Plan | None:
+        """The plan of that number, or None."""
+        row = self._first(select(plans).where(plans.c.run_id == run_id, plans.c.number == number))
+        return read_plan(row) if row is not None else None
 
     def find_summary(self, run_id: RunId, number: int) -> PlanSummary | None:
         """The summary of a plan, or None."""

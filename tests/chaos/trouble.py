@@ -1,17 +1,18 @@
 """Trouble at an exact moment: a run is held in one state by a lock in the database, something is killed, the run is let
 go, and afterwards everything that was promised is held against what is there.
 
-The stack's one resource writes a line outside, with the number of its push, each time it is applied: a second apply of
-one push would be a second line.
+The stack's one resource calls a server of the test with the number of its push each time it is applied, from inside its
+box: a second apply of one push would be a second call.
 """
 
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Final
 
@@ -30,10 +31,10 @@ CODE: Final = """
 locals {{ many = sum(flatten([for a in range(220) : [for b in range(220) : a * b]])) }}
 resource "terraform_data" "line" {{
   triggers_replace = [{number}, local.many]
-  provisioner "local-exec" {{ command = "echo {number} >> '{file}'; sleep 0.6" }}
+  provisioner "local-exec" {{ command = "git ls-remote '{url}/{number}' 2>/dev/null; sleep 0.6" }}
 }}
 """
-"""Takes about a second to plan, and longer than half a second to apply."""
+"""Takes about a second to plan, and longer than half a second to apply. git is the one client that every worker has."""
 CLAIMED: Final = (RunState.READY, RunState.CONFIRMED, RunState.REPLAN_REQUESTED)
 """States that end with a worker's claim: held by holding assignments back."""
 BEFORE_PLAN: Final = (RunState.READY, RunState.PREPARING, RunState.INITIALIZING, RunState.PLANNING)
@@ -55,20 +56,20 @@ ENDS: Final = {
 
 @dataclass
 class Machine:
-    """Trackside as processes, its repository, and the file in which applies are counted."""
+    """Trackside as processes, its repository, and the server that counts applies."""
 
     world: World
     processes: Processes
     database_url: str
     repo: Repo
-    file: Path
+    counter: "Counter"
     pushes: int = 0
 
     # what people do
     def push(self) -> str:
         """Another number for the resource; the SHA."""
         self.pushes += 1
-        code = CODE.format(number=self.pushes, file=self.file)
+        code = CODE.format(number=self.pushes, url=self.counter.url)
         return self.world.push(self.repo, {"app/main.tf": code}, f"Number {self.pushes}")
 
     def say(self, sha: str, words: str) -> None:
@@ -111,11 +112,21 @@ class Machine:
             lambda: all(self.processes.pid(name) != before[name] for name in names), f"{', '.join(names)} came back"
         )
 
-    def kill_engine(self, run: Run) -> None:
-        """kill -9 of the engine that works on a run."""
-        wait_until(lambda: bool(engines(run)), "the engine works")
-        for pid in engines(run):
+    def kill_engine(self, word: str, phase: str) -> str:
+        """A push whose engine is killed while it does that (`init`, `plan`, `apply`): of its first plan, or of what was
+        said afterwards (`replan`, `confirm`); the SHA."""
+        self._clear()
+        worker = self.processes.pid("worker")
+        sha = self.push()
+        if phase:
+            self.say(sha, phase)
+        pause, end = threading.Event(), time.monotonic() + 60
+        while not (found := engines(worker, word)):
+            assert time.monotonic() < end, f"the engine never did {word}"
+            pause.wait(0.002)
+        for pid in found:
             os.kill(pid, signal.SIGKILL)
+        return sha
 
     def through(self, state: RunState, trouble: Callable[[Run], object]) -> str:
         """A push whose run goes all the way, with trouble in one state; the SHA. Who confirms does so in any case."""
@@ -180,7 +191,7 @@ class Machine:
         assert unlocked.returncode == 0, unlocked.stderr
 
     def _require_single_apply(self, sha: str, run: Run) -> None:
-        lines = self.file.read_text().split().count(str(self.pushes))
+        lines = self.counter.calls.count(str(self.pushes))
         assert lines == 1 if run.state is RunState.FINISHED else lines <= 1, f"applied {lines} times"
         (begun,) = self.world.sql(
             f"SELECT count(*) FROM run_steps WHERE step = 'apply' AND run_id = '{run.id}'"  # noqa: S608 - our own id
@@ -199,28 +210,64 @@ class Machine:
 def open_machine(root: Path, database_url: str, **variables: str) -> Iterator[Machine]:
     """A machine whose stack was applied once; ends with the block."""
     with open_processes(root, database_url, **variables) as (world, processes):
-        made = Machine(
-            world, processes, database_url, world.repository({".trackside/stacks.yml": STACKS}), root / "lines"
-        )
-        made.file.touch()
-        sha = made.push()
-        made.say(sha, "confirm")
-        made.expect_end(sha, RunState.FINISHED)
-        yield made
+        repo = world.repository({".trackside/stacks.yml": STACKS})
+        with counting() as counter:
+            made = Machine(world, processes, database_url, repo, counter)
+            sha = made.push()
+            made.say(sha, "confirm")
+            made.expect_end(sha, RunState.FINISHED)
+            yield made
 
 
-def engines(run: Run) -> list[int]:
-    """The engine's own processes in the workspace of a run."""
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """What was called, in order."""
+
+    url: str
+    calls: list[str]
+
+
+@contextmanager
+def counting() -> Iterator[Counter]:
+    """A server on loopback that has no repository, and notes which one it was asked for."""
+    calls: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            """Note it."""
+            calls.append(self.path.split("/")[1])
+            self.send_error(404)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield Counter(f"http://127.0.0.1:{server.server_port}", calls)
+        server.shutdown()
+
+
+def engines(worker: int, word: str) -> list[int]:
+    """The engine's own processes below a worker's that were given that word, also those in boxes."""
+    parents: dict[int, int] = {}
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             argv = (folder / "cmdline").read_bytes().split(b"\0")
-            is_ours = run.id in os.readlink(folder / "cwd")
+            parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(") ")[2].split()[1])
         except OSError:
             continue
-        if is_ours and argv[0].endswith((b"terraform", b"tofu")):
+        if argv[0].endswith((b"/terraform", b"/tofu")) and word.encode() in argv:
             found.append(int(folder.name))
-    return found
+    return [pid for pid in found if worker in _ancestors(pid, parents)]
+
+
+def _ancestors(pid: int, parents: Mapping[int, int]) -> list[int]:
+    line = []
+    while pid in parents:
+        pid = parents[pid]
+        line.append(pid)
+    return line
 
 
 def _hold(connection: psycopg.Connection[tuple[object, ...]], table: str) -> None:

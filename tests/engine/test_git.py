@@ -31,6 +31,7 @@ class Upstream:
         env = {
             "PATH": os.environ["PATH"],
             "HOME": str(self.path.parent),
+            "GIT_CONFIG_NOSYSTEM": "1",  # where git-lfs is installed, the system's configuration has its filter
             "GIT_AUTHOR_NAME": "Åsa",
             "GIT_AUTHOR_EMAIL": "asa@example.org",
             "GIT_COMMITTER_NAME": "Åsa",

@@ -119,9 +119,10 @@ def test_a_waiting_run_is_withdrawn_and_the_next_one_goes(world: World) -> None:
     assert (nothing.returncode, nothing.stdout) == (1, "nothing to stop: no run of this stack takes it\n")
 
 
-def test_a_failed_run_is_retried_by_its_button_once(world: World) -> None:
+def test_a_failed_run_is_retried_by_its_button_once(unboxed: World) -> None:
     """Same commit, a new run, a new check run of the same name; the second click finds it done; the next run's check
     says that the one before failed."""
+    world = unboxed
     repo, gate = world.repository(), world.root / "gate"
     sha = world.push(repo, FILES | {"app/main.tf": FAILS_ONCE % gate}, "Fails once")
     world.press(world.expect_check(repo, sha, "deploy/app", "action_required"), "Confirm")

@@ -54,7 +54,7 @@ def test_chosen_changes_are_planned_confirmed_and_applied_and_the_rest_is_told(w
     assert "- **4. create** `terraform_data.top`" in told
     assert "- **5. create** output `said`" in told
     assert "terraform_data.base" not in told.split("still pending")[1]
-    assert "plans what is pending" in told
+    assert "`/trackside deploy app` makes the next run of it" in told
     assert world.sql("SELECT plan_number, plan_digest FROM confirmations") == [(2, run.plan.digest)]
     page = world.page(f"/runs/{run.id}")
     assert "Plan 2 is a part of plan 1: one resource chosen, 1 pulled in beyond the choice." in page
@@ -201,14 +201,14 @@ def test_a_worker_that_does_not_know_parts_never_passes_a_whole_plan_off_as_one(
     mine, token, held = f"assignments/{taken['id']}", str(taken["token"]), {"fencing": taken["fencing"]}
     call(f"{mine}/stage", token, {**held, "stage": "planning"})
     whole = {"digest": "a" * 64, "engine": "terraform 1.11.4", "has_changes": True, "summary": {}}
-    assert call(f"{mine}/plan", token, held | whole) == {"next": "done"}
+    assert call(f"{mine}/plan", token, held | whole)["next"] == "done"
     check = world.expect_check(repo, sha, "deploy/app", "failure")
     assert "the worker planned the whole commit instead of what was chosen" in (check.summary or "")
 
 
-def test_a_part_that_needs_nothing_any_more_says_what_is_pending(world: World) -> None:
+def test_a_part_that_needs_nothing_any_more_says_what_is_pending(unboxed: World) -> None:
     """No changes in what was chosen is not "no changes": the rest of the first plan is still told."""
-    repo = world.repository()
+    world, repo = unboxed, unboxed.repository()
     backend = 'terraform {\n  backend "local" { path = "/STATE" }\n}\n'.replace("/STATE", str(world.root / "state"))
     number, sha = world.land(repo, {".trackside/stacks.yml": STACKS, "app/main.tf": backend + THREE}, "Four")
     world.expect_check(repo, sha, "deploy/app", "action_required")

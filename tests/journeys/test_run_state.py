@@ -12,8 +12,9 @@ HOLDER = {"ID": "6f0d1e2c-0000-4000-8000-000000000001", "Operation": "OperationT
 ONE = 'resource "terraform_data" "web" { input = "one" }\n'
 
 
-def test_a_configuration_with_a_backend_keeps_its_own_state_and_cannot_lose_it_by_a_commit(world: World) -> None:
+def test_a_configuration_with_a_backend_keeps_its_own_state_and_cannot_lose_it_by_a_commit(unboxed: World) -> None:
     """The backend's file holds the state, ours none; without the backend the next commit fails before it plans."""
+    world = unboxed
     repo = world.repository()
     kept = world.root / "elsewhere" / "app.tfstate"
     backend = f'terraform {{\n  backend "local" {{ path = "{kept}" }}\n}}\n'
@@ -57,8 +58,9 @@ def test_managed_state_cannot_be_lost_by_a_commit_that_brings_a_backend(world: W
     assert world.expect_state(RunState.FINISHED).plan is not None
 
 
-def test_a_state_that_somebody_else_holds_is_waited_for(world: World) -> None:
+def test_a_state_that_somebody_else_holds_is_waited_for(unboxed: World) -> None:
     """The plan goes on when the lock is given back; a lock without an id cannot be waited for: it says whose it is."""
+    world = unboxed
     repo = world.repository()
     kept = world.root / "app.tfstate"
     note = world.root / ".app.tfstate.lock.info"

@@ -85,8 +85,9 @@ def test_a_plan_made_from_nothing_is_stale_once_there_is_a_state(world: World) -
     assert world.expect_check(repo, sha, "deploy/app", "action_required").title == "+1 · the state moved since"
 
 
-def test_an_external_state_that_moved_is_said_by_the_engine_and_told_in_its_own_words(world: World) -> None:
+def test_an_external_state_that_moved_is_said_by_the_engine_and_told_in_its_own_words(unboxed: World) -> None:
     """Nothing was applied, the state lock is free, and the next push plans from the state as it is."""
+    world = unboxed
     backend = f'terraform {{\n  backend "local" {{ path = "{world.root}/state" }}\n}}\n'
     repo = world.repository()
     code = backend + CODE.format(value=1)
