@@ -5,6 +5,7 @@ The rooms, outermost first; imports point inwards alone, and neighbours are stra
              identity_cli: those for policies, managed states, backups and keys, secrets and attestations;
              on_server: what they stand on
   demo       `make demo` and `make sandbox`: the product beside a stand-in GitHub
+  doctor     what is not as it should be, here and on GitHub, each with the way out
   simulate   which stacks an event would run, told from a clone on an author's machine
   serve      one process tree: database, web, jobs, one worker
   wiring     settings in, adapters and flows out; the only file that knows every room; wiring_worker: a worker

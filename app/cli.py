@@ -141,6 +141,22 @@ def migrate() -> None:
 
 
 @app.command()
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Look everything over that this process's environment names; exit code 1 when something does not work."""
+    from app.core.finding import findings_document, has_problem
+    from app.doctor import examine
+    from app.wiring import set_up_logging
+
+    set_up_logging("error")  # what is found is told once, as findings
+    found = examine(os.environ)
+    typer.echo(json.dumps(findings_document(found), indent=2) if as_json else "\n".join(one.line for one in found))
+    if has_problem(found):
+        raise typer.Exit(1)
+
+
+@app.command()
 def sandbox(
     script: Annotated[bool, typer.Option("--script", help="Tell the story unattended, then end.")] = False,
     port: Annotated[int, typer.Option(help="Port of the stand-in GitHub's pages; 0: any free one.")] = 8480,

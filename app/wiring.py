@@ -127,9 +127,9 @@ def open_control(settings: Settings, database_url: str) -> Iterator[ControlPlane
     data = settings.data_dir
     vault = Vault(make_keyring(settings))
     store = PostgresStore(database_url, sealer=vault, pool_size=settings.database_pool_size)
-    github = GitHubApp(_app_config(settings))
+    github = make_github(settings)
     signal = WorkSignal(database_url)
-    policies = _policy_engine(settings)
+    policies = make_policy_engine(settings)
     signal.start()
     try:
         artifacts = make_artifacts(settings)
@@ -342,7 +342,7 @@ def _explain(settings: Settings, made: _Adapters) -> Explain:
     )
 
 
-def _policy_engine(settings: Settings) -> PolicyEngine:
+def make_policy_engine(settings: Settings) -> PolicyEngine:
     """The operator's OPA, or the embedded one: its children start with the first question."""
     if settings.opa_url:
         return OpaServer(settings.opa_url, settings.opa_token or None)
@@ -395,14 +395,16 @@ def make_keyring(settings: Settings) -> Keyring | KmsKeyring:
     return Keyring.from_file(file)
 
 
-def _app_config(settings: Settings) -> AppConfig:
-    return AppConfig(
+def make_github(settings: Settings) -> GitHubApp:
+    """The App on its GitHub. Nothing is asked yet."""
+    config = AppConfig(
         app_id=settings.github_app_id,
         private_key=settings.github_private_key,
         api_url=settings.github_api_url,
         server_url=settings.github_server_url,
         api_version=settings.github_api_version,
     )
+    return GitHubApp(config)
 
 
 def _source(github: GitHub, repository: Repository) -> Source:

@@ -12,6 +12,10 @@ class UserError(TracksideError):
     """Its text may be shown on GitHub, on a page or in a terminal: it names the thing, the place and the way out."""
 
 
+class NoRoomError(UserError):
+    """A disk of the control plane's is full: waiting makes no room, so nobody tries again by itself."""
+
+
 class RetryableError(TracksideError):
     """The outside world did not answer as it should; the same call may succeed later, after `retry_after_s` if told."""
 

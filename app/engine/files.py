@@ -3,12 +3,29 @@
 Knows nothing of what is in them. What stands at a path in a workspace may be anything by now.
 """
 
+import errno
 import os
+import re
 import stat
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from app.core.errors import UserError
+
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+_CHILD_HAD_NO_ROOM: Final = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
+"""git's and the engines' words for it."""
+
+
+def is_disk_full(error: BaseException | None) -> bool:
+    """True when a full disk of this machine is what an exception, or one that it was made from, is about."""
+    while error is not None:
+        is_systems = isinstance(error, OSError) and error.errno in _NO_ROOM
+        if is_systems or _CHILD_HAD_NO_ROOM.search(str(error)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def read_plain(path: Path, *, max_bytes: int) -> bytes:

@@ -7,6 +7,7 @@ models, and refuse a whole answer for one unknown word. `request()` with the few
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from email.utils import parsedate_to_datetime
 from threading import Lock
 from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import quote
@@ -95,6 +96,8 @@ class Api:
         self._transport = SharedTransport()
         self._core: GitHubCore[UnauthAuthStrategy] | None = None
         self._lock = Lock()
+        self.clock_skew_s: float | None = None
+        """How far GitHub's clock was ahead of ours at its last answer, whatever it said; None before any."""
 
     def send(self, ask: Ask, token: Secret) -> httpx.Response:
         """The answer to one request, which was a success.
@@ -145,6 +148,7 @@ class Api:
         try:
             answer = self._request(ask, url, token)
             status = answer.status_code
+            self._compare_clocks(answer)
         finally:
             if self._on_request is not None:
                 self._on_request(ask.method, ask.route, status)
@@ -160,6 +164,14 @@ class Api:
                 now_s=self._now().timestamp(),
             )
         )
+
+    def _compare_clocks(self, answer: httpx.Response) -> None:
+        """Also for a refusal: a clock that is wrong is what some refusals are about."""
+        try:
+            told = parsedate_to_datetime(answer.headers.get("date", ""))
+            self.clock_skew_s = (told - self._now()).total_seconds()
+        except (ValueError, TypeError):  # no date, or one without a zone
+            return
 
     def _request(self, ask: Ask, url: httpx.URL, token: Secret) -> httpx.Response:
         from githubkit.exception import RequestError, RequestFailed  # costs 200 ms, so not at start

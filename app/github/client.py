@@ -17,7 +17,7 @@ from app.github.api import Api, Clock, OnRequest
 from app.github.caller import Caller
 from app.github.config import AppConfig
 from app.github.pulls import PullRequest
-from app.github.registration import AppIdentity, DeliveryAttempt, Installation
+from app.github.registration import AppIdentity, DeliveryAttempt, Installation, Webhook
 from app.github.tokens import AppKey, Tokens
 
 
@@ -157,6 +157,19 @@ class GitHubApp:
     def list_deliveries(self, since: datetime) -> list[DeliveryAttempt]:
         """Attempts to deliver since then, newest first."""
         return registration.list_deliveries(self._caller, since)
+
+    def list_latest_deliveries(self) -> list[DeliveryAttempt]:
+        """The last hundred attempts to deliver, newest first."""
+        return registration.list_latest_deliveries(self._caller)
+
+    def find_webhook(self) -> Webhook:
+        """Where deliveries go, and in which form."""
+        return registration.find_webhook(self._caller)
+
+    @property
+    def clock_skew_s(self) -> float | None:
+        """How far GitHub's clock was ahead of ours at its last answer; None before any."""
+        return self._api.clock_skew_s
 
     def redeliver(self, attempt_id: int) -> None:
         """Have GitHub send a delivery again, under the same GUID."""

@@ -69,6 +69,18 @@ class DeliveryAttempt:
         return 200 <= self.status_code < 300
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Webhook:
+    """Where the App's deliveries go."""
+
+    url: str
+    """Empty: nowhere."""
+    content_type: str
+    """`json` or `form`."""
+    is_verified: bool
+    """True when GitHub verifies the receiver's certificate."""
+
+
 class _Account(msgspec.Struct, frozen=True):
     login: Login | None = None
     slug: Word | None = None
@@ -98,6 +110,12 @@ class _Delivery(msgspec.Struct, frozen=True):
     event: Word
     delivered_at: Annotated[datetime, msgspec.Meta(tz=True)]
     status_code: int | None = None
+
+
+class _Webhook(msgspec.Struct, frozen=True):
+    url: Annotated[str, msgspec.Meta(max_length=2048)] | None = None
+    content_type: Word | None = None
+    insecure_ssl: str | int | float | None = None
 
 
 def find_identity(caller: Caller) -> AppIdentity:
@@ -146,6 +164,28 @@ def list_deliveries(caller: Caller, since: datetime) -> list[DeliveryAttempt]:
         if not attempts or attempts[-1].delivered_at < since:
             break
     return found
+
+
+def list_latest_deliveries(caller: Caller) -> list[DeliveryAttempt]:
+    """The last hundred attempts, newest first."""
+    ask = Ask(
+        doing="listing the App's deliveries", method="GET", route="/app/hook/deliveries", query={"per_page": PAGE}
+    )
+    return [_attempt(one) for one in read_answer(ask, caller.as_app(ask), list[_Delivery])]
+
+
+def find_webhook(caller: Caller) -> Webhook:
+    """Where the App's deliveries go.
+
+    Source: https://docs.github.com/rest/apps/webhooks#get-a-webhook-configuration-for-an-app
+    """
+    ask = Ask(doing="asking GitHub for the App's webhook", method="GET", route="/app/hook/config")
+    found = read_answer(ask, caller.as_app(ask), _Webhook)
+    return Webhook(
+        url=found.url or "",
+        content_type=found.content_type or "form",
+        is_verified=str(found.insecure_ssl or "0") in ("0", "0.0"),
+    )
 
 
 def redeliver(caller: Caller, attempt_id: int) -> None:

@@ -72,6 +72,14 @@ def list_repositories(call: Call) -> Answer:
     return Answer(result.body | {"repository_selection": selection}, 200, result.headers)
 
 
+@route("GET", "/app/hook/config", auth="app")
+def get_hook_config(call: Call) -> Answer:
+    """Where deliveries go; without a webhook no address is named."""
+    url = call.world.post.url
+    config = {"content_type": "json", "insecure_ssl": "0"}
+    return Answer(config | {"url": url, "secret": "********"} if url else config)
+
+
 @route("GET", "/app/hook/deliveries", auth="app")
 def list_deliveries(call: Call) -> Answer:
     """The delivery log of three days, newest first; a cursor in the Link header leads on."""

@@ -98,7 +98,10 @@ class Served:
         self.api_url = f"{self.url}/api"
         self._world = world
         world.server_url = self.url
-        config = uvicorn.Config(make_app(world), log_level="error", lifespan="off", access_log=False, loop="asyncio")
+        # One date, the sandbox's own: a second header would make the first unreadable.
+        config = uvicorn.Config(
+            make_app(world), log_level="error", lifespan="off", access_log=False, loop="asyncio", date_header=False
+        )
         self._server = _Server(config)
         self._thread = threading.Thread(target=self._run, name="sandbox-http", daemon=True)
         self._thread.start()

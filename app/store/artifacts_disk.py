@@ -3,6 +3,7 @@
 Knows nothing of what the bytes mean; they are ciphertext already. Keys are ours, and checked all the same.
 """
 
+import errno
 import os
 import re
 import secrets
@@ -13,11 +14,15 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from app.core.artifact import Stored
-from app.core.errors import BrokenError, UserError
+from app.core.errors import BrokenError, NoRoomError, UserError
 
 CHUNK_BYTES: Final = 1024 * 1024
 MAX_KEY_CHARS: Final = 300
 _KEY: Final = re.compile(r"[a-z0-9_-][a-z0-9_.-]*(/[a-z0-9_-][a-z0-9_.-]*)*")
+NO_ROOM: Final = (
+    "there is no space left on the control plane's disk for artifacts (ARTIFACT_URL, else DATA_DIR): make room there"
+)
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _PARTIAL: Final = ".partial-"
 """Begins the name of a file that is still being written; no key part begins with a dot."""
 
@@ -30,7 +35,10 @@ class DiskArtifacts:
         self._root = root
 
     def put(self, key: str, source: BinaryIO | Iterator[bytes], *, max_bytes: int) -> int:
-        """Store all or nothing; the size. Raises: UserError when larger; BrokenError when the key exists already."""
+        """Store all or nothing; the size.
+
+        Raises: UserError when larger; NoRoomError when the disk is full; BrokenError when the key exists already.
+        """
         path = self._path(key)
         try:
             self._make_folders(path.parent)
@@ -44,6 +52,9 @@ class DiskArtifacts:
         except FileExistsError as error:
             raise BrokenError(f"storing artifact {key}: it exists already") from error
         except OSError as error:
+            if error.errno in _NO_ROOM:
+                # Waiting makes no room: who stores is told at once, and nobody tries for as long as it lasts.
+                raise NoRoomError(f"storing artifact {key}: {NO_ROOM}") from error
             raise BrokenError(f"storing artifact {key}: {error.strerror or error}") from error
         return size
 

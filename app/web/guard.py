@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.core.errors import LeaseLost, NotAuthorised, RetryableError, UserError
+from app.core.errors import LeaseLost, NoRoomError, NotAuthorised, RetryableError, UserError
 from app.web.answers import problem
 from app.web.metrics import Metrics
 
@@ -45,6 +45,8 @@ def refusal(error: Exception) -> tuple[int, str] | None:
             return 401, "checking the token: no such assignment, or not its token"
         case LeaseLost():
             return 409, str(error)
+        case NoRoomError():
+            return 424, str(error)  # not 507: engines and workers try again after every 5xx, and tell none of it
         case UserError():
             return 422, str(error)
         case RetryableError():

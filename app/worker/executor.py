@@ -11,6 +11,8 @@ import structlog
 
 from app.core.errors import BrokenError, LeaseLost, RetryableError, UserError
 from app.core.protocol import Outcome, Phase, ResultReport
+from app.engine.files import is_disk_full
+from app.engine.programs import free_bytes
 from app.worker.hooks import after_run
 from app.worker.job import End, Job, Step
 from app.worker.steps import APPLY_STEPS, PLAN_STEPS
@@ -23,6 +25,11 @@ INTERRUPTED: Final = (
     "the worker had to end and interrupted the apply: what was changed until then is in the state; another plan shows "
     "what is left"
 )
+NO_ROOM: Final = "no space left"
+STORE_IS_FULL: Final = "HTTP error: 424"
+"""Terraform's words for the control plane's answer when a state finds no room; it shows nothing of its text."""
+FULL_BYTES: Final = 256 * 1024
+"""A disk with less is full: nothing that a run writes is that small for long."""
 _log = structlog.get_logger(__name__)
 
 
@@ -83,6 +90,7 @@ def _run(job: Job, steps: Iterable[Step]) -> End:
         if wanted is not None and (end is None or end.outcome is Outcome.FAILED):
             return _ended(wanted, step)
         if end is not None:
+            end = _with_disk(job, end)
             end = _interrupted(end) if job.ending.is_applying and job.ending.is_interrupted else end
             _say(job, end)
             return end
@@ -103,6 +111,9 @@ def _interrupted(end: End) -> End:
 
 def _broken(job: Job, step: Step, error: Exception) -> End:
     """What an exception means: words for people, another try elsewhere, or a person who has to look."""
+    if is_disk_full(error):
+        # Another try would meet the same disk: whoever makes room starts it.
+        return End(Outcome.FAILED, _no_room(job, step))
     if isinstance(error, UserError):
         return End(Outcome.FAILED, str(error))
     if isinstance(error, RetryableError) and not job.ending.is_applying:
@@ -111,6 +122,27 @@ def _broken(job: Job, step: Step, error: Exception) -> End:
     _log.error("step broke", run=run, step=step.__name__, error=job.log.redact(f"{type(error).__name__}: {error}"))
     what = str(error) if isinstance(error, RetryableError) else "the worker's own log says what happened"
     return End(Outcome.FAILED, f"{step.__name__.replace('_', ' ')} on worker {job.config.name}: {what}")
+
+
+def _with_disk(job: Job, end: End) -> End:
+    """A failure on a full disk says so: a hook or an engine may have seen its consequences alone."""
+    if end.outcome is not Outcome.FAILED or NO_ROOM in end.reason:
+        return end
+    if STORE_IS_FULL in end.reason:
+        said = f"{NO_ROOM} on the control plane's disk for artifacts (ARTIFACT_URL, else DATA_DIR): make room there"
+    elif free_bytes(job.workspace.path)[1] < FULL_BYTES:
+        said = f"{NO_ROOM} on the disk of worker {job.config.name} ({job.workspace.path.parent}): make room there"
+    else:
+        return end
+    return replace(end, reason=f"{end.reason}\nthere is {said}")
+
+
+def _no_room(job: Job, step: Step) -> str:
+    what = "the apply may have begun: look at what it did" if job.ending.is_applying else "nothing was applied"
+    return (
+        f"{step.__name__.replace('_', ' ')} on worker {job.config.name}: there is {NO_ROOM} on that worker's disk "
+        f"({job.workspace.path.parent}, or its DATA_DIR): {what}; make room, then try again"
+    )
 
 
 def _say(job: Job, end: End) -> None:

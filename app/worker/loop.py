@@ -16,6 +16,7 @@ import structlog
 from app.core.errors import RetryableError, TracksideError, UserError
 from app.core.protocol import MAX_WAIT_S, Assignment, ClaimRequest, Outcome, ResultReport
 from app.core.workers import MAX_ENGINES, MAX_LABEL_CHARS
+from app.engine.files import is_disk_full
 from app.engine.git import Mirror
 from app.engine.workspace import Workspace, WorkspaceRoot
 from app.worker.client import ControlPlane, Drained, Hold
@@ -49,6 +50,11 @@ class Worker:
         self._stop = Event()
         self._engines: tuple[str, ...] = ()
         self._drained: set[str] = set()
+
+    @property
+    def config(self) -> WorkerConfig:
+        """What it was told when it was made."""
+        return self._config
 
     def run(self, stop: Event, *, hurry: Event | None = None) -> None:
         """Claim and execute in `concurrency` slots until `stop` is set and every slot has ended.
@@ -203,7 +209,10 @@ class Worker:
             workspace = self._root.open(assignment.run_id, is_isolated=self._config.isolation.is_on)
             return workspace, TokenFile(workspace.home, assignment.oidc_token)
         except (TracksideError, OSError) as error:
-            _give_back(plane, assignment, str(error) if isinstance(error, UserError) else "no workspace to be had")
+            why = "no workspace to be had"
+            if is_disk_full(error):
+                why += f": there is no space left on the disk of worker {self._config.name} ({self._root.path})"
+            _give_back(plane, assignment, str(error) if isinstance(error, UserError) else why)
             raise
 
 

@@ -1,0 +1,149 @@
+"""Looks the GitHub App over: its key, permissions, events, installations, webhook and deliveries, and the clock.
+
+Asks GitHub and changes nothing. `doctor` runs each method by itself, under its own time; what each finds is held
+against app.core.appform and the settings.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from app.core import words_doctor as words
+from app.core.appform import EVENTS, PERMISSIONS
+from app.core.errors import TracksideError
+from app.core.finding import Finding, Level, fine, problem, warning
+from app.flows.ports_doctor import AppQuestions, KnownApp, KnownInstallation
+
+SKEW_NOTED_S: Final = 10.0
+SKEW_BROKEN_S: Final = 55.0
+"""The App's JWT is dated back by 60 s: a clock that is further ahead is refused."""
+FAILING: Final = 0.5
+"""The share of failed deliveries from which on it is no accident."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnose:
+    """The questions, each with what it finds."""
+
+    github: AppQuestions
+    allowed_accounts: tuple[str, ...]
+    """Empty: the App's owner."""
+    webhook_url: str
+    """Where deliveries should go."""
+
+    def identify(self) -> Iterator[Finding]:
+        """Whether GitHub takes the App's key; and the clock, which every answer of GitHub's tells, a refusal too."""
+        try:
+            app = self.github.find_app_owner()
+        except TracksideError as error:
+            yield problem("github", words.app_refused(str(error)))
+        else:
+            yield fine("github", words.answers_as(app.slug, app.owner))
+        skew_s = self.github.clock_skew_s
+        if skew_s is not None:
+            yield clock(skew_s)
+
+    def permissions(self) -> Iterator[Finding]:
+        """What the App itself asks for."""
+        app, found = self.github.find_app_owner(), False
+        for finding in _of_app(app):
+            found = True
+            yield finding
+        if not found:
+            yield fine("permissions", words.app_complete(len(PERMISSIONS), len(EVENTS)))
+
+    def installations(self) -> Iterator[Finding]:
+        """What each account that is served has granted."""
+        wanted = {account.lower() for account in self.allowed_accounts}
+        wanted = wanted or {self.github.find_app_owner().owner.lower()}
+        there = self.github.list_installations()
+        for installation in there:
+            if installation.account.lower() in wanted:
+                yield from _of_installation(installation)
+        known = {one.account.lower() for one in there}
+        for account in sorted(wanted - known):
+            yield problem("installations", words.not_installed(account))
+        others = sorted(one.account for one in there if one.account.lower() not in wanted)
+        if others:
+            yield warning("installations", words.not_served(others))
+
+    def webhook(self) -> Iterator[Finding]:
+        """Where deliveries go, and in which form."""
+        hook = self.github.find_webhook()
+        if hook.url.rstrip("/") != self.webhook_url:
+            yield problem("webhook", words.webhook_elsewhere(hook.url, self.webhook_url))
+        else:
+            yield fine("webhook", words.webhook_fine(hook.url))
+        if hook.url and hook.content_type != "json":
+            yield problem("webhook", words.webhook_form(hook.content_type))
+        if hook.url.startswith("https:") and not hook.is_verified:
+            yield warning("webhook", words.webhook_unverified())
+
+    def deliveries(self) -> Iterator[Finding]:
+        """How the newest deliveries went."""
+        attempts = self.github.list_latest_deliveries()
+        if not attempts:
+            yield warning("deliveries", words.no_deliveries())
+            return
+        failed = [one for one in attempts if not one.is_ok]
+        taken = {one.guid for one in attempts if one.is_ok}
+        lost = {one.guid for one in failed} - taken
+        usual = Counter(one.status_code for one in failed).most_common(1)
+        level = Level.OK
+        if lost:
+            level = Level.PROBLEM if len(failed) >= FAILING * len(attempts) else Level.WARNING
+        text = words.deliveries(len(failed), len(attempts), len(lost), usual[0][0] if usual else 0)
+        yield Finding(level=level, subject="deliveries", text=text)
+
+    def further(self) -> Sequence[tuple[str, Callable[[], Iterator[Finding]]]]:
+        """What can be asked once GitHub takes the App's key, by subject."""
+        return (
+            ("permissions", self.permissions),
+            ("installations", self.installations),
+            ("webhook", self.webhook),
+            ("deliveries", self.deliveries),
+        )
+
+
+def clock(skew_s: float) -> Finding:
+    """What is to be said of a clock that GitHub's is so much ahead of."""
+    if abs(skew_s) >= SKEW_BROKEN_S:
+        return problem("clock", words.clock_off(skew_s))
+    if abs(skew_s) >= SKEW_NOTED_S:
+        return warning("clock", words.clock_off(skew_s))
+    return fine("clock", words.clock(skew_s))
+
+
+def _of_app(app: KnownApp) -> Iterator[Finding]:
+    for need in PERMISSIONS:
+        held = app.permissions.get(need.name, "")
+        level = Level.WARNING if need.is_for_later else Level.PROBLEM
+        if not need.is_met_by(held):
+            yield Finding(level=level, subject="permissions", text=words.missing_permission(need, held))
+        elif need.is_exceeded_by(held):
+            yield warning("permissions", words.more_than_needed(need, held))
+    for need in EVENTS:
+        if need.name not in app.events:
+            level = Level.WARNING if need.is_for_later else Level.PROBLEM
+            yield Finding(level=level, subject="events", text=words.missing_event(need))
+
+
+def _of_installation(one: KnownInstallation) -> Iterator[Finding]:
+    if one.is_suspended:
+        yield problem("installations", words.suspended(one.account))
+        return
+    is_complete = True
+    for need in PERMISSIONS:
+        held = one.permissions.get(need.name, "")
+        if not need.is_met_by(held):
+            is_complete = False
+            level = Level.WARNING if need.is_for_later else Level.PROBLEM
+            yield Finding(level=level, subject="installations", text=words.not_granted(one.account, need, held))
+    for need in EVENTS:
+        if need.name not in one.events:
+            is_complete = False
+            level = Level.WARNING if need.is_for_later else Level.PROBLEM
+            yield Finding(level=level, subject="installations", text=words.not_told(one.account, need))
+    if is_complete:
+        yield fine("installations", words.granted(one.account))
