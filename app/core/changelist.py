@@ -25,7 +25,7 @@ MAX_VALUE: Final = 400
 """Characters of one value that are shown."""
 MAX_ATTRIBUTES: Final = 40
 """Attributes of one change that are shown."""
-_REASONS: Final = {
+REASONS: Final = {
     "replace_because_tainted": "it is tainted",
     "replace_because_cannot_update": "it cannot be updated in place",
     "replace_by_request": "asked for",
@@ -40,7 +40,7 @@ _REASONS: Final = {
     "read_because_dependency_pending": "what it depends on changes too",
     "read_because_check_nested": "a check asks for it",
 }
-"""Source: the values of `action_reason` in Terraform's JSON output format."""
+"""Why the engine does it, in words. Source: the values of `action_reason` in Terraform's JSON output format."""
 
 
 def delta_line(delta: Delta) -> str:
@@ -113,7 +113,7 @@ def _line(change: Change) -> str:
     if change.import_id:
         line += f", imported from {code(change.import_id, limit=120)}"
     if change.reason:
-        line += f": {_REASONS.get(change.reason) or code(change.reason, limit=80)}"
+        line += f": {REASONS.get(change.reason) or code(change.reason, limit=80)}"
     return line
 
 

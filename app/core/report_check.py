@@ -30,6 +30,7 @@ from app.core.run import Run, RunState, RunType, Step, allowed
 from app.core.runview import RunView, cause, short
 from app.core.statepoint import Obstacle
 from app.core.words_choice import chosen_words
+from app.core.words_stack import on_hold
 
 MAX_TITLE: Final = 200
 """Characters of a check run's title."""
@@ -79,6 +80,11 @@ def check_report(view: RunView) -> CheckReport:
         details_url=view.run_url,
         buttons=buttons(view),
     )
+
+
+def check_prose(view: RunView) -> str:
+    """What the run's check run says before its tables, as Markdown: what to do, what is lost, what was before."""
+    return _prose(view, _say(view))
 
 
 def _say(view: RunView) -> _Said:
@@ -334,7 +340,12 @@ def _ended(view: RunView) -> _Said:
 def _summary(view: RunView, said: _Said) -> str:
     """What to do, the counts, and where all this comes from."""
     table = counts_table(view.delta) if view.run.plan is not None else ""
-    parts = (*said.lines, _dangers(view), failed_before(view), origin(view), table, _footer(view))
+    parts = (_prose(view, said), table, _footer(view))
+    return "\n\n".join(part for part in parts if part)
+
+
+def _prose(view: RunView, said: _Said) -> str:
+    parts = (*said.lines, _dangers(view), failed_before(view), origin(view))
     return "\n\n".join(part for part in parts if part)
 
 
@@ -395,11 +406,7 @@ def _outputs(outputs: tuple[Output, ...]) -> str:
 
 def _hold(view: RunView) -> str:
     """That the stack is on hold, and why."""
-    free = command(view, Verb.UNLOCK, view.run.stack_name)
-    return (
-        f"**The stack is on hold**: {code(view.stack_hold)}. Nothing of it starts until a person has resolved that: "
-        f"{free} takes the hold away."
-    )
+    return on_hold(view.run.stack_name, view.stack_hold, view.prefix)
 
 
 def _words(state: RunState) -> str:

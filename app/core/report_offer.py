@@ -12,6 +12,7 @@ from app.core.reply import Button
 from app.core.retry import run_mark
 from app.core.run import RunState, RunType, Step, allowed
 from app.core.runview import RunView, short
+from app.core.words_stack import locked
 
 _BUTTONS: Final = (
     (Step.CONFIRM, Verb.CONFIRM, "Confirm", "Apply exactly this plan"),
@@ -109,10 +110,7 @@ def expiry(view: RunView) -> str:
 
 def kept(view: RunView) -> str:
     """Who has the stack for themselves; empty when nobody has."""
-    if not view.lock_owner:
-        return ""
-    note = f" ({code(view.lock_note, limit=200)})" if view.lock_note else ""
-    return f"{person(view.lock_owner)} has locked the stack{note}: only their runs go ahead."
+    return locked(view.lock_owner, view.lock_note) if view.lock_owner else ""
 
 
 def failed_before(view: RunView) -> str:

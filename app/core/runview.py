@@ -86,8 +86,8 @@ def short(sha: str) -> str:
 
 
 def cause(run: Run) -> str:
-    """What made the run: `push`, `tag v1`, `command`."""
-    return f"tag {run.tag}" if run.trigger is Trigger.TAG and run.tag else run.trigger.value
+    """What made the run: `push`, `tag v1`, `pull request`."""
+    return f"tag {run.tag}" if run.trigger is Trigger.TAG and run.tag else run.trigger.value.replace("_", " ")
 
 
 def _total(delta: Delta) -> int:

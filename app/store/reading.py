@@ -73,6 +73,12 @@ class ReadingSide(CommitReading, WorkerReading):
             wanted = wanted.where(runs.c.stack_id == safe_text(stack_id))
         return [read_run(row) for row in self._ask(wanted.limit(max(0, min(limit, MAX_RECENT))))]
 
+    def list_waiting_runs(self, limit: int = 100) -> list[Run]:
+        """Runs whose plan waits for a person, of all stacks, newest first."""
+        wanted = select_runs().where(text("runs.state = 'unconfirmed'"))
+        ordered = wanted.order_by(runs.c.created_at.desc(), runs.c.id.desc())
+        return [read_run(row) for row in self._ask(ordered.limit(max(0, min(limit, MAX_RECENT))))]
+
     def list_all_stacks(self) -> list[Stack]:
         """Every stack, detached ones too, by repository and name."""
         wanted = select(stacks).order_by(stacks.c.repository_id, stacks.c.name, stacks.c.id).limit(MAX_STACKS)

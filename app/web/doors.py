@@ -173,6 +173,8 @@ class Overview:
     """By repository and name; `runs` holds the newest run of each that is among the recent ones, or nothing."""
     runs: tuple[Run, ...]
     """Newest first, of all stacks."""
+    waiting: tuple[Run, ...] = ()
+    """Whose plan waits for a person, newest first, however many runs came after."""
 
 
 class Reading(Protocol):

@@ -16,6 +16,7 @@ from app.web.doors import Overview, RunDetail, StackDetail
 
 RECENT_RUNS: Final = 50
 RUNS_OF_STACK: Final = 100
+WAITING_RUNS: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,8 @@ class Look:
             for stack in stacks
         ]
         details.sort(key=lambda one: (one.repository.full_name.lower() if one.repository else "", one.stack.name))
-        return Overview(stacks=tuple(details), runs=tuple(runs))
+        waiting = self.reading.list_waiting_runs(limit=WAITING_RUNS)
+        return Overview(stacks=tuple(details), runs=tuple(runs), waiting=tuple(waiting))
 
     def find_run(self, run_id: RunId) -> RunDetail | None:
         """A run with all that its page shows."""

@@ -5,6 +5,7 @@ the same 404.
 """
 
 import importlib.resources
+import re
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, replace
@@ -16,18 +17,20 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from app.core.changelist import SIGNS, WORDS, delta_line
+from app.core.changelist import REASONS, SIGNS, WORDS, delta_line
 from app.core.names import RunId, StackId
 from app.core.plan import MASK, UNKNOWN, Action
 from app.core.record import LogChunk
-from app.core.report_check import check_name, check_report
-from app.core.report_choice import pulled_in, still_pending
+from app.core.reply import CheckReport, Conclusion
+from app.core.report_check import check_name, check_prose, check_report
+from app.core.report_choice import pulled_in
 from app.core.run import RunState
 from app.core.runview import RunView, cause, short
-from app.core.words_choice import chosen_words
+from app.core.words_stack import stack_prose
 from app.flows.publish import make_view
 from app.web.access import Access
 from app.web.doors import Doors, RunDetail
+from app.web.prose import prose
 from app.web.ulid import is_ulid
 from app.web.visible import readable_value, visible
 
@@ -63,12 +66,16 @@ def make_templates() -> jinja2.Environment:
         when=lambda at: f"{at:%Y-%m-%d %H:%M:%S} UTC",
         minute=lambda at: f"{at:%Y-%m-%d %H:%M}",
         delta=delta_line,
-        why=lambda reason: reason.replace("_", " "),
+        check=check_name,
+        why=lambda reason: REASONS.get(reason) or reason.replace("_", " "),
     )
+    templates.tests["section"] = lambda line: _SECTION.fullmatch(line) is not None
     templates.globals.update(action_words=WORDS, action_signs={**_MORE_SIGNS, **SIGNS})
     return templates
 
 
+_SECTION: Final = re.compile(r"── .{1,200} ──")
+"""Where a step of a worker begins and ends in its log."""
 _MORE_SIGNS: Final = {Action.READ: "<", Action.IMPORT: "^", Action.FORGET: "×", Action.MOVE: ">"}
 
 
@@ -93,6 +100,11 @@ class LogTail:
 
     text: str
     left_out_bytes: int
+
+    @property
+    def lines(self) -> list[str]:
+        """The text, line by line."""
+        return self.text.removesuffix("\n").split("\n")
 
 
 def log_tail(chunks: Iterator[LogChunk], limit: int = LOG_TAIL_BYTES) -> LogTail:
@@ -147,11 +159,10 @@ class Pages:
         if not self._access.may_read_pages(request.scope):
             return self.error(404, "")
         seen = await self._threaded(self._reading.overview)
-        waiting = [run for run in seen.runs if run.state is RunState.UNCONFIRMED]
         stacks, more = seen.stacks[:STACKS_ON_PAGE], max(len(seen.stacks) - STACKS_ON_PAGE, 0)
         names = {one.stack.id: one.repository for one in seen.stacks}
         return await self._page(
-            "overview.html", stacks=stacks, stacks_more=more, runs=seen.runs, waiting=waiting, repositories=names
+            "overview.html", stacks=stacks, stacks_more=more, runs=seen.runs, waiting=seen.waiting, repositories=names
         )
 
     async def stack(self, request: Request) -> Response:
@@ -160,7 +171,9 @@ class Pages:
         detail = await self._threaded(self._reading.find_stack, StackId(stack_id)) if stack_id else None
         if detail is None:
             return self.error(404, "")
-        return await self._page("stack.html", detail=detail, stack=detail.stack, repository=detail.repository)
+        stack = detail.stack
+        said = prose(stack_prose(stack, self._doors.command_prefix))
+        return await self._page("stack.html", detail=detail, stack=stack, repository=detail.repository, said=said)
 
     async def run(self, request: Request) -> Response:
         """GET /runs/<id>: state, what to do, changes, outputs, history, the end of the log."""
@@ -169,16 +182,16 @@ class Pages:
             return self.error(404, "")
         tail = await self._threaded(self._tail, detail.run.id)
         view = run_view(detail, self._doors)
+        check = check_report(view)
         changes = detail.summary.changes if detail.summary is not None else ()
         return await self._page(
             "run.html",
             **self._of_run(detail),
             view=view,
-            title=check_report(view).title,
-            is_confirmable=view.is_confirmable,
-            chosen=chosen_words(detail.run.targeting) if detail.run.targeting else "",
+            title=check.title,
+            kind=_kind(check, view),
+            said=prose(check_prose(view), _linked(view)),
             pulled_in=frozenset(change.number for change in pulled_in(view)),
-            still_pending=still_pending(view) if _is_settled(view) else (),
             changes=changes[:CHANGES_ON_RUN],
             changes_more=len(changes) - len(changes[:CHANGES_ON_RUN]),
             outputs=view.outputs[:OUTPUTS_ON_RUN],
@@ -268,10 +281,17 @@ class Pages:
         return await to_thread.run_sync(call, *arguments, limiter=self._threads)
 
 
-def _is_settled(view: RunView) -> bool:
-    """True when the chosen part was applied, or needed nothing: what is pending besides can be told."""
-    is_done = view.run.confirmed_digest is not None or not view.has_changes
-    return view.run.state is RunState.FINISHED and is_done
+def _kind(check: CheckReport, view: RunView) -> str:
+    """The colour of what the check says: decide, bad, or none."""
+    if check.conclusion is Conclusion.ACTION_REQUIRED:
+        return "decide"
+    return "bad" if check.conclusion is Conclusion.FAILURE or view.stack_hold else ""
+
+
+def _linked(view: RunView) -> frozenset[str]:
+    """The other runs that the check names."""
+    blocker = view.blocked_by.id if view.blocked_by is not None else ""
+    return frozenset((blocker, view.failed_before, view.run.retry_of or "")) - {""}
 
 
 def _page_number(request: Request) -> int | None:

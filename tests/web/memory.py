@@ -50,6 +50,7 @@ from app.core.protocol import (
     TransferRequest,
 )
 from app.core.record import DeliveryOutcome, LogChunk
+from app.core.run import RunState
 from app.core.workers import Drained
 from app.web.app import make_app
 from app.web.doors import Doors, Gauge, Overview, Reading, RunDetail, StackDetail
@@ -278,7 +279,9 @@ class Shelf:
     def overview(self) -> Overview:
         if self.trouble is not None:
             raise self.trouble
-        return Overview(stacks=tuple(self.stacks.values()), runs=tuple(one.run for one in self.runs.values()))
+        runs = tuple(one.run for one in self.runs.values())
+        waiting = tuple(run for run in runs if run.state is RunState.UNCONFIRMED)
+        return Overview(stacks=tuple(self.stacks.values()), runs=runs, waiting=waiting)
 
     def find_run(self, run_id: RunId) -> RunDetail | None:
         return self.runs.get(run_id)

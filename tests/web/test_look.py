@@ -4,7 +4,7 @@ from app.core.names import RunId, StackId
 from app.core.plan import Action, Change, Kind, PlanSummary
 from app.core.run import RunState
 from app.store.postgres import PostgresStore
-from app.web.look import Look
+from app.web.look import RECENT_RUNS, Look
 from tests.store.world import REPOSITORY, bring_to_unconfirmed, make_ready_run, make_stack, plan_of, stack_id_of
 from tests.web.memory import World
 
@@ -36,6 +36,17 @@ def test_the_first_page_names_the_newest_run_of_each_stack(store: PostgresStore)
         ("network", [ready.id]),
     ]
     assert [run.state for run in seen.runs] == [RunState.READY]
+
+
+def test_a_plan_that_waits_stays_on_the_first_page_however_many_runs_come_after(store: PostgresStore) -> None:
+    waiting = make_ready_run(store, "network")
+    with store.begin() as tx:
+        bring_to_unconfirmed(tx, waiting.id)
+    for number in range(RECENT_RUNS):
+        make_ready_run(store, f"stack-{number}")
+    seen = Look(store, store).overview()
+    assert waiting.id not in {run.id for run in seen.runs}
+    assert [run.id for run in seen.waiting] == [waiting.id]
 
 
 def test_what_is_not_there_is_none(store: PostgresStore) -> None:

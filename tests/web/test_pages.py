@@ -1,15 +1,28 @@
 """The pages: what they say, that hostile text stays text, who sees them, and what goes with every answer."""
 
+import re
 from dataclasses import replace
+from html import unescape
 
 import pytest
 
+from app.core.choice import Targeting
+from app.core.names import RunId
 from app.core.plan import Action, Change, Counts, Delta, Kind, PlanSummary
-from app.core.run import RunState
+from app.core.report_check import check_prose
+from app.core.run import RunState, RunType
 from app.web.doors import StackDetail
-from app.web.pages import LOG_TAIL_BYTES, log_tail
-from tests.web.made import EVIL, LOG, REPOSITORY, RUN, detail, facts, hostile, log, put, run, stack
+from app.web.pages import LOG_TAIL_BYTES, log_tail, run_view
+from tests.web.made import CHANGES, EVIL, LOG, REPOSITORY, RUN, detail, facts, hostile, log, put, run, stack
 from tests.web.memory import STACK, World
+
+_MARKS = re.compile(r"<[^>]*>|[`*]|^- ", re.MULTILINE)
+
+
+def words(markup: str) -> str:
+    """What a reader reads of HTML or Markdown: no tags, no marks, one blank between words."""
+    return " ".join(unescape(_MARKS.sub("", markup)).split())
+
 
 PAGES = ("/", f"/stacks/{STACK}", f"/runs/{RUN}", f"/runs/{RUN}/changes", f"/runs/{RUN}/log")
 
@@ -17,7 +30,7 @@ PAGES = ("/", f"/stacks/{STACK}", f"/runs/{RUN}", f"/runs/{RUN}/changes", f"/run
 def test_a_waiting_run_says_what_confirms_it(world: World) -> None:
     put(world)
     text = world.client().get(f"/runs/{RUN}").text
-    assert "/trackside confirm network</pre>" in text
+    assert "<code>/trackside confirm network</code> applies exactly this plan" in text
     assert f"trackside confirm {RUN}" in text
     assert "+1 ~1 ±1 -1 · outputs +1 · waiting for confirmation" in text
     assert f'href="https://github.example.org/acme/infrastructure/commit/{run().head_sha}"' in text
@@ -41,8 +54,8 @@ def test_changes_are_numbered_as_in_the_check_with_what_was_and_will_be(world: W
 def test_a_superseded_run_does_not_offer_to_be_confirmed(world: World) -> None:
     put(world, detail(facts=facts(stack_head_seq=4)))
     text = world.client().get(f"/runs/{RUN}").text
-    assert "Superseded by a newer commit" in text
-    assert "confirm network</pre>" not in text
+    assert "Superseded: a newer commit of the stack has arrived." in text
+    assert "confirm network<" not in text
     assert "--even-if-superseded" in text
 
 
@@ -50,7 +63,7 @@ def test_changed_settings_offer_another_plan(world: World) -> None:
     put(world, detail(facts=facts(stack_digest="6" * 64)))
     text = world.client().get(f"/runs/{RUN}").text
     assert "can no longer be confirmed" in text
-    assert "/trackside replan network</pre>" in text
+    assert "<code>/trackside replan network</code>" in text
 
 
 def test_a_failed_run_says_why(world: World) -> None:
@@ -69,7 +82,94 @@ def test_an_unknown_outcome_says_so(world: World) -> None:
 def test_a_queued_run_says_for_what_it_waits(world: World) -> None:
     blocker = run(id="01JD00000000000000000000R0")
     put(world, detail(run(RunState.QUEUED, plan=None), blocked_by=blocker, summary=None, history=()))
-    assert 'href="/runs/01JD00000000000000000000R0"' in world.client().get(f"/runs/{RUN}").text
+    text = world.client().get(f"/runs/{RUN}").text
+    assert '<a href="/runs/01JD00000000000000000000R0"><code>01JD00000000000000000000R0</code></a>' in text
+
+
+@pytest.mark.parametrize("state", list(RunState))
+def test_the_page_says_what_the_check_says(world: World, state: RunState) -> None:
+    made = detail(
+        run(state, retry_of=RunId("01JD00000000000000000000R8"), reason="as it was", decided_by="alice"),
+        facts=facts(
+            position=2,
+            lock_owner="bob",
+            lock_note="migrating",
+            failed_before=RunId("01JD00000000000000000000R9"),
+            failed_before_sha="f" * 40,
+            stack_hold="outcome unknown",
+            is_stale=True,
+        ),
+    )
+    put(world, made)
+    page = words(world.client().get(f"/runs/{RUN}").text)
+    said = check_prose(run_view(made, world.doors()))
+    for line in said.splitlines():
+        assert words(line) in page, line
+
+
+def test_a_part_of_a_plan_names_what_was_pulled_in_and_what_is_pending(world: World) -> None:
+    part = PlanSummary(delta=Delta(resources=Counts(create=1, replace=1)), changes=(CHANGES[1], CHANGES[2]))
+    chosen = Targeting(of_plan=1, chosen=(CHANGES[2].address,))
+    whole = PlanSummary(changes=CHANGES)
+    plan = run().plan
+    put(world, detail(run(targeting=chosen), summary=part, whole=whole))
+    waiting = world.client().get(f"/runs/{RUN}").text
+    assert "This is a part of plan 1" in waiting
+    assert "One change was pulled in beyond the choice" in waiting
+    assert waiting.count('<span class="note">pulled in beyond the choice</span>') == 1
+    assert plan is not None
+    applied = run(RunState.FINISHED, targeting=chosen, confirmed_digest=plan.digest, decided_by="alice")
+    put(world, detail(applied, summary=part, whole=whole))
+    assert "Of plan 1, 3 changes are still pending." in world.client().get(f"/runs/{RUN}").text
+
+
+def test_lists_tell_a_deployment_from_a_preview_and_name_parts_and_retries(world: World) -> None:
+    kinds = (
+        run(type=RunType.PROPOSED),
+        run(type=RunType.DESTROY),
+        run(plan_number=3, targeting=Targeting(of_plan=1)),
+        run(retry_of=RunId(RUN)),
+    )
+    for number, one in enumerate(kinds):
+        put(world, detail(replace(one, id=RunId(f"01JD0000000000000000000{number:03d}"))))
+    text = world.client().get("/").text
+    for shown in ("plan/network", "destroy/network", "deploy/network", "part of plan 1", "retry"):
+        assert f">{shown}</" in text
+
+
+def test_a_stack_says_what_keeps_it_and_what_sets_it_free(world: World) -> None:
+    put(world)
+    kept = stack(
+        hold_reason="outcome unknown", lock_owner="bob", lock_note="migrating", lock_key="PR-12", locked_by="a policy"
+    )
+    world.shelf.stacks[STACK] = StackDetail(stack=kept, repository=REPOSITORY, runs=())
+    page = words(world.client().get(f"/stacks/{STACK}").text)
+    for said in (
+        "The stack is on hold: outcome unknown.",
+        "bob has locked the stack (migrating): only their runs go ahead.",
+        "Locked with the key PR-12 by a policy: only runs with that key go ahead.",
+        "/trackside unlock network takes the hold away.",
+        f"trackside unlock {STACK}",
+    ):
+        assert said in page
+    overview = world.client().get("/").text
+    assert ">on hold</span>" in overview
+    assert ">locked</span>" in overview
+
+
+def test_the_sections_of_a_log_stand_out(world: World) -> None:
+    put(world)
+    text = world.client().get(f"/runs/{RUN}").text
+    assert '<b class="section">── fetch ──</b>\ncommit a1b2c3d\n<b class="section">── init ──</b>\n' in text
+
+
+def test_an_attestation_is_linked_where_there_is_one(world: World) -> None:
+    put(world, detail(run(RunState.FINISHED), attestation=b'{"payload": ""}'))
+    client = world.client()
+    assert f'href="/runs/{RUN}/attestation"' in client.get(f"/runs/{RUN}").text
+    assert client.get(f"/runs/{RUN}/attestation").content == b'{"payload": ""}'
+    put(world)
+    assert "attestation" not in client.get(f"/runs/{RUN}").text
 
 
 @pytest.mark.parametrize("state", list(RunState))
