@@ -16,10 +16,11 @@ import typer
 from app.core.command import MAX_NOTE, Command, Verb
 from app.core.errors import TracksideError, UserError
 from app.core.names import RunId, is_sha
+from app.core.report_check import check_name
 from app.core.run import ExternalState, RunType
 from app.identity_cli import attestation_app, oidc_app, secret_app
 from app.keep_cli import backup, restore, rotate_key
-from app.on_server import actor
+from app.on_server import actor, reachable_database_url
 from app.on_server import control as _control
 from app.on_server import database_url as _database_url
 from app.policy_cli import policy_app
@@ -136,7 +137,7 @@ def migrate() -> None:
     """Bring the database to this version."""
     from app.store.migrations import migrate as bring
 
-    bring(_database_url())
+    bring(reachable_database_url())
     typer.echo("the database is current")
 
 
@@ -159,7 +160,9 @@ def doctor(
 @app.command()
 def sandbox(
     script: Annotated[bool, typer.Option("--script", help="Tell the story unattended, then end.")] = False,
-    port: Annotated[int, typer.Option(help="Port of the stand-in GitHub's pages; 0: any free one.")] = 8480,
+    port: Annotated[
+        int, typer.Option(min=0, max=65_535, help="Port of the stand-in GitHub's pages; 0: any free one.")
+    ] = 8480,
 ) -> None:
     """Start a stand-in GitHub on this machine, Trackside beside it, and a demo repository to push to."""
     from app.demo import run_demo, run_sandbox
@@ -302,7 +305,7 @@ def runs(limit: Annotated[int, typer.Option(min=1, max=1000, help="How many, new
             typer.echo("no runs yet: push a change to a stack's project root", err=True)
         for run in found:
             said = f"  {run.reason.splitlines()[0][:80]}" if run.reason else ""
-            typer.echo(f"{run.id}  {run.stack_name:24}  {run.head_sha[:7]}  {run.state.value}{said}")
+            typer.echo(f"{run.id}  {check_name(run):32}  {run.head_sha[:7]}  {run.state.value}{said}")
 
 
 @app.command()
@@ -312,12 +315,16 @@ def stacks() -> None:
         found = plane.store.list_all_stacks()
         if not found:
             typer.echo("no stacks yet: push .trackside/stacks.yml to a default branch", err=True)
+        with plane.store.begin() as tx:
+            known = {one: tx.find_repository(one) for one in {stack.repository_id for stack in found}}
         for stack in found:
             said = f"  locked by {stack.lock_owner}" if stack.lock_owner else ""
             said = f"  on hold: {stack.hold_reason}" if stack.hold_reason else said
             said = "  detached" if stack.is_detached else said
             head = stack.head_sha[:7] if stack.head_sha else "-------"
-            typer.echo(f"{stack.id}  {stack.name:24}  {head}  {stack.settings.project_root or '.'}{said}")
+            repository = known[stack.repository_id]
+            name = f"{repository.full_name if repository else '?'}  {stack.name}"
+            typer.echo(f"{stack.id}  {name:40}  {head}  {stack.settings.project_root or '.'}{said}")
 
 
 @app.command()
@@ -373,9 +380,18 @@ def why(
         raise typer.Exit(1)
 
 
+def _fill_closed_streams() -> None:
+    """Stdin, stdout and stderr that were closed before the start read nothing and swallow all: no file takes their
+    numbers."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - open as long as the process
+
+
 def main() -> None:
     """The console script. Raises: SystemExit, always."""
     threading.current_thread().name = "main"
+    _fill_closed_streams()
     try:
         app()
     except TracksideError as error:

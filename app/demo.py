@@ -78,9 +78,10 @@ class Stage:
             raise UserError(f"deploy/{stack} concluded {found.conclusion}: {found.title}\n{found.summary}")
         return found is not None and found.conclusion == conclusion
 
-    def show(self, check: CheckRun) -> None:
-        """A check run, as a person reads it on GitHub."""
-        body = "\n\n".join(part for part in (check.summary, check.text) if part)
+    def show(self, check: CheckRun, *, with_changes: bool = True) -> None:
+        """A check run, as a person reads it on GitHub; the list of changes left out when it was shown before."""
+        parts = (check.summary, check.text) if with_changes else (check.summary,)
+        body = "\n\n".join(part for part in parts if part)
         buttons = "  ".join(f"[reverse] {label} [/]" for label in self.repo.buttons(check))
         title = Text.assemble((f" {check.name} ", "bold"), f"· {check.title} ")
         self.console.print(
@@ -89,8 +90,13 @@ class Stage:
 
     def why(self, sha: str) -> str:
         """What `trackside why` says on the server."""
-        argv = [sys.executable, "-m", "app.cli", "why", f"{OWNER}/{NAME}", sha]
-        return run(argv, env=self.environ).stdout.decode("utf-8", "replace").rstrip()
+        return self.type("why", f"{OWNER}/{NAME}", sha)
+
+    def type(self, *words: str, stdin: str = "") -> str:
+        """What `trackside ...` answers on the server."""
+        argv = [sys.executable, "-m", "app.cli", *words]
+        done = run(argv, env=self.environ, stdin=stdin.encode())
+        return (done.stdout + done.stderr).decode("utf-8", "replace").rstrip()
 
     def overview(self, sha: str) -> None:
         """All check runs of a commit in one table."""
@@ -142,7 +148,20 @@ def run_sandbox(port: int) -> int:
 
 
 def _tell(stage: Stage) -> None:
-    """The main job, from push to applied, in seven scenes."""
+    """The main job, from push to applied, then the ways beside it."""
+    second = _tell_main_job(stage)
+    _tell_part(stage)
+    _tell_proof(stage, second)
+    stage.say("a tag is pushed: no policy tracks tags, so nothing runs, and the record says why")
+    stage.repo.tag("v1.1.0", second, by=PERSON)
+    stage.github.wait_deliveries()
+    stage.console.print(f"  [dim]$ trackside why {OWNER}/{NAME} {second[:7]}…[/]")
+    stage.wait("the record names the tag", lambda: "v1.1.0" in stage.why(second))
+    stage.console.print(stage.why(second), markup=False)
+
+
+def _tell_main_job(stage: Stage) -> str:
+    """Plans, confirmed by button and by comment; the last commit that was applied."""
     stage.say(
         "alice merges a pull request that brings three stacks: each gets a tracked run, planned by real Terraform"
     )
@@ -155,7 +174,7 @@ def _tell(stage: Stage) -> None:
 
     stage.say("she presses Confirm on deploy/network: exactly that plan is applied, and the result is a deployment")
     stage.repo.press(plan, "Confirm", by=PERSON)
-    stage.show(stage.check(first, "network", "success"))
+    stage.show(stage.check(first, "network", "success"), with_changes=False)
     stage.wait("the deployment stands", lambda: _deployment(stage, first, "network") == "success")
     stage.console.print(f"  deployment to [bold]network[/]: {_deployment(stage, first, 'network')}")
 
@@ -170,22 +189,43 @@ def _tell(stage: Stage) -> None:
     stage.show(stage.check(second, "app", "action_required"))
     stage.say("confirmed by a comment")
     _comment(stage, number, "/trackside confirm")
-    stage.show(stage.check(second, "app", "success"))
+    stage.show(stage.check(second, "app", "success"), with_changes=False)
+    return second
 
-    stage.say("one more change; alice replans it, reads plan 2, and discards it")
+
+def _tell_part(stage: Stage) -> None:
+    """A part of a plan is applied, and the rest by a deploy command, which is discarded."""
+    stage.say("one more change; alice wants only the bigger cache of it today, and replans that part")
     number, third = stage.merge("Release 1.2.0", _next_release())
     before = stage.check(third, "app", "action_required")
-    _comment(stage, number, "/trackside replan app")
+    _comment(stage, number, "/trackside replan app only 1")
     stage.wait("plan 2 stands", lambda: _is_newer(stage, third, before))
+    stage.show(stage.check(third, "app", "action_required"))
+    _comment(stage, number, "/trackside confirm app")
+    stage.say("the part is applied; its check says what of the whole plan is still pending, and what does it")
+    before = stage.check(third, "app", "success")
+    stage.show(before, with_changes=False)
+    stage.say("she asks for the rest with a deploy command, reads it, and discards it: nothing of that is applied")
+    _comment(stage, number, "/trackside deploy app")
+    stage.wait("the rest is planned", lambda: _is_newer(stage, third, before))
     _comment(stage, number, "/trackside discard app not before the weekend")
-    stage.show(stage.check(third, "app", "neutral"))
+    stage.show(stage.check(third, "app", "neutral"), with_changes=False)
 
-    stage.say("a tag is pushed: no policy tracks tags, so nothing runs, and the record says why")
-    stage.repo.tag("v1.1.0", second, by=PERSON)
-    stage.github.wait_deliveries()
-    stage.console.print(f"  [dim]$ trackside why {OWNER}/{NAME} {second[:7]}…[/]")
-    stage.wait("the record names the tag", lambda: "v1.1.0" in stage.why(second))
-    stage.console.print(stage.why(second), markup=False)
+
+def _tell_proof(stage: Stage, sha: str) -> None:
+    """The signed statement of an apply is fetched, and verified with the public key alone."""
+    stage.say("every apply leaves a signed statement; it verifies with the public key alone")
+    found = stage.repo.check_run(sha, "deploy/app")
+    run_id = (found.external_id if found is not None else "").partition("/")[0]
+    keys = stage.log_file.with_name("keys.json")
+    keys.write_text(stage.type("attestation", "key"), encoding="utf-8")
+    stage.console.print(
+        f"  [dim]$ trackside attestation show {run_id} | trackside attestation verify - --key keys.json[/]"
+    )
+    said = stage.type("attestation", "verify", "-", "--key", str(keys), stdin=stage.type("attestation", "show", run_id))
+    if not said.startswith("verified: "):
+        raise UserError(f"verifying the attestation of run {run_id}: {said}")
+    stage.console.print(said, markup=False)
 
 
 def _close(stage: Stage, took_s: float) -> None:

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
     from app.wiring import ControlPlane
 
 
@@ -26,13 +24,24 @@ def database_url() -> str:
     return given or EmbeddedPostgres(_data_dir()).url
 
 
+def reachable_database_url() -> str:
+    """The same, once it answers. Raises: UserError that says where it was looked for, and what to do."""
+    from app.store.reach import check_reachable
+
+    url = database_url()
+    check_reachable(url, embedded_in=_embedded_in())
+    return url
+
+
 @contextmanager
 def running_database() -> Iterator[str]:
     """The same, running: the embedded one is started when `serve` does not run, and stopped afterwards."""
     from app.store.embedded import EmbeddedPostgres
+    from app.store.reach import check_reachable
 
     given = os.environ.get("DATABASE_URL", "").strip()
     if given:
+        check_reachable(given)
         yield given
         return
     server = EmbeddedPostgres(_data_dir())
@@ -42,12 +51,22 @@ def running_database() -> Iterator[str]:
         server.stop()
 
 
-def control() -> "AbstractContextManager[ControlPlane]":
-    """The control plane, for one command."""
+@contextmanager
+def control() -> "Iterator[ControlPlane]":
+    """The control plane, for one command. Raises: UserError when the database is away, or not at this version."""
     from app.settings import load_settings
+    from app.store.reach import check_ready
     from app.wiring import open_control
 
-    return open_control(load_settings(os.environ), database_url())
+    settings, url = load_settings(os.environ), database_url()
+    check_ready(url, embedded_in=_embedded_in())
+    with open_control(settings, url) as plane:
+        yield plane
+
+
+def _embedded_in() -> str:
+    """The folder of the embedded database; empty when DATABASE_URL names another."""
+    return "" if os.environ.get("DATABASE_URL", "").strip() else str(_data_dir().absolute() / "postgres")
 
 
 def _data_dir() -> Path:

@@ -207,7 +207,9 @@ def parse_comment(body: str, prefix: str) -> tuple[Command | Unreadable, ...]:
         rest = line.removeprefix(prefix)
         if rest == line or (rest and rest[0] not in " \t"):
             continue
-        found.append(_read(rest, prefix))
+        read = _read(rest, prefix)
+        if read not in found:  # said twice in one comment, it is meant once
+            found.append(read)
         if len(found) == MAX_COMMANDS:
             break
     return tuple(found)
@@ -276,8 +278,11 @@ def _read(rest: str, prefix: str) -> Command | Unreadable:
     plain = [word for word in words[1:] if word not in options]
     target = plain[0] if plain and form.takes_target else ""
     surplus = plain[1:] if form.takes_target else plain
+    unknown = next((option for option in options if option not in form.options), "")
+    if unknown:
+        return _unreadable(words, prefix, why=_takes_no(form, unknown))
     is_odd = bool(target) and _TARGET.fullmatch(target) is None
-    if is_odd or any(option not in form.options for option in options) or (surplus and not form.takes_note):
+    if is_odd or (surplus and not form.takes_note):
         return _unreadable(words, prefix)
     return Command(
         verb=form.verb,
@@ -296,8 +301,10 @@ def _read_many(form: Form, words: Sequence[str], prefix: str) -> Command | Unrea
         if not is_sha(sha):
             return _unreadable(words, prefix, why=f"{SHA_OPTION} takes all 40 digits of a commit")
         del rest[at : at + 2]
-    if any(_TARGET.fullmatch(word) is None for word in rest):
-        return _unreadable(words, prefix)
+    odd = next((word for word in rest if _TARGET.fullmatch(word) is None), "")
+    if odd:
+        is_option = odd.startswith("--") and not (form.takes_sha and odd == SHA_OPTION)
+        return _unreadable(words, prefix, why=_takes_no(form, odd) if is_option else "")
     if len(rest) > MAX_TARGETS:
         return _unreadable(words, prefix, why=f"{form.verb.value} takes at most {MAX_TARGETS} stacks at a time")
     return Command(verb=form.verb, targets=tuple(dict.fromkeys(rest)), sha=sha)
@@ -315,6 +322,10 @@ def _read_choice(form: Form, rest: str, prefix: str) -> Command | Unreadable:
     if is_odd or (picks and choice is None):
         return _unreadable(words, prefix)
     return Command(verb=form.verb, target=target, choice=choice)
+
+
+def _takes_no(form: Form, option: str) -> str:
+    return f"{form.verb.value} takes no `{option[:40]}`"
 
 
 def _unreadable(words: Sequence[str], prefix: str, *, why: str = "") -> Unreadable:

@@ -5,7 +5,7 @@ Pure and small, so that each can be read and tested alone. Foreign words go into
 
 from collections.abc import Sequence
 
-from app.core.command import SUPERSEDED_OPTION, Unreadable, Verb, help_text
+from app.core.command import GRAMMAR, SUPERSEDED_OPTION, Unreadable, Verb, help_text
 from app.core.markdown import code, sentence
 from app.core.retry import can_retry
 from app.core.run import Run, RunState, RunType, allowed
@@ -21,10 +21,16 @@ def not_permitted(reason: str) -> str:
 
 
 def unreadable(line: Unreadable, prefix: str) -> str:
-    """A line began with the prefix and is no command."""
+    """A line began with the prefix and is no command: what is near to it, else all that there is."""
+    form = next((form for form in GRAMMAR if line.nearest == f"{prefix} {form.verb.value}"), None)
+    if form is None or form.verb is Verb.HELP:
+        way_on = f"\n\n{help_text(prefix)}"
+    else:
+        written = code(f"{line.nearest} {form.arguments}")
+        way_on = f" It is written {written}; {code(f'{prefix} {Verb.HELP.value}')} lists every command."
     if line.why:
-        return f"I cannot carry out {code(line.text)}: {sentence(line.why)}.\n\n{help_text(prefix)}"
-    return f"I do not understand {code(line.text)}. Did you mean {code(line.nearest)}?\n\n{help_text(prefix)}"
+        return f"I cannot carry out {code(line.text)}: {sentence(line.why)}.{way_on}"
+    return f"I do not understand {code(line.text)}. Did you mean {code(line.nearest)}?{way_on}"
 
 
 def no_run(verb: Verb, target: str) -> str:

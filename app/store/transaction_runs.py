@@ -73,7 +73,7 @@ class RunWrites(ReportWrites):
         """Raises: UserError naming the run when there is none."""
         run = self.find_run(run_id)
         if run is None:
-            raise UserError(f"looking up run {run_id[:40]}: there is none")
+            raise UserError(f"looking up run {run_id[:40]}: there is none; `trackside runs` lists them")
         return run
 
     def find_run(self, run_id: RunId) -> Run | None:

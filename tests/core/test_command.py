@@ -64,16 +64,16 @@ def unreadable(line: str, nearest: str, why: str = "") -> Unreadable:
         ("plan a --sha 3fa9c1d", unreadable("plan a --sha 3fa9c1d", "plan", "--sha takes all 40 digits of a commit")),
         ("plan a --sha", unreadable("plan a --sha", "plan", "--sha takes all 40 digits of a commit")),
         (f"plan --sha {SHA} --sha {SHA}", unreadable(f"plan --sha {SHA} --sha {SHA}", "plan")),
-        ("plan --force", unreadable("plan --force", "plan")),
+        ("plan --force", unreadable("plan --force", "plan", why="plan takes no `--force`")),
         ("plan ../x", unreadable("plan ../x", "plan")),
         ("deploy", Command(verb=Verb.DEPLOY)),
         ("deploy a b", Command(verb=Verb.DEPLOY, targets=("a", "b"))),
-        (f"deploy a --sha {SHA}", unreadable(f"deploy a --sha {SHA}", "deploy")),
+        (f"deploy a --sha {SHA}", unreadable(f"deploy a --sha {SHA}", "deploy", why="deploy takes no `--sha`")),
         ("stop", Command(verb=Verb.STOP)),
         ("stop network", Command(verb=Verb.STOP, target="network")),
         ("stop a b", unreadable("stop a b", "stop")),
         ("cancel network", Command(verb=Verb.CANCEL, target="network")),
-        ("cancel --all", unreadable("cancel --all", "cancel")),
+        ("cancel --all", unreadable("cancel --all", "cancel", why="cancel takes no `--all`")),
         ("retry 01JDV3F4K5M6N7P8Q9R0S1T2V3", Command(verb=Verb.RETRY, target="01JDV3F4K5M6N7P8Q9R0S1T2V3")),
         ("retri", unreadable("retri", "retry")),
         ("lock network", Command(verb=Verb.LOCK, target="network")),
@@ -87,7 +87,7 @@ def unreadable(line: str, nearest: str, why: str = "") -> Unreadable:
             "replan --even-if-superseded",
             Unreadable(text="/trackside replan --even-if-superseded", nearest="/trackside replan"),
         ),
-        ("confirm --force", Unreadable(text="/trackside confirm --force", nearest="/trackside confirm")),
+        ("confirm --force", unreadable("confirm --force", "confirm", why="confirm takes no `--force`")),
         ("confirm <b>network</b>", Unreadable(text="/trackside confirm <b>network</b>", nearest="/trackside confirm")),
         ("confirm ../x", Unreadable(text="/trackside confirm ../x", nearest="/trackside confirm")),
         (
@@ -152,8 +152,14 @@ def test_another_prefix_is_another_prefix() -> None:
     assert parse_comment("/trackside confirm", "/tf") == ()
 
 
+def test_a_command_that_is_said_twice_in_one_comment_is_meant_once() -> None:
+    said = parse_comment("/trackside why\n/trackside help\n/trackside why\n/trackside nonsense\n" * 9, PREFIX)
+    assert len(said) == 3
+
+
 def test_a_comment_is_bounded_in_commands_lines_notes_and_length() -> None:
-    assert len(parse_comment("/trackside help\n" * 500, PREFIX)) == MAX_COMMANDS
+    several = "".join(f"/trackside why stack-{number}\n" for number in range(500))
+    assert len(parse_comment(several, PREFIX)) == MAX_COMMANDS
     assert parse_comment("/trackside help\n" + "x" * MAX_BODY, PREFIX) == ()
     [long] = parse_comment("/trackside " + "x" * 5000, PREFIX)
     assert isinstance(long, Unreadable)

@@ -92,16 +92,18 @@ def test_acknowledgements() -> None:
     )
 
 
-def test_an_unreadable_line_gets_the_nearest_command_and_the_grammar() -> None:
-    said = words.unreadable(Unreadable(text="/trackside confrim", nearest="/trackside confirm"), PREFIX)
-    assert said.splitlines()[0] == snapshot(
-        "I do not understand `/trackside confrim`. Did you mean `/trackside confirm`?"
+def test_an_unreadable_line_gets_the_nearest_command_in_full_or_else_the_grammar() -> None:
+    assert words.unreadable(Unreadable(text="/trackside confrim", nearest="/trackside confirm"), PREFIX) == snapshot(
+        "I do not understand `/trackside confrim`. Did you mean `/trackside confirm`? It is written "
+        "`/trackside confirm [STACK|RUN] [--even-if-superseded]`; `/trackside help` lists every command."
     )
-    assert "- `/trackside help` lists these commands" in said
     nearly = Unreadable(text="/trackside lock", nearest="/trackside lock", why="lock needs the name of a stack")
-    assert words.unreadable(nearly, PREFIX).splitlines()[0] == snapshot(
-        "I cannot carry out `/trackside lock`: lock needs the name of a stack."
+    assert words.unreadable(nearly, PREFIX) == snapshot(
+        "I cannot carry out `/trackside lock`: lock needs the name of a stack. It is written "
+        "`/trackside lock STACK [note]`; `/trackside help` lists every command."
     )
+    lost = words.unreadable(Unreadable(text="/trackside xyz", nearest="/trackside help"), PREFIX)
+    assert "- `/trackside help` lists these commands" in lost
 
 
 def test_a_long_list_of_candidates_is_cut_and_counted() -> None:

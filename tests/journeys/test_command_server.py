@@ -35,7 +35,10 @@ def test_an_operator_decides_on_the_server_by_the_same_rules(world: World) -> No
     assert "has ended already (finished)" in refused.stdout
     unknown = world.operate("confirm", "01ARZ3NDEKTSV4RRFFQ69G5FAV")
     assert (unknown.returncode, unknown.stdout) == (1, "")
-    assert unknown.stderr == "trackside: looking up run 01ARZ3NDEKTSV4RRFFQ69G5FAV: there is none\n"
+    assert (
+        unknown.stderr
+        == "trackside: looking up run 01ARZ3NDEKTSV4RRFFQ69G5FAV: there is none; `trackside runs` lists them\n"
+    )
     assert world.sql("SELECT source, split_part(command, ' ', 1), is_allowed FROM audit ORDER BY id") == [
         ("cli", "replan", True),
         ("cli", "confirm", True),

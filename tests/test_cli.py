@@ -1,0 +1,67 @@
+"""The command line met with mistakes: each is one line that names the thing and the way out, and exit code 1 or 2."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+KEY = "-----BEGIN RSA PRIVATE KEY-----\\nZm9v\\n-----END RSA PRIVATE KEY-----"
+NOTHING: Mapping[str, str] = {}
+SERVER = {"GITHUB_APP_ID": "1", "GITHUB_PRIVATE_KEY": KEY, "GITHUB_WEBHOOK_SECRET": "s" * 32}
+
+
+def trackside(
+    folder: Path, *words: str, environ: Mapping[str, str] = NOTHING, close_stdin: bool = False
+) -> subprocess.CompletedProcess[str]:
+    """Somebody types `trackside ...` in a folder of their own."""
+    script = 'exec "$@" <&-' if close_stdin else 'exec "$@" </dev/null'
+    argv = ["/bin/sh", "-c", script, "sh", sys.executable, "-m", "app.cli", *words]
+    env = {"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": os.getcwd(), **environ}
+    return subprocess.run(argv, cwd=folder, env=env, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize("words", [("runs",), ("confirm", "x"), ("secret", "list"), ("migrate",)])
+def test_a_database_that_does_not_answer_is_named_with_its_place_and_without_its_password(
+    words: tuple[str, ...], tmp_path: Path
+) -> None:
+    url = "postgresql://u:hunter2hunter2@127.0.0.1:1/tracks"
+    said = trackside(tmp_path, *words, environ=SERVER | {"DATABASE_URL": url})
+    assert said.returncode == 1
+    assert said.stderr.startswith("trackside: reaching the database at 127.0.0.1:1/tracks: ")
+    assert said.stderr.endswith("; DATABASE_URL says where it is\n")
+    assert "hunter2" not in said.stderr
+
+
+def test_an_embedded_database_that_does_not_run_is_named_with_what_starts_it(tmp_path: Path) -> None:
+    said = trackside(tmp_path, "stacks", environ=SERVER | {"DATA_DIR": str(tmp_path / "data")})
+    assert (said.returncode, said.stderr) == (
+        1,
+        f"trackside: reaching the embedded database in {tmp_path}/data/postgres: it does not run; start "
+        "`trackside serve` with this DATA_DIR, or name another database by DATABASE_URL\n",
+    )
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("attestation", "verify", "-", "--key", "/dev/null"),
+        ("policy", "eval", "/dev/null", "--input", "-"),
+        ("secret", "set", "A", "--scope", "acme"),
+        ("state", "push", "x", "-"),
+    ],
+)
+def test_a_closed_stdin_is_an_empty_one(words: tuple[str, ...], tmp_path: Path) -> None:
+    said = trackside(tmp_path, *words, close_stdin=True)
+    assert said.returncode == 1
+    assert said.stderr.startswith("trackside: ") or said.stdout
+    assert "Traceback" not in said.stderr
+
+
+@pytest.mark.parametrize("port", ["-4", "99999999"])
+def test_a_port_that_is_none_is_refused(port: str, tmp_path: Path) -> None:
+    said = trackside(tmp_path, "sandbox", "--port", port)
+    assert said.returncode == 2
+    assert "Invalid value for '--port'" in said.stderr
