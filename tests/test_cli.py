@@ -39,8 +39,10 @@ def test_an_embedded_database_that_does_not_run_is_named_with_what_starts_it(tmp
     said = trackside(tmp_path, "stacks", environ=SERVER | {"DATA_DIR": str(tmp_path / "data")})
     assert (said.returncode, said.stderr) == (
         1,
-        f"trackside: reaching the embedded database in {tmp_path}/data/postgres: it does not run; start "
-        "`trackside serve` with this DATA_DIR, or name another database by DATABASE_URL\n",
+        (
+            f"trackside: reaching the embedded database in {tmp_path}/data/postgres: it does not run; start "
+            "`trackside serve` with this DATA_DIR, or name another database by DATABASE_URL\n"
+        ),
     )
 
 
