@@ -43,6 +43,7 @@ from app.core.run import Confirmation, ExternalState, Plan, Run, RunState, Trans
 from app.core.stack import Configuration, Stack, StackSpec
 from app.flows.ports_identity import IdentityRows
 from app.flows.ports_workers import WorkerRows
+from app.flows.ports_missed import MissedRows, StandingRows
 
 RunChange = Callable[[Run], tuple[Run, Transition]]
 """A pure change of a run: gives the next run and the line for its history."""
@@ -421,6 +422,8 @@ class Transaction(
     StateRows,
     ReportRows,
     IdentityRows,
+    MissedRows,
+    StandingRows,
     Protocol,
 ):
     """One database transaction. Lock order, always: stack, run, assignment. Commits at the end of `begin()`'s block."""
