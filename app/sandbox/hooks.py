@@ -56,8 +56,10 @@ class Delivery:
 
 
 class Post:
-    """The App's webhook: an address, a secret, a queue and a log. Knobs: `url`, `secret`, `hold`, `double`, `lose`, `refuse`,
-    `drop`."""
+    """The App's webhook: an address, a secret, a queue and a log.
+
+    Knobs: `url`, `secret`, `hold`, `double`, `lose`, `refuse`, `drop`.
+    """
 
     def __init__(self, clock: Clock, *, app_id: int, hook_id: int, url: str | None, secret: str) -> None:
         self.url = url

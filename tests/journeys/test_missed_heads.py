@@ -88,7 +88,7 @@ def test_log_redelivery_and_ls_remote_find_the_same_push_and_it_runs_once(tmp_pa
         repo = world.repository(FILES)
         world.expect_state(RunState.UNCONFIRMED)
         seen(world, repo)
-        world.github.post.refuse = 2
+        world.github.post.refuse = 4  # each with the event of its check suite
         first = world.push(repo, {"app/two.tf": "# two\n"}, "Refused")
         second = world.push(repo, CHANGED, "Refused, too")
         world.github.wait_deliveries()

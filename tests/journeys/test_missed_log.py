@@ -64,18 +64,20 @@ def test_pushes_that_an_app_out_of_order_refused_come_back_by_themselves(world: 
 def test_what_never_arrives_is_asked_for_less_and_less_and_never_faster_than_allowed(
     tmp_path: Path, database_url: str
 ) -> None:
-    """Five lost pushes at two a minute: two are asked for, the oldest first, and no third within the minute."""
+    """Ten lost deliveries at two a minute: two are asked for, the oldest first, and no third within the minute."""
     with open_world(tmp_path, database_url, **QUICK, REDELIVERIES_PER_MINUTE="2") as world:
         repo = world.repository(FILES)
         world.expect_state(RunState.UNCONFIRMED)
-        world.github.post.refuse = 7
-        lost = [world.push(repo, {f"app/{number}.tf": "# lost\n"}, f"Lost {number}") for number in range(5)]
+        world.github.post.refuse = 11
+        for number in range(5):
+            world.push(repo, {f"app/{number}.tf": "# lost\n"}, f"Lost {number}")
         world.github.wait_deliveries()
+        lost = [one.guid for one in world.github.deliveries if not one.ok]
         wait_until(lambda: counted(world, "asked") == 2, "two were asked for", found=lambda: world.sql(NOTED))
         wait_until(lambda: len(world.sql(LOOKED)) == 1, "the log was read since")
         again = [one for one in world.github.deliveries if one.redelivery]
-        assert [one.payload["after"] for one in again] == lost[:2]
-        assert world.sql("SELECT count(*) FROM missed_deliveries WHERE asked = 0") == [(3,)]
+        assert [one.guid for one in again] == lost[:2]
+        assert world.sql("SELECT count(*) FROM missed_deliveries WHERE asked = 0") == [(8,)]
         execute(world, "UPDATE missed_deliveries SET asked_at = asked_at - interval '2 minutes', next_ask_at = now()")
         wait_until(lambda: counted(world, "recovered") >= 2, "the next ones came", found=lambda: world.sql(NOTED))
         waits = world.sql("SELECT next_ask_at > asked_at + interval '1.5 s' FROM missed_deliveries WHERE asked = 2")
@@ -89,9 +91,9 @@ def test_a_delivery_that_cannot_be_had_any_more_is_given_up(world: World) -> Non
     world.github.post.refuse = 1000
     world.push(repo, CHANGED, "Refused")
     world.github.wait_deliveries()
-    wait_until(lambda: counted(world, "asked") >= 1, "it was asked for")
+    wait_until(lambda: counted(world, "asked") >= 2, "push and check suite were asked for")
     execute(world, "UPDATE missed_deliveries SET asked = 12, next_ask_at = now()")
-    wait_until(lambda: counted(world, "given_up") == 1, "it was given up")
+    wait_until(lambda: counted(world, "given_up") == 2, "they were given up")
     asked = counted(world, "asked")
     wait_until(lambda: len(world.sql(LOOKED)) == 1, "the log was read since")
     assert counted(world, "asked") == asked
@@ -100,8 +102,8 @@ def test_a_delivery_that_cannot_be_had_any_more_is_given_up(world: World) -> Non
 
 def test_a_click_and_a_command_that_come_late_are_not_obeyed(world: World) -> None:
     """What was pressed or written more than ten minutes before it reaches us is answered: please repeat."""
-    repo = world.repository(FILES)
-    number, sha = world.land(repo, CHANGED, "Change")
+    repo = world.repository()
+    number, sha = world.land(repo, FILES, "First stack")
     check = world.expect_check(repo, sha, "deploy/app", "action_required")
     world.github.post.refuse = 2
     world.press(check, "Confirm")
