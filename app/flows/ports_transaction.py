@@ -42,8 +42,8 @@ from app.core.record import (
 from app.core.run import Confirmation, ExternalState, Plan, Run, RunState, Transition
 from app.core.stack import Configuration, Stack, StackSpec
 from app.flows.ports_identity import IdentityRows
-from app.flows.ports_workers import WorkerRows
 from app.flows.ports_missed import MissedRows, StandingRows
+from app.flows.ports_workers import WorkerRows
 
 RunChange = Callable[[Run], tuple[Run, Transition]]
 """A pure change of a run: gives the next run and the line for its history."""

@@ -23,8 +23,8 @@ from app.store.transaction_missed import MissedWrites
 from app.store.transaction_organisation import OrganisationWrites
 from app.store.transaction_plans import PlanWrites
 from app.store.transaction_stacks import StackWrites
-from app.store.transaction_workers import WorkerWrites
 from app.store.transaction_standing import StandingWrites
+from app.store.transaction_workers import WorkerWrites
 from app.store.url import conninfo, engine_url
 from app.store.wake import JobWaker
 from app.store.wall import wall

@@ -1,4 +1,4 @@
-"""After a silence longer than GitHub's log: commands that people wrote meanwhile are answered, and never carried out."""
+"""After a silence longer than GitHub's log: commands that people wrote meanwhile are answered, never carried out."""
 
 from collections.abc import Iterator
 from datetime import timedelta
