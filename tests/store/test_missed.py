@@ -20,9 +20,12 @@ def missed(number: int, *, minutes: int = 0) -> MissedDelivery:
 
 
 def test_one_process_at_a_time_is_let_in(store: PostgresStore) -> None:
-    with store.only_one("look") as is_first:
-        with store.only_one("look") as is_second, store.only_one("other") as is_other:
-            assert (is_first, is_second, is_other) == (True, False, True)
+    with (
+        store.only_one("look") as is_first,
+        store.only_one("look") as is_second,
+        store.only_one("other") as is_other,
+    ):
+        assert (is_first, is_second, is_other) == (True, False, True)
     with store.only_one("look") as is_again:
         assert is_again
 
