@@ -1,4 +1,4 @@
-"""No event is lost while processes die: pushes that met a dead door, and lost ones, are decided once each in the end."""
+"""No event is lost while processes die: pushes that met a dead door, and lost ones, are decided once each."""
 
 from pathlib import Path
 

@@ -8,7 +8,7 @@ import pytest
 
 from app.core.run import RunState
 from tests.driver import World, open_world, wait_until
-from tests.journeys.test_missed_log import FILES, counted, execute
+from tests.journeys.test_missed_log import CHANGED, FILES, counted, execute
 
 QUICK = {"DELIVERY_LOG_EVERY_S": "3600", "REFS_EVERY_S": "86400", "REFS_GRACE_S": "3600"}
 SILENCE = "UPDATE looks SET seen_until = seen_until - interval '4 days', ended_at = ended_at - interval '4 days'"
@@ -24,8 +24,9 @@ def world(tmp_path: Path, database_url: str) -> Iterator[World]:
 def test_commands_of_a_long_silence_are_answered_once_and_not_carried_out(world: World) -> None:
     """A confirm that nobody heard is answered "please repeat"; words, what was heard before, and what is too young
     are not answered. A second silence finds nothing new."""
-    repo = world.repository()
-    number, sha = world.land(repo, FILES, "First stack")
+    repo = world.repository(FILES)
+    assert world.operate("discard", world.expect_state(RunState.UNCONFIRMED).id).returncode == 0
+    number, sha = world.land(repo, CHANGED, "Change")
     world.expect_check(repo, sha, "deploy/app", "action_required")
     world.comment(repo, number, "/trackside help")
     world.settle()
