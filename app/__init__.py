@@ -9,6 +9,7 @@ The rooms, outermost first; imports point inwards alone, and neighbours are stra
   simulate   which stacks an event would run, told from a clone on an author's machine
   serve      one process tree: database, web, jobs, one worker
   wiring     settings in, adapters and flows out; the only file that knows every room; wiring_worker: a worker
+  measure    what /readyz and /metrics compute when they are asked
   web        the door for HTTP: webhooks, workers' calls, managed state, pages, health
   jobs       the door for the control plane's jobs: each runs one flow
   worker     the other plane: claims over HTTP, runs an assignment with the engine; reaches engine and core alone
@@ -44,6 +45,9 @@ The flow of an event, in order:
   flows.assign, worker      the confirmed plan is restored, verified and applied; `applying` is committed first
   flows.state               Terraform's state, for stacks whose state is managed
   flows.external            CI says what became of something outside that a queued run waits for
+  flows.missed              what GitHub did not bring: its delivery log is read, branches and tags are looked at, old
+                            commands are answered; docs/missed-events.md
+  flows.follow              repositories and accounts that are renamed, archived, suspended, taken away, and come back
   flows.sweep               leases that ran out: planned again, back to confirmed, or outcome unknown; plans that nobody
                             decided about expire; old decisions go
 

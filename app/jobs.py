@@ -8,7 +8,7 @@ import contextlib
 import os
 import signal
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 import procrastinate
@@ -68,6 +68,10 @@ class Tasks:
     sweep_every_s: float
     tidy: Callable[[], int]
     """Lets go of what only history needs; how many things."""
+    start_looks: Callable[[], None]
+    """Something was down a moment ago: every repository is looked at."""
+    looks: Mapping[str, Callable[[], int]]
+    """Look for missed events when it is time, by the name of the path; how many turned out to be missed."""
 
 
 def register(app: procrastinate.App, tasks: Tasks) -> procrastinate.App:
@@ -113,7 +117,7 @@ async def _work(app: procrastinate.App, tasks: Tasks, stop: threading.Event, con
                 delete_jobs="successful",
             )
         )
-        others = [asyncio.create_task(one) for one in (_until(stop), _sweep(app, tasks), _tidy(tasks))]
+        others = [asyncio.create_task(one) for one in (_until(stop), _sweep(app, tasks), _tidy(tasks), _look(tasks))]
         try:
             await asyncio.wait({worker, *others}, return_when=asyncio.FIRST_COMPLETED)
             for ended in (one for one in (worker, *others) if one.done()):
@@ -162,6 +166,28 @@ async def _tidy(tasks: Tasks) -> None:
             continue
         if found:
             log.info("tidied", found=found)
+
+
+async def _look(tasks: Tasks) -> None:
+    """Missed events, beside everything else: to wait for GitHub must keep no lease waiting. When it is time for which
+    look, the database says, so that many processes look no oftener than one."""
+    is_started = False
+    while True:
+        await asyncio.sleep(tasks.sweep_every_s)
+        try:
+            if not is_started:
+                await asyncio.to_thread(tasks.start_looks)
+                is_started = True
+        except TracksideError as error:
+            log.warning("looks were not begun; the next time does it", error=str(error))
+        for path, look in tasks.looks.items():
+            try:
+                found = await asyncio.to_thread(look)
+            except TracksideError as error:
+                log.warning("a look for missed events did not end; the next one goes on", path=path, error=str(error))
+                continue
+            if found:
+                log.info("missed events were found", path=path, found=found)
 
 
 def stop_on_signals() -> threading.Event:

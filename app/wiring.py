@@ -5,7 +5,7 @@
 
 import logging
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -15,7 +15,6 @@ import structlog
 from starlette.types import ASGIApp
 
 from app.core.config import json_schema
-from app.core.errors import TracksideError
 from app.core.event import Repository
 from app.core.names import RunId
 from app.core.organisationfile import organisation_schema
@@ -30,9 +29,11 @@ from app.flows.effects import Effects
 from app.flows.enquire import Enquire
 from app.flows.explain import Explain
 from app.flows.external import Externals
+from app.flows.follow import Follow
 from app.flows.identity import Identity
 from app.flows.judge import Judge
 from app.flows.look import Look as LookAtGit
+from app.flows.missed import Missed, Pace
 from app.flows.organise import Organise
 from app.flows.ports import Artifacts, GitHub, Policies, Sealer, Store
 from app.flows.ports_identity import Signer
@@ -50,6 +51,7 @@ from app.github.client import GitHubApp
 from app.github.config import AppConfig
 from app.github.payloads import make_reader
 from app.jobs import Tasks
+from app.measure import numbers, readiness
 from app.policy.engine import PolicyEngine
 from app.policy.pool import OpaPool
 from app.policy.server import OpaServer
@@ -66,10 +68,9 @@ from app.vault.keys import Keyring
 from app.vault.kms import KmsKeyring
 from app.vault.vault import Vault
 from app.web.app import make_app
-from app.web.doors import Doors, Gauge
+from app.web.doors import Doors
 from app.web.look import Look
 from app.web.work import Work
-from app.web.worker_gauges import worker_gauges
 
 KEY_FILE = "key"
 MIRRORS = "mirrors"
@@ -187,8 +188,8 @@ def _wire(settings: Settings, database_url: str, made: _Adapters) -> ControlPlan
         pool_tokens=settings.worker_tokens,
         state=States(store=store, artifacts=artifacts, sealer=sealer),
         reading=Look(store=store, reading=made.store),
-        readiness=lambda: _readiness(made),
-        gauges=lambda: _gauges(made.store, settings.worker_tokens),
+        readiness=lambda: readiness(made.store, made.artifacts),
+        gauges=lambda: numbers(made.store, settings.worker_tokens),
         stacks_schema=json_schema(),
         organisation_schema=organisation_schema(),
         public_url=settings.public_url,
@@ -297,6 +298,7 @@ def _tasks(settings: Settings, made: _Adapters, control: Control, conclude: Conc
         control=control,
         rehearse=rehearse,
         organise=organise,
+        follow=Follow(store=made.store, look=look, artifacts=made.artifacts),
         prefix=settings.command_prefix,
     )
     publish = Publish(
@@ -307,6 +309,7 @@ def _tasks(settings: Settings, made: _Adapters, control: Control, conclude: Conc
         explain=_explain(settings, made),
         rehearse=rehearse,
     )
+    missed = _missed(settings, made)
     return Tasks(
         deliver=deliver.deliver,
         publish=publish.publish,
@@ -322,6 +325,26 @@ def _tasks(settings: Settings, made: _Adapters, control: Control, conclude: Conc
         revive=revive_reports,
         sweep_every_s=settings.sweep_every_s,
         tidy=Tidy(store=made.store, artifacts=made.artifacts, kept=_kept(settings)).tidy,
+        start_looks=missed.start,
+        looks=missed.looks(),
+    )
+
+
+def _missed(settings: Settings, made: _Adapters) -> Missed:
+    return Missed(
+        store=made.store,
+        github=made.github,
+        mirror=made.mirror,
+        only_one=made.store.only_one,
+        source_of=lambda repository: _source(made.github, repository),
+        prefix=settings.command_prefix,
+        pace=Pace(
+            log_every_s=settings.delivery_log_every_s,
+            log_days=settings.delivery_log_days,
+            per_minute=settings.redeliveries_per_minute,
+            refs_every_s=settings.refs_every_s,
+            refs_grace_s=settings.refs_grace_s,
+        ),
     )
 
 
@@ -423,33 +446,3 @@ def _allowed(settings: Settings, github: GitHubApp) -> Callable[[str], bool]:
         return account.lower() in known
 
     return is_served
-
-
-def _readiness(made: _Adapters) -> Mapping[str, str]:
-    """What must work, to what is wrong with it."""
-    return {"database": _wrong(made.store.check_ready), "artifacts": _wrong(made.artifacts.check_ready)}
-
-
-def _wrong(check: Callable[[], None]) -> str:
-    try:
-        check()
-    except TracksideError as error:
-        return str(error)
-    return ""
-
-
-def _gauges(store: PostgresStore, pools: Iterable[str]) -> list[Gauge]:
-    return [
-        *worker_gauges(store, pools),
-        Gauge(name="runs", meaning="Runs by state.", label="state", values=store.count_by_state()),
-        Gauge(
-            name="oldest_pending_delivery_seconds",
-            meaning="Age of the oldest delivery that its job has not ended.",
-            values={"": store.oldest_pending_delivery_s()},
-        ),
-        Gauge(
-            name="reports_behind",
-            meaning="Reports whose newest content does not stand on GitHub yet.",
-            values={"": float(store.count_reports_behind())},
-        ),
-    ]

@@ -6,6 +6,7 @@ reason that its row keeps.
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Final
 
 from app.core.names import UNKNOWN_ACCOUNT, AccountId, InstallationId, RepositoryId, Sha
@@ -47,6 +48,8 @@ class Push:
     sender: str
     message: str
     """First line of the head commit's message; empty when there is none."""
+    is_found: bool = False
+    """GitHub never told of it: the ref was found where it is."""
 
     @property
     def branch(self) -> str:
@@ -156,9 +159,59 @@ class InstallationChanged:
     installation_id: InstallationId
     account: str
     is_active: bool
+    is_gone: bool = False
+    """The App was removed from the account, and from all its repositories with it."""
 
 
-Event = Push | Click | Comment | PullChanged | PullReviewed | MergeGroup | RepositoryMoved | InstallationChanged
+class Standing(StrEnum):
+    """Whether a repository can be worked on."""
+
+    HERE = "here"
+    ARCHIVED = "archived"
+    REMOVED = "removed"
+    """The App may not see it any more: taken from the installation, or moved to an account without it."""
+    DELETED = "deleted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepositoryStands:
+    """The repository was archived, came back, or was deleted."""
+
+    repository: Repository
+    standing: Standing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepositoriesChosen:
+    """Repositories were added to an installation of the App, or taken from it."""
+
+    installation_id: InstallationId
+    account: str
+    added: tuple[RepositoryId, ...]
+    removed: tuple[RepositoryId, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountRenamed:
+    """An account on which the App is installed has another name now."""
+
+    installation_id: InstallationId
+    account: str
+
+
+Event = (
+    Push
+    | Click
+    | Comment
+    | PullChanged
+    | PullReviewed
+    | MergeGroup
+    | RepositoryMoved
+    | RepositoryStands
+    | InstallationChanged
+    | RepositoriesChosen
+    | AccountRenamed
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,10 @@ class Happening:
     before: Sha = ZERO_SHA
     """What the ref was before, or what a merge group stands on; ZERO_SHA when there was nothing."""
     is_forced: bool = False
+    is_found: bool = False
+    """GitHub never told of it: the ref was found where it is."""
+    is_passed: bool = False
+    """It reaches us long after it happened, and its branch has moved on since: newer runs of the branch stay."""
     pull: PullFacts | None = None
     comment: str = ""
     """The comment's text."""
@@ -91,6 +95,7 @@ def of_push(push: Push) -> Happening:
         after=push.after,
         before=push.before,
         is_forced=push.is_forced,
+        is_found=push.is_found,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Final
 from app.core.changelist import change_list, counts_table
 from app.core.command import SUPERSEDED_OPTION, Verb
 from app.core.markdown import MAX_BYTES, code, cut, fence, sentence, shortened, size_bytes, tail, visible
+from app.core.missed import FOUND_BY
 from app.core.plan import MASK
 from app.core.protocol import Output
 from app.core.reply import CheckReport, CheckStatus, Conclusion
@@ -371,7 +372,8 @@ def _footer(view: RunView) -> str:
     if run.plan is not None:
         plan += f" {code(run.plan.digest[:16])} by {code(run.plan.engine, limit=60)}"
     commit = f"commit {code(short(run.head_sha))}" + (f" {code(run.message, limit=100)}" if run.message else "")
-    who = f"{code(cause(run), limit=80)} by {person(run.triggered_by)}"
+    by = FOUND_BY if run.triggered_by == FOUND_BY else f"by {person(run.triggered_by)}"
+    who = f"{code(cause(run), limit=80)} {by}"
     return f"[Run {run.id}](<{view.run_url}>) · {plan} · {commit} · {who}"
 
 

@@ -135,6 +135,11 @@ def too_late(verb: Verb, prefix: str) -> str:
     return f"Not done: your command reached me late, and things may have changed. Please repeat it: {again}"
 
 
+def click_too_late(verb: Verb) -> str:
+    """The click arrived long after it was made."""
+    return f"Not done: your click on {verb.value} reached me late, and things may have changed. Please press it again."
+
+
 def confirmed(run: Run) -> str:
     """A confirm was carried out."""
     return f"Confirmed: plan {run.plan_number} of {code(run.stack_name)} is applied as soon as a worker is free."

@@ -166,8 +166,9 @@ def take_in(tx: Transaction, repository: Repository, found: Found) -> Taken:
     if found.configuration is not None:
         problems = unserved(found.configuration, organisation, repository)
         tx.save_policy_texts(found.texts)
-    if accepted is not None and accepted.digest == found.digest:
-        if tx.find_configuration(accepted.id) is None:
+    kept = tx.find_configuration(accepted.id) if accepted is not None and accepted.digest == found.digest else None
+    if accepted is not None and accepted.digest == found.digest and not _is_moved(kept, found.configuration):
+        if kept is None:
             tx.add_config_version(accepted, found.configuration)
         _refresh(tx, repository, accepted, organisation)
         return Taken(version=accepted, problems=problems)
@@ -187,6 +188,13 @@ def take_in(tx: Transaction, repository: Repository, found: Found) -> Taken:
     version = tx.find_config_version(repository.id, found.sha) or version
     _accept(tx, repository, found.configuration, version.id, organisation)
     return Taken(version=version)
+
+
+def _is_moved(kept: Configuration | None, found: Configuration | None) -> bool:
+    """True when the same file means other branches now: the repository has another default branch."""
+    if kept is None or found is None:
+        return False
+    return [stack.settings.branch for stack in kept.stacks] != [stack.settings.branch for stack in found.stacks]
 
 
 def refresh(tx: Transaction, repository: Repository) -> ConfigVersion | None:

@@ -6,7 +6,6 @@ Refusals are answers, not errors: each says why, and the way on.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 
 import msgspec
 
@@ -14,6 +13,7 @@ from app.core import words, words_start, words_why
 from app.core.command import Command, Unreadable, Verb, help_text, parse_comment, parse_identifier
 from app.core.errors import UserError
 from app.core.event import Click, Comment, Repository
+from app.core.missed import TOO_LATE
 from app.core.names import DeliveryId, RunId, Sha, StackId
 from app.core.permit import Refused, may
 from app.core.record import DeliveryOutcome, ReportKind
@@ -27,8 +27,6 @@ from app.flows.ports import Artifacts, GitHub, Store, Transaction
 from app.flows.publish import Reply
 from app.flows.start import Prospect, Start, Wish, start_here
 
-TOO_LATE = timedelta(minutes=10)
-"""A comment that reaches us later than this is answered, never obeyed: things may have changed."""
 MAX_RUNS_OF_STACK = 200
 """Newest runs of a stack among which a command on the server looks for the one that takes it."""
 
@@ -54,8 +52,9 @@ class Control:
     explain: Explain
     start: Start
 
-    def click(self, click: Click, guid: DeliveryId) -> None:
-        """Carry out a button. A refusal is said in a comment on the commit: a check run has no place for it."""
+    def click(self, click: Click, guid: DeliveryId, *, is_late: bool = False) -> None:
+        """Carry out a button. A refusal is said in a comment on the commit: a check run has no place for it. A click
+        that was made long ago (`is_late`) is answered, never obeyed."""
         meant = parse_identifier(click.identifier)
         if meant is None:
             self._close(guid, DeliveryOutcome.IGNORED, f"button {click.identifier[:20]!r} is not one of ours")
@@ -68,9 +67,12 @@ class Control:
                 tx.close_delivery(guid, DeliveryOutcome.EVENT, "the click names no run of this repository")
                 return
         person = self._person(click.repository, click.sender, "button")
-        prospect = self._prospect(_wish_of(verb, click, run, digest_start), person) if verb.is_start else None
+        is_wish = verb.is_start and not is_late
+        prospect = self._prospect(_wish_of(verb, click, run, digest_start), person) if is_wish else None
         with self.store.begin() as tx:
-            if prospect is not None:
+            if is_late:
+                result: Done | Not = Not(words.click_too_late(verb))
+            elif prospect is not None:
                 result = self._begin(tx, verb, click.repository, prospect, person)
             else:
                 order = Order(

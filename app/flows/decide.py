@@ -28,6 +28,7 @@ from app.flows.effects import Effects, Ruled, Told, want_check
 from app.flows.enquire import Enquire
 from app.flows.judge import Case, Judge, Ruling, base_of
 from app.flows.look import Look, Looked
+from app.flows.missed_heads import is_covered, note_decided
 from app.flows.ports import Store, Transaction
 from app.flows.propose import stop_older
 
@@ -37,6 +38,7 @@ MAX_HEADS: Final = 50
 """Heads of stacks of which one push is asked whether it came late."""
 MAX_TRACKED: Final = 200
 """Heads of stacks that git is asked about for one event."""
+COVERED: Final = "decided before its own event came: found by ls-remote"
 NO_STACKS: Final = "the repository has no stacks"
 
 
@@ -71,16 +73,38 @@ class Decide:
     web_url: str
     """Where GitHub's pages are: the new-file link of a repository without a stacks file."""
 
-    def push(self, push: Push, guid: DeliveryId) -> str:
-        """Decide one push and close its delivery; what became of it, in words."""
+    def push(self, push: Push, guid: DeliveryId, *, is_late: bool = False) -> str:
+        """Decide one push and close its delivery; what became of it, in words. `is_late`: it was asked for again, long
+        after it happened."""
         if push.is_deleted:
             return self._ignore(push.repository, guid, f"{push.ref} was deleted", gone=push.ref)
         if push.ref.startswith(QUEUE_REFS):
             return self._ignore(push.repository, guid, "a branch of the merge queue: left to its merge_group event")
-        return self._decide(of_push(push), guid)
+        if not push.is_found and self._is_covered(push):
+            return self._ignore(push.repository, guid, COVERED)
+        if not is_late or not push.branch:
+            return self._decide(of_push(push), guid)
+        if not self.look.is_on_branch(push.repository, push.branch, push.after):
+            return self._ignore(
+                push.repository, guid, f"it came late, and {push.after[:7]} is not on {push.branch} now"
+            )
+        is_passed = self.look.find_tip(push.repository, push.branch) != push.after
+        happening = replace(of_push(push), is_forced=push.is_forced and not is_passed, is_passed=is_passed)
+        return self._decide(happening, guid)
 
-    def pull(self, event: PullChanged, guid: DeliveryId) -> str:
-        """Decide what happened to a pull request, and close the delivery."""
+    def _is_covered(self, push: Push) -> bool:
+        """True for a push that was decided before its own event came, as part of what was found."""
+        with self.store.begin() as tx:
+            known = tx.find_known_ref(push.repository.id, push.ref)
+        return is_covered(self.look, push, known)
+
+    def pull(self, event: PullChanged, guid: DeliveryId, *, is_late: bool = False) -> str:
+        """Decide what happened to a pull request, and close the delivery. One whose event was asked for again may have
+        moved on since."""
+        if is_late and not event.pull.is_closed:
+            now = self.enquire.find_pull(event.repository, event.number)
+            if now is None or now.head_sha != event.pull.head_sha or now.is_closed:
+                return self._ignore(event.repository, guid, f"it came late, and #{event.number} has moved on since")
         return self._decide(of_pull(event), guid)
 
     def review(self, event: PullReviewed, guid: DeliveryId) -> str:
@@ -111,6 +135,7 @@ class Decide:
             tx.save_repository(repository)
             if gone:
                 stop_older(tx, repository.id, gone, head=None, cause=f"{gone} is gone")
+                tx.forget_refs(repository.id, [gone])
             tx.close_delivery(guid, DeliveryOutcome.IGNORED, reason)
         return reason
 
@@ -140,6 +165,8 @@ class Decide:
             tx.lock_repository(happening.repository.id)
             _require_same(tx, happening.repository, rulings)
             told = self.effects.write(tx, guid, ruled)
+            if happening.kind in (EventKind.PUSH, EventKind.TAG) and not (happening.is_found or happening.is_passed):
+                note_decided(tx, happening.repository.id, happening.ref, happening.after)
             if not is_open:
                 tx.close_delivery(guid, DeliveryOutcome.EVENT, told.text)
         return told

@@ -5,13 +5,18 @@ transaction that carried it out: a job that dies half way is simply run again.
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
+
+import msgspec
 
 from app.core.command import Command, parse_comment
 from app.core.errors import UserError
 from app.core.event import (
+    AccountRenamed,
     Click,
     Comment,
+    Event,
     Ignored,
     InstallationChanged,
     Malformed,
@@ -19,20 +24,38 @@ from app.core.event import (
     PullChanged,
     PullReviewed,
     Push,
+    RepositoriesChosen,
     RepositoryMoved,
+    RepositoryStands,
 )
-from app.core.names import DeliveryId, Digest
-from app.core.record import DeliveryOutcome
+from app.core.missed import FOUND_COMMENT, FOUND_REF, TOO_LATE, FoundComment, FoundRef, to_comment, to_push
+from app.core.names import ZERO_SHA, DeliveryId, Digest, RepositoryId
+from app.core.record import Delivery, DeliveryOutcome
 from app.flows.control import Control
 from app.flows.decide import Decide
+from app.flows.follow import Follow
+from app.flows.missed_comments import subject_of
 from app.flows.organise import Organise
 from app.flows.ports import PayloadReader, Store
 from app.flows.rehearse import Rehearse
 
-RepositoryEvent = Push | PullChanged | PullReviewed | MergeGroup | Click | Comment | RepositoryMoved
+RepositoryEvent = Push | PullChanged | PullReviewed | MergeGroup | Click | Comment | RepositoryMoved | RepositoryStands
 """What happens in one repository."""
 HOOK_FIELDS = ("hook", "hook_id", "installation")
 """What differs between the twins that two hooks send of one event."""
+_FOUND: Final[dict[str, type[FoundRef | FoundComment]]] = {FOUND_REF: FoundRef, FOUND_COMMENT: FoundComment}
+"""Deliveries of our own making."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """How a delivery reached us."""
+
+    guid: DeliveryId
+    is_asked_for: bool
+    """GitHub could not bring it, and was asked to deliver it again."""
+    is_late: bool
+    """What it tells of happened so long ago that a command in it is not obeyed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +70,7 @@ class Deliver:
     control: Control
     rehearse: Rehearse
     organise: Organise
+    follow: Follow
     prefix: str
     """How a command in a comment begins."""
 
@@ -61,48 +85,85 @@ class Deliver:
                 if twin is not None:
                     tx.close_delivery(guid, DeliveryOutcome.IGNORED, f"duplicate of {twin}")
                     return
-        event = self.read_payload(delivery.event, delivery.body)
+            missed_at, now = tx.find_missed_at(guid), tx.now()
+        happened_at = min(delivery.received_at, missed_at or delivery.received_at)
+        arrival = Arrival(guid=guid, is_asked_for=missed_at is not None, is_late=now - happened_at > TOO_LATE)
+        event = self._read(delivery)
         match event:
             case Ignored(reason):
                 self._close(guid, DeliveryOutcome.IGNORED, reason)
             case Malformed(reason):
                 self._close(guid, DeliveryOutcome.MALFORMED, reason)
             case InstallationChanged():
-                self._follow_installation(event, guid)
+                self.follow.installation(event, guid)
+            case RepositoriesChosen():
+                self.follow.chosen(event, guid)
+            case AccountRenamed():
+                self.follow.renamed(event, guid)
             case _ if not self.is_served(event.repository.owner):
                 reason = f"account {event.repository.owner} is not served: see ALLOWED_ACCOUNTS"
-                self._close(guid, DeliveryOutcome.IGNORED, reason)
+                if isinstance(event, RepositoryMoved | RepositoryStands):
+                    self.follow.left(event, guid, reason)
+                else:
+                    self._close(guid, DeliveryOutcome.IGNORED, reason)
             case _:
-                self._carry_out(event, guid)
+                self._carry_out(event, arrival)
 
-    def _carry_out(self, event: RepositoryEvent, guid: DeliveryId) -> None:
+    def _read(self, delivery: Delivery) -> Event | Ignored | Malformed:
+        """What a delivery is: GitHub's, or of our own making."""
+        if delivery.event not in _FOUND:
+            return self.read_payload(delivery.event, delivery.body)
+        found = msgspec.json.decode(delivery.body, type=_FOUND[delivery.event])
+        with self.store.begin() as tx:
+            repository = tx.find_repository(RepositoryId(found.repository_id))
+        if repository is None:
+            return Ignored("the repository is not known any more")
+        return to_push(found, repository) if isinstance(found, FoundRef) else to_comment(found, repository)
+
+    def _carry_out(self, event: RepositoryEvent, arrival: Arrival) -> None:
+        guid = arrival.guid
         try:
             match event:
-                case Push() if self.organise.takes(event):
-                    self.organise.push(event, guid)
                 case Push():
-                    self.decide.push(event, guid)
+                    self._push(self._whole(event), arrival)
                 case PullChanged():
                     self.rehearse.want(event)
-                    self.decide.pull(event, guid)
+                    self.decide.pull(event, guid, is_late=arrival.is_asked_for)
                 case PullReviewed():
                     self.decide.review(event, guid)
                 case MergeGroup():
                     self.decide.group(event, guid)
                 case Click():
-                    self.control.click(event, guid)
+                    self.control.click(event, guid, is_late=arrival.is_late)
                 case Comment():
                     self._comment(event, guid)
                 case RepositoryMoved():
-                    self._follow(event, guid)
+                    self.follow.moved(event, guid)
+                case RepositoryStands():
+                    self.follow.stands(event, guid)
         except UserError as error:
             self._close(guid, DeliveryOutcome.EVENT, f"could not be carried out: {error}")
 
+    def _push(self, push: Push, arrival: Arrival) -> None:
+        if self.organise.takes(push):
+            self.organise.push(push, arrival.guid)
+        else:
+            self.decide.push(push, arrival.guid, is_late=arrival.is_asked_for)
+
+    def _whole(self, push: Push) -> Push:
+        """The push with what git alone can tell of one that was found: whether it left commits behind."""
+        if not push.is_found or not push.branch or push.before == ZERO_SHA:
+            return push
+        return replace(push, is_forced=not self.decide.look.holds(push.repository, push.after, push.before))
+
     def _comment(self, event: Comment, guid: DeliveryId) -> None:
         """A comment with our prefix is for the policies, and it is a command as well; what a policy made a run of need
-        not be a command of ours."""
+        not be a command of ours. One that comes late is answered alone."""
+        with self.store.begin() as tx:
+            tx.note_subject(guid, subject_of(event.repository.id, event.comment_id))
+            is_late = tx.now() - event.created_at > TOO_LATE
         is_ours = event.body.lstrip().startswith(self.prefix)
-        if event.pull_number is None or event.is_bot or not is_ours:
+        if event.pull_number is None or event.is_bot or not is_ours or is_late:
             self.control.comment(event, guid)
             return
         made = self.decide.comment(event, guid)
@@ -111,17 +172,6 @@ class Deliver:
             self._close(guid, DeliveryOutcome.EVENT, f"decided by policies: {made} runs")
         else:
             self.control.comment(event, guid)
-
-    def _follow(self, event: RepositoryMoved, guid: DeliveryId) -> None:
-        with self.store.begin() as tx:
-            tx.save_repository(event.repository)
-            tx.close_delivery(guid, DeliveryOutcome.EVENT, f"repository is now {event.repository.full_name}")
-
-    def _follow_installation(self, event: InstallationChanged, guid: DeliveryId) -> None:
-        with self.store.begin() as tx:
-            tx.save_installation(event.installation_id, event.account, is_active=event.is_active)
-            word = "active" if event.is_active else "not active"
-            tx.close_delivery(guid, DeliveryOutcome.EVENT, f"installation on {event.account} is {word}")
 
     def _close(self, guid: DeliveryId, outcome: DeliveryOutcome, reason: str) -> None:
         with self.store.begin() as tx:

@@ -14,6 +14,7 @@ from app.core.decision import HELD_BACK, Answer, Decision, EventKind, Verdict
 from app.core.event import Repository
 from app.core.flags import FlagOwners, turn_flags
 from app.core.happening import Happening
+from app.core.missed import FOUND_NOTE
 from app.core.names import DecisionId, DeliveryId, RunId
 from app.core.record import ReportKind
 from app.core.reply import CheckReport
@@ -67,7 +68,8 @@ class Effects:
         """Every decision with its effects; what became of the event, in words."""
         case, source = ruled.case, ruled.source
         happening = case.happening
-        if happening.kind is EventKind.PUSH or happening.action == "synchronize":
+        is_newer = happening.kind is EventKind.PUSH or happening.action == "synchronize"
+        if is_newer and not happening.is_passed:
             cause = f"a newer push to {happening.branch}: {case.looked.head[:7]}"
             stop_older(tx, happening.repository.id, happening.ref, head=case.looked.head, cause=cause)
         settled = [self._locked(tx, case, self._restrained(case, ruling)) for ruling in ruled.rulings]
@@ -255,7 +257,7 @@ def _record(case: Case, ruling: Ruling) -> Decision:
         policies=ruling.outcomes,
         elapsed_s=ruling.elapsed_s,
         is_sampled=ruling.said is not None and ruling.said.is_sampled,
-        note=ruling.note,
+        note="; ".join(part for part in (FOUND_NOTE if happening.is_found else "", ruling.note) if part),
         organisation_version_id=ruling.stack.organisation_version_id,
     )
 

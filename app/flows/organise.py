@@ -21,6 +21,7 @@ from app.core.stack import CONFIG_PATH
 from app.flows.configure import Taken, renew
 from app.flows.effects import want_check
 from app.flows.look import Look
+from app.flows.missed_heads import note_decided
 from app.flows.organisation import GONE, FoundOrganisation, read_settings
 from app.flows.ports import Mirror, Policies, Store, Transaction
 
@@ -61,6 +62,8 @@ class Organise:
             tx.adopt_repositories(repository.owner_id, repository.owner)
         with self.store.begin() as tx:
             said = self._take_in(tx, repository, found)
+            if not push.is_found:
+                note_decided(tx, repository.id, push.ref, push.after)
             tx.close_delivery(guid, DeliveryOutcome.EVENT, said)
         return said
 

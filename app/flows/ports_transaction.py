@@ -42,6 +42,7 @@ from app.core.record import (
 from app.core.run import Confirmation, ExternalState, Plan, Run, RunState, Transition
 from app.core.stack import Configuration, Stack, StackSpec
 from app.flows.ports_identity import IdentityRows
+from app.flows.ports_missed import MissedRows, StandingRows
 from app.flows.ports_workers import WorkerRows
 
 RunChange = Callable[[Run], tuple[Run, Transition]]
@@ -423,6 +424,8 @@ class Transaction(
     StateRows,
     ReportRows,
     IdentityRows,
+    MissedRows,
+    StandingRows,
     Protocol,
 ):
     """One database transaction. Lock order, always: stack, run, assignment. Commits at the end of `begin()`'s block."""

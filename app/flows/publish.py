@@ -102,8 +102,8 @@ class Publish:
             if record is None or record.published >= record.wanted:
                 return None
             repository = tx.find_repository(record.repository_id)
-            if repository is None:
-                return None
+            if repository is None or not tx.may_publish(record.repository_id):
+                return None  # it stays behind, and is looked at when the App may write there again
             run, at = tx.find_run(record.run_id) if record.run_id else None, tx.now()
             if run is None:
                 return Subject(record=record, repository=repository, run=None, view=None, at=at)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from threading import Lock
 
 from app.core.event import Repository
+from app.core.missed import FoundComment
 from app.core.names import Secret, Sha
 from app.core.pull import PullDetail, PullFacts, Reviews, Signature
 from app.core.reply import CheckReport, DeploymentReport, DeploymentState
@@ -17,7 +18,7 @@ from app.github.api import Api, Clock, OnRequest
 from app.github.caller import Caller
 from app.github.config import AppConfig
 from app.github.pulls import PullRequest
-from app.github.registration import AppIdentity, DeliveryAttempt, Installation, Webhook
+from app.github.registration import AppIdentity, DeliveryAttempt, DeliveryPage, Installation, Webhook
 from app.github.tokens import AppKey, Tokens
 
 
@@ -141,6 +142,10 @@ class GitHubApp:
             return talk.find_on_commit(self._caller, repository, sha, body, bot=self._own_account())
         return None
 
+    def list_comments(self, repository: Repository, since: datetime) -> list[FoundComment]:
+        """Comments by people on the repository's issues and pull requests since then, oldest first."""
+        return talk.list_since(self._caller, repository, since)
+
     def react(self, repository: Repository, comment_id: int, content: str) -> None:
         """React to a pull request's comment; the same again changes nothing."""
         talk.react(self._caller, repository, comment_id, content)
@@ -154,13 +159,13 @@ class GitHubApp:
         """Where the App is installed, by id."""
         return registration.list_installations(self._caller)
 
-    def list_deliveries(self, since: datetime) -> list[DeliveryAttempt]:
-        """Attempts to deliver since then, newest first."""
-        return registration.list_deliveries(self._caller, since)
+    def read_deliveries(self, cursor: str = "") -> DeliveryPage:
+        """A page of the attempts to deliver, newest first."""
+        return registration.read_deliveries(self._caller, cursor)
 
     def list_latest_deliveries(self) -> list[DeliveryAttempt]:
         """The last hundred attempts to deliver, newest first."""
-        return registration.list_latest_deliveries(self._caller)
+        return list(self.read_deliveries().attempts)
 
     def find_webhook(self) -> Webhook:
         """Where deliveries go, and in which form."""

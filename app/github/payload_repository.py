@@ -1,15 +1,28 @@
 """The repository and the installation in payloads, and the events that are about them alone."""
 
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
-from app.core.event import Ignored, InstallationChanged, Repository, RepositoryMoved
+from app.core.event import (
+    AccountRenamed,
+    Ignored,
+    InstallationChanged,
+    RepositoriesChosen,
+    Repository,
+    RepositoryMoved,
+    RepositoryStands,
+    Standing,
+)
 from app.core.names import AccountId, InstallationId, RepositoryId
 from app.github.shapes import Login, Number, RefText, RepositoryName, Word
 
 MOVES: Final = frozenset({"renamed", "transferred", "publicized", "privatized"})
 """Actions after which the repository's row is out of date; `edited` is one when it names the default branch."""
+STANDINGS: Final = {"archived": Standing.ARCHIVED, "unarchived": Standing.HERE, "deleted": Standing.DELETED}
+"""Actions after which the repository can, or can no longer, be worked on."""
+MAX_CHOSEN: Final = 10_000
+"""Repositories that one event adds or takes away."""
 ACTIVITY: Final = {"created": True, "unsuspend": True, "deleted": False, "suspend": False}
 
 
@@ -86,14 +99,40 @@ class _InstallationEvent(msgspec.Struct, frozen=True):
     installation: _FullInstallation
 
 
+class _Numbered(msgspec.Struct, frozen=True):
+    id: Number
+
+
+_Chosen = Annotated[list[_Numbered], msgspec.Meta(max_length=MAX_CHOSEN)]
+
+
+class _ChosenEvent(msgspec.Struct, frozen=True):
+    installation: _FullInstallation
+    repositories_added: _Chosen = []
+    repositories_removed: _Chosen = []
+
+
+class _Renamed(msgspec.Struct, frozen=True):
+    action: Word
+    installation: InstallationShape
+    account: AccountShape
+
+
+_CHOSEN = msgspec.json.Decoder(_ChosenEvent)
+_RENAMED = msgspec.json.Decoder(_Renamed)
 _EDIT = msgspec.json.Decoder(_Edit)
 _REPOSITORY = msgspec.json.Decoder(_RepositoryEvent)
 _INSTALLATION = msgspec.json.Decoder(_InstallationEvent)
 
 
-def read_repository(body: bytes) -> RepositoryMoved | Ignored:
-    """A `repository` event: names, owner, visibility or default branch changed, or nothing that we keep."""
+def read_repository(body: bytes) -> RepositoryMoved | RepositoryStands | Ignored:
+    """A `repository` event: names, owner, visibility or default branch changed, it was archived, or nothing that we
+    keep."""
     edit = _EDIT.decode(body)
+    if edit.action in STANDINGS:
+        event = _REPOSITORY.decode(body)
+        repository = to_repository(event.repository, event.installation)
+        return RepositoryStands(repository=repository, standing=STANDINGS[edit.action])
     if edit.action not in MOVES and not (edit.action == "edited" and _names_default_branch(edit)):
         return Ignored(f"repository {edit.action}: nothing that is kept changed")
     event = _REPOSITORY.decode(body)
@@ -110,9 +149,32 @@ def read_installation(body: bytes) -> InstallationChanged | Ignored:
     is_active = ACTIVITY.get(event.action)
     if is_active is None:
         return Ignored(f"installation {event.action}: nothing that is kept changed")
-    account = event.installation.account
     return InstallationChanged(
         installation_id=InstallationId(event.installation.id),
-        account=(account.login or account.slug or "") if account else "",
+        account=_name(event.installation.account),
         is_active=is_active,
+        is_gone=event.action == "deleted",
     )
+
+
+def read_chosen(body: bytes) -> RepositoriesChosen:
+    """An `installation_repositories` event: which ones came, which went."""
+    event = _CHOSEN.decode(body)
+    return RepositoriesChosen(
+        installation_id=InstallationId(event.installation.id),
+        account=_name(event.installation.account),
+        added=tuple(RepositoryId(one.id) for one in event.repositories_added),
+        removed=tuple(RepositoryId(one.id) for one in event.repositories_removed),
+    )
+
+
+def read_target(body: bytes) -> AccountRenamed | Ignored:
+    """An `installation_target` event: the account has another name."""
+    event = _RENAMED.decode(body)
+    if event.action != "renamed" or not _name(event.account):
+        return Ignored(f"installation target {event.action}: nothing that is kept changed")
+    return AccountRenamed(installation_id=InstallationId(event.installation.id), account=_name(event.account))
+
+
+def _name(account: AccountShape | None) -> str:
+    return (account.login or account.slug or "") if account else ""

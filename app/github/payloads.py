@@ -15,15 +15,13 @@ from app.github.payload_check import read_check_run
 from app.github.payload_comment import read_commit_comment, read_issue_comment
 from app.github.payload_pull import read_merge_group, read_pull_request, read_review
 from app.github.payload_push import read_push
-from app.github.payload_repository import read_installation, read_repository
+from app.github.payload_repository import read_chosen, read_installation, read_repository, read_target
 from app.github.shapes import MAX_LINE_CHARS, first_line
 
 Reader = Callable[[bytes], Event | Ignored]
 
 UNDECIDED: Final = frozenset({"check_suite"})
 """Events that app.yml asks for and that no flow of this version decides."""
-UNKEPT: Final = frozenset({"installation_repositories", "installation_target"})
-"""Events that tell nothing that is kept: repositories and owners are learnt from each event of their own."""
 
 _AT: Final = re.compile(r" - at `\$\.?([^`]*)`\Z")
 _LACKS: Final = re.compile(r"Object missing required field `([^`]+)`")
@@ -41,6 +39,8 @@ def make_reader(app_id: int) -> Callable[[str, bytes], Event | Ignored | Malform
         "merge_group": read_merge_group,
         "repository": read_repository,
         "installation": read_installation,
+        "installation_repositories": read_chosen,
+        "installation_target": read_target,
     }
 
     def read(event: str, body: bytes) -> Event | Ignored | Malformed:
@@ -56,8 +56,6 @@ def _ignore(event: str) -> Ignored:
         return Ignored("ping")
     if name in UNDECIDED:
         return Ignored(f"{name} events are not decided by this version")
-    if name in UNKEPT:
-        return Ignored(f"{name} events change nothing that is kept")
     return Ignored(f"{name or 'unnamed'} events are not handled")
 
 

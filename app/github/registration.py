@@ -19,7 +19,8 @@ from app.github.shapes import Login, Number, Word
 
 PAGE: Final = 100
 MAX_PAGES: Final = 100
-"""10,000 installations, or deliveries since the last look."""
+"""10,000 installations."""
+MAX_CURSOR_CHARS: Final = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +82,16 @@ class Webhook:
     """True when GitHub verifies the receiver's certificate."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryPage:
+    """A page of the delivery log."""
+
+    attempts: tuple[DeliveryAttempt, ...]
+    """Newest first."""
+    cursor: str
+    """Where the next page is; empty at the end."""
+
+
 class _Account(msgspec.Struct, frozen=True):
     login: Login | None = None
     slug: Word | None = None
@@ -118,6 +129,9 @@ class _Webhook(msgspec.Struct, frozen=True):
     insecure_ssl: str | int | float | None = None
 
 
+_Deliveries = Annotated[list[_Delivery], msgspec.Meta(max_length=PAGE)]
+
+
 def find_identity(caller: Caller) -> AppIdentity:
     """Who the App is. Raises: RetryableError (UnauthorisedError) when GitHub does not take its key for the App's."""
     ask = Ask(doing="asking GitHub for the App", method="GET", route="/app")
@@ -146,32 +160,27 @@ def list_installations(caller: Caller) -> list[Installation]:
             events=tuple(one.events or ()),
             is_suspended=one.suspended_at is not None,
         )
-        for answer in _pages(caller, ask, "page")
+        for answer in _pages(caller, ask)
         for one in read_answer(ask, answer, list[_Installation])
     ]
     return sorted(found, key=lambda one: one.id)
 
 
-def list_deliveries(caller: Caller, since: datetime) -> list[DeliveryAttempt]:
-    """Attempts to deliver since then, newest first, as far back as GitHub's log goes (3 days; 7 on a server)."""
-    ask = Ask(
-        doing="listing the App's deliveries", method="GET", route="/app/hook/deliveries", query={"per_page": PAGE}
-    )
-    found: list[DeliveryAttempt] = []
-    for answer in _pages(caller, ask, "cursor"):
-        attempts = read_answer(ask, answer, list[_Delivery])
-        found += [_attempt(one) for one in attempts if one.delivered_at >= since]
-        if not attempts or attempts[-1].delivered_at < since:
-            break
-    return found
+def read_deliveries(caller: Caller, cursor: str) -> DeliveryPage:
+    """A page of the attempts to deliver, newest first, as far back as GitHub's log goes (3 days; 7 on a server).
 
-
-def list_latest_deliveries(caller: Caller) -> list[DeliveryAttempt]:
-    """The last hundred attempts, newest first."""
+    Of the link to the next page only the cursor is taken: the address stays ours. GitHub's filter for failures is not
+    used: it leaves out attempts that nobody answered.
+    """
     ask = Ask(
-        doing="listing the App's deliveries", method="GET", route="/app/hook/deliveries", query={"per_page": PAGE}
+        doing="listing the App's deliveries",
+        method="GET",
+        route="/app/hook/deliveries",
+        query={"per_page": PAGE} | ({"cursor": cursor} if cursor else {}),
     )
-    return [_attempt(one) for one in read_answer(ask, caller.as_app(ask), list[_Delivery])]
+    answer = caller.as_app(ask)
+    attempts = read_answer(ask, answer, _Deliveries)
+    return DeliveryPage(attempts=tuple(_attempt(one) for one in attempts), cursor=_next(answer, "cursor"))
 
 
 def find_webhook(caller: Caller) -> Webhook:
@@ -209,13 +218,18 @@ def _attempt(one: _Delivery) -> DeliveryAttempt:
     )
 
 
-def _pages(caller: Caller, ask: Ask, key: str) -> Iterator[httpx.Response]:
-    """Each page in turn. Of the link to the next one only the cursor is taken: the address stays ours."""
+def _pages(caller: Caller, ask: Ask) -> Iterator[httpx.Response]:
+    """Each page in turn. Of the link to the next one only the number is taken: the address stays ours."""
     for _ in range(MAX_PAGES):
         answer = caller.as_app(ask)
         yield answer
-        following = answer.links.get("next", {}).get("url", "")
-        cursor = parse_qs(urlsplit(following).query).get(key, [""])[0]
-        if not cursor:
+        page = _next(answer, "page")
+        if not page:
             return
-        ask = replace(ask, query={**ask.query, key: cursor})
+        ask = replace(ask, query={**ask.query, "page": page})
+
+
+def _next(answer: httpx.Response, key: str) -> str:
+    """What the link to the next page says under that key; empty at the end."""
+    following = answer.links.get("next", {}).get("url", "")
+    return parse_qs(urlsplit(following).query).get(key, [""])[0][:MAX_CURSOR_CHARS]

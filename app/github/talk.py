@@ -4,18 +4,19 @@ Source: https://docs.github.com/rest/issues/comments and https://docs.github.com
 """
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final
 
 import msgspec
 
 from app.core.errors import BrokenError
 from app.core.event import Repository
+from app.core.missed import FoundComment
 from app.core.names import Sha
 from app.github.api import Ask, of_repository, read_answer
 from app.github.caller import Caller
 from app.github.checks import CreatedShape
-from app.github.shapes import Number
+from app.github.shapes import Number, clean_text
 
 ON_PULL: Final = "/repos/{owner}/{repo}/issues/{number}/comments"
 ON_COMMIT: Final = "/repos/{owner}/{repo}/commits/{sha}/comments"
@@ -24,6 +25,8 @@ TALK: Final = "pull_requests: write"
 EMOJI: Final = frozenset({"+1", "-1", "laugh", "confused", "heart", "hooray", "rocket", "eyes"})
 PAGE: Final = 100
 MAX_PAGES: Final = 10
+MAX_COMMENTS: Final = 10_000
+"""Of one repository after one outage."""
 LOOK_BACK: Final = timedelta(days=3)
 """How old a lost comment can be: as old as a delivery that is still given again."""
 
@@ -34,6 +37,7 @@ class _App(msgspec.Struct, frozen=True):
 
 class _Author(msgspec.Struct, frozen=True):
     login: str | None = None
+    type: str | None = None
 
 
 class _Comment(msgspec.Struct, frozen=True):
@@ -47,6 +51,12 @@ class _Comment(msgspec.Struct, frozen=True):
         return self.performed_via_github_app is not None and self.performed_via_github_app.id == app_id
 
 
+class _Written(_Comment, frozen=True, kw_only=True):
+    created_at: Annotated[datetime, msgspec.Meta(tz=True)]
+    issue_url: Annotated[str, msgspec.Meta(max_length=2000)]
+
+
+_AllWritten = Annotated[list[_Written], msgspec.Meta(max_length=PAGE)]
 _Comments = Annotated[list[_Comment], msgspec.Meta(max_length=PAGE)]
 
 
@@ -118,6 +128,54 @@ def find_on_commit(caller: Caller, repository: Repository, sha: Sha, body: str, 
     )
     found = _list(caller, repository, ask)
     return max((one.id for one in found if one.user and one.user.login == bot and _says(one, body)), default=None)
+
+
+def list_since(caller: Caller, repository: Repository, since: datetime) -> list[FoundComment]:
+    """Comments by people on the repository's issues and pull requests that were written since then, oldest first; no
+    more than MAX_COMMENTS.
+
+    Source: https://docs.github.com/rest/issues/comments#list-issue-comments-for-a-repository
+    """
+    ask = Ask(
+        doing=f"listing the comments of {repository.full_name}",
+        method="GET",
+        route="/repos/{owner}/{repo}/issues/comments",
+        values=of_repository(repository),
+        query={
+            "since": since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "sort": "created",
+            "direction": "asc",
+            "per_page": PAGE,
+        },
+        needs="pull_requests: read",
+    )
+    found: list[FoundComment] = []
+    for page in range(1, MAX_COMMENTS // PAGE + 1):
+        asked = replace(ask, query={**ask.query, "page": page})
+        written = read_answer(asked, caller.as_installation(repository, asked), _AllWritten)
+        found += [_found(one, repository) for one in written if one.created_at >= since and _is_by_person(one)]
+        if len(written) < PAGE:
+            break
+    return [one for one in found if one.pull_number]
+
+
+def _is_by_person(one: _Written) -> bool:
+    """Neither a bot's nor an App's; an account that is gone has no say either."""
+    login = (one.user.login if one.user else None) or ""
+    is_person = one.user is not None and one.user.type != "Bot" and not login.endswith("[bot]")
+    return bool(login) and is_person and one.performed_via_github_app is None
+
+
+def _found(one: _Written, repository: Repository) -> FoundComment:
+    number = one.issue_url.rpartition("/")[2]
+    return FoundComment(
+        repository_id=repository.id,
+        comment_id=one.id,
+        pull_number=int(number) if number.isascii() and number.isdecimal() and len(number) < 10 else 0,
+        body=clean_text(one.body or ""),
+        sender=(one.user.login if one.user else None) or "",
+        created_at=one.created_at,
+    )
 
 
 def _list(caller: Caller, repository: Repository, ask: Ask) -> list[_Comment]:

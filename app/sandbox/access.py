@@ -127,6 +127,8 @@ def require(world: World, caller: Caller, repo: Repository, needs: Sequence[str]
     """
     if not may_see(world, caller, repo):
         raise not_found()
+    if repo.archived and method != "GET":
+        raise ApiError(403, "Repository was archived so is read-only.")
     if caller.token is not None:
         held = caller.token.permissions if _in_reach(world, caller, repo) else _of_strangers(method)
         allowed = any(permits.reaches(held.get(name), level) for name, _, level in _split(needs))

@@ -239,6 +239,23 @@ class SandboxGitHub(World):
             events.emit(self, record, "repository", self.user(by) if by else record.owner, payload)
             return repo
 
+    def archive_repository(self, full_name: str, *, archived: bool = True) -> None:
+        """Make a repository read-only, or take that back; sends `repository` archived or unarchived."""
+        with self.mutex:
+            record = self.repo(full_name).record
+            record.archived, record.updated_at = archived, self.now()
+            action = "archived" if archived else "unarchived"
+            events.emit(self, record, "repository", record.owner, {"action": action})
+
+    def set_default_branch(self, full_name: str, branch: str) -> None:
+        """Make another branch the default one; sends `repository` edited."""
+        with self.mutex:
+            record = self.repo(full_name).record
+            old, record.default_branch = record.default_branch, branch
+            record.git.git("symbolic-ref", "HEAD", f"refs/heads/{branch}")
+            payload = {"action": "edited", "changes": {"default_branch": {"from": old}}}
+            events.emit(self, record, "repository", record.owner, payload)
+
     def delete_repository(self, full_name: str) -> None:
         """Delete a repository with everything in it; sends `repository` deleted."""
         with self.mutex:

@@ -68,6 +68,8 @@ class Handle:
             who = self._world.user(login) if login else self.record.owner
             if not permits.reaches(permits.FOLDED[self._world.role(self.record, who.login)], needed):
                 raise SandboxError(f"{who.login} has no {needed} access to {self.full_name}")
+            if self.record.archived and needed != "read":
+                raise SandboxError(f"{self.full_name} was archived so is read-only")
             try:
                 yield who
             except ApiError as error:

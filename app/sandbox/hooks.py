@@ -56,7 +56,10 @@ class Delivery:
 
 
 class Post:
-    """The App's webhook: an address, a secret, a queue and a log. Knobs: `url`, `secret`, `hold`, `double`, `lose`."""
+    """The App's webhook: an address, a secret, a queue and a log.
+
+    Knobs: `url`, `secret`, `hold`, `double`, `lose`, `refuse`, `drop`.
+    """
 
     def __init__(self, clock: Clock, *, app_id: int, hook_id: int, url: str | None, secret: str) -> None:
         self.url = url
@@ -65,6 +68,10 @@ class Post:
         """Trouble: everything arrives twice, under one GUID."""
         self.lose = 0
         """Trouble: that many of the next deliveries are logged as timed out and never sent."""
+        self.refuse = 0
+        """Trouble: that many of the next deliveries are logged as answered with 500, and never reach the App."""
+        self.drop = 0
+        """Trouble: that many of the next events are lost altogether; not even the log knows of them."""
         self._clock = clock
         self._app_id = app_id
         self._hook_id = hook_id
@@ -79,6 +86,9 @@ class Post:
     def send(self, event: str, payload: dict[str, Any]) -> Delivery | None:
         """Put an event in the queue; None when the App has no webhook address."""
         if self.url is None:
+            return None
+        if self.drop > 0:
+            self.drop -= 1
             return None
         delivery = self._make(event, payload, str(uuid.uuid4()), redelivery=False)
         self._enqueue(delivery)
@@ -180,6 +190,10 @@ class Post:
         if self.lose > 0:
             self.lose -= 1
             delivery.status, delivery.duration_s = "timed out", TIMEOUT_S
+            return
+        if self.refuse > 0:
+            self.refuse -= 1
+            delivery.status, delivery.status_code = "Invalid HTTP Response: 500", 500
             return
         started = time.monotonic()
         try:

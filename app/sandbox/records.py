@@ -227,6 +227,8 @@ class Repository:
     updated_at: datetime
     pushed_at: datetime
     description: str = ""
+    archived: bool = False
+    """Read-only: people push nothing, and the App writes nothing."""
     refuse_check_runs: bool = False
     """Trouble: every write of a check run is answered 403."""
     mergeable_is_pending: bool = False

@@ -3,10 +3,15 @@
 Source: https://docs.github.com/rest/apps
 """
 
+from typing import Final
+
 from app.sandbox import access, shapes
 from app.sandbox.api import MOST_PER_PAGE, Answer, Call, route
 from app.sandbox.errors import ApiError, SandboxError, not_found
 from app.sandbox.records import Installation
+
+_OUTCOMES: Final = {"success": range(200, 400), "failure": range(400, 600)}
+"""What the filter `status` means, by status code: an attempt that nobody answered is neither."""
 
 
 def _installation(call: Call) -> Installation:
@@ -86,7 +91,8 @@ def list_deliveries(call: Call) -> Answer:
     size = max(1, min(MOST_PER_PAGE, call.number("per_page", 30)))
     wanted = call.request.query.get("status")
     cursor = call.request.query.get("cursor", "").removeprefix("v1_")
-    log = [one for one in call.world.post.log() if wanted is None or one.ok == (wanted == "success")]
+    codes = _OUTCOMES.get(wanted or "")
+    log = [one for one in call.world.post.log() if codes is None or one.status_code in codes]
     if cursor.isdigit():
         log = [one for one in log if one.id <= int(cursor)]
     headers = {}

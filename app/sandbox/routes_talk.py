@@ -5,6 +5,7 @@ Source: https://docs.github.com/rest/pulls, https://docs.github.com/rest/issues/
 
 from app.sandbox import merging, pulls, refs, shapes_git, shapes_talk, talk
 from app.sandbox.api import Answer, Call, route
+from app.sandbox.clock import parse_iso
 from app.sandbox.errors import ApiError, not_found, unprocessable
 from app.sandbox.records import CommitComment, IssueComment
 
@@ -88,6 +89,24 @@ def merge_pull(call: Call) -> Answer:
 def list_comments(call: Call) -> Answer:
     """A conversation, oldest first."""
     return call.page(call.pull().comments, lambda one: shapes_talk.issue_comment(call.world, call.repo, one))
+
+
+@route("GET", "/repos/{owner}/{repo}/issues/comments", *TALK_READ)
+def list_all_comments(call: Call) -> Answer:
+    """All conversations of the repository, by id unless asked otherwise; `since` is about the last change."""
+    query = call.request.query
+    found = [one for pull in call.repo.pulls.values() for one in pull.comments]
+    if "since" in query:
+        try:
+            since = parse_iso(query["since"])
+        except ValueError as error:
+            raise unprocessable('"since" is not a timestamp.') from error
+        found = [one for one in found if one.updated_at >= since]
+    key = {"created": lambda one: (one.created_at, one.id), "updated": lambda one: (one.updated_at, one.id)}
+    found.sort(key=key.get(query.get("sort", ""), lambda one: one.id))
+    if "sort" in query and query.get("direction", "desc") != "asc":  # GitHub: ignored without sort
+        found.reverse()
+    return call.page(found, lambda one: shapes_talk.issue_comment(call.world, call.repo, one))
 
 
 @route("POST", "/repos/{owner}/{repo}/issues/{number:int}/comments", *TALK_WRITE)

@@ -125,6 +125,7 @@ def repository(world: World, repo: Repository, role: str = "read") -> Json:
         "open_issues": open_pulls,
         "open_issues_count": open_pulls,
         "custom_properties": {},
+        "archived": repo.archived,
     }
     shape |= {key: api + suffix for key, suffix in _REPOSITORY_URLS.items()}
     counts = (
@@ -137,7 +138,7 @@ def repository(world: World, repo: Repository, role: str = "read") -> Json:
         "network_count",
     )
     shape |= dict.fromkeys(counts, 0)
-    off = ("archived", "disabled", "is_template", "has_pages", "has_wiki", "has_discussions", "has_downloads")
+    off = ("disabled", "is_template", "has_pages", "has_wiki", "has_discussions", "has_downloads")
     shape |= dict.fromkeys((*off, "web_commit_signoff_required", "allow_auto_merge", "delete_branch_on_merge"), False)
     on = (
         "has_issues",

@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails
 from app.core.errors import UserError
 from app.core.names import Secret
 from app.settings.base import NONE, Environment, variable
+from app.settings.looks import Looks
 from app.settings.storage import Storage
 from app.settings.values import (
     as_accounts,
@@ -34,7 +35,7 @@ MAX_KEY_FILE_BYTES: Final = 64 * 1024
 Url = Annotated[str, BeforeValidator(as_url)]
 
 
-class Settings(Storage):
+class Settings(Storage, Looks):
     """What the control plane reads (`web`, `jobs`, `serve`, `migrate`)."""
 
     github_app_id: int = variable("The App's number, on its settings page.", example="123456", gt=0, le=2**53)

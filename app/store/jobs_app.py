@@ -9,6 +9,7 @@ import procrastinate
 from procrastinate import exceptions, utils
 
 from app.core.errors import RetryableError
+from app.store.transaction_missed import CAN_BE_ASKED
 from app.store.url import conninfo
 
 HEARTBEAT_S: Final = 5.0
@@ -32,9 +33,10 @@ def make_job_app(url: str) -> procrastinate.App:
     )
 
 
-_REVIVE: Final = """
+_REVIVE: Final = f"""
 WITH behind AS (
-    SELECT id FROM reports WHERE published < wanted AND NOT EXISTS (
+    SELECT reports.id FROM reports JOIN repositories ON repositories.id = reports.repository_id
+    WHERE published < wanted AND {CAN_BE_ASKED} AND NOT EXISTS (
         SELECT 1 FROM procrastinate_jobs AS job
         WHERE job.task_name = 'publish' AND job.args ->> 'report_id' = reports.id AND (
             job.status IN ('todo', 'doing')
@@ -48,7 +50,7 @@ WITH behind AS (
 SELECT count(procrastinate_defer_jobs_v1(ARRAY[ROW(
     'publish', 'publish', -10, 'report:' || id, NULL, jsonb_build_object('report_id', id), NULL
 )::procrastinate_job_to_defer_v1])) AS revived FROM behind
-"""
+"""  # noqa: S608 - our own words only
 """Reports that stand behind without a job that would mend it: GitHub refused them for good, ten minutes ago or more.
 A permission that was granted since is found out only by trying again."""
 

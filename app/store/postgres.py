@@ -19,9 +19,11 @@ from app.store.transaction_assignments import AssignmentWrites
 from app.store.transaction_deliveries import RECORD_DELIVERY, DeliveryWrites
 from app.store.transaction_history import HistoryWrites
 from app.store.transaction_identity import IdentityWrites
+from app.store.transaction_missed import MissedWrites
 from app.store.transaction_organisation import OrganisationWrites
 from app.store.transaction_plans import PlanWrites
 from app.store.transaction_stacks import StackWrites
+from app.store.transaction_standing import StandingWrites
 from app.store.transaction_workers import WorkerWrites
 from app.store.url import conninfo, engine_url
 from app.store.wake import JobWaker
@@ -46,6 +48,8 @@ class PostgresTransaction(
     AssignmentWrites,
     IdentityWrites,
     WorkerWrites,
+    MissedWrites,
+    StandingWrites,
 ):
     """One database transaction. Lock order, always: stack, run, assignment."""
 
@@ -94,6 +98,19 @@ class PostgresStore(ReadingSide):
             transaction = PostgresTransaction(connection, self._sealer)
             yield transaction
             transaction.settle()
+
+    @contextmanager
+    def only_one(self, what: str) -> Iterator[bool]:
+        """True for one process at a time, of all on this database, until the block ends; it ends with its process, too.
+
+        Raises: RetryableError when the database does not answer.
+        """
+        with wall():
+            connection = psycopg.connect(conninfo(self._url), autocommit=True, connect_timeout=POOL_TIMEOUT_S)
+        with connection:
+            with wall():
+                row = connection.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 17))", (what,)).fetchone()
+            yield row is not None and bool(row[0])
 
     def record_delivery(
         self, guid: DeliveryId, event: str, body: bytes, *, outcome: DeliveryOutcome, reason: str, lane: str = ""

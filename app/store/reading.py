@@ -21,10 +21,15 @@ from app.store.reading_commits import CommitReading
 from app.store.reading_workers import WorkerReading
 from app.store.rows import read_run, select_runs
 from app.store.schema import CREATED, IS_LIVE, assignments, decisions, log_chunks, repositories, run_steps, runs, stacks
+from app.store.transaction_missed import CAN_BE_ASKED
 from app.store.transaction_stacks import read_stack
 from app.store.wall import wall
 from app.store.wire import Sealer, safe_text, sealed_as
 
+_BEHIND: Final = (
+    "SELECT count(*) AS total FROM reports JOIN repositories ON repositories.id = reports.repository_id"  # noqa: S608 - ours
+    f" WHERE published < wanted AND {CAN_BE_ASKED}"
+)
 MAX_RECENT: Final = 1_000
 MAX_STEPS: Final = 1_000
 MAX_DECISIONS: Final = 1_000
@@ -114,8 +119,13 @@ class ReadingSide(CommitReading, WorkerReading):
         return max(0.0, float(self._ask(oldest)[0].age))
 
     def count_reports_behind(self) -> int:
-        """How many reports do not yet stand on GitHub as they should."""
-        return int(self._ask(text("SELECT count(*) AS total FROM reports WHERE published < wanted"))[0].total)
+        """How many reports do not yet stand on GitHub as they should, where the App may write."""
+        return int(self._ask(text(_BEHIND))[0].total)
+
+    def count_missed_events(self) -> dict[tuple[str, ...], int]:
+        """What became of looking for missed events since the database was made, by path and outcome."""
+        rows = self._ask(text("SELECT path, outcome, total FROM missed_counts ORDER BY path, outcome"))
+        return {(row.path, row.outcome): row.total for row in rows}
 
     def check_ready(self) -> None:
         """Returns when the database answers and is current.

@@ -6,6 +6,7 @@ bytes named `sealed_…` are ciphertext.
 
 from app.store.schema_columns import CLAIM_ORDER, CREATED, IS_CLAIMABLE, IS_LIVE, IS_STATE_CHANGING, metadata
 from app.store.schema_identity import attestations, run_secrets, secrets, signing_keys
+from app.store.schema_missed import known_refs, looks, missed_counts, missed_deliveries, ref_looks
 from app.store.schema_records import audit, remotes, reports, state_locks, state_versions
 from app.store.schema_repositories import (
     config_versions,
@@ -37,11 +38,16 @@ __all__ = [
     "deliveries",
     "drained_pools",
     "installations",
+    "known_refs",
     "log_chunks",
+    "looks",
     "metadata",
+    "missed_counts",
+    "missed_deliveries",
     "organisation_versions",
     "plans",
     "policy_texts",
+    "ref_looks",
     "remotes",
     "reports",
     "repositories",

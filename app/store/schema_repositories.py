@@ -18,6 +18,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSON, ExcludeConstraint
 
 from app.core.decision import EventKind, Verdict
+from app.core.event import Standing
 from app.core.record import DeliveryOutcome
 from app.core.stack import StateMode
 from app.store.schema_columns import column, enum_column, is_hex, metadata, one_of, time_column, words_of
@@ -33,8 +34,10 @@ deliveries = Table(
     column("reason", default="''"),
     Column("body_digest", Text),
     Column("digest_seq", BigInteger),
+    Column("subject", Text),
     Index("ix_deliveries_pending", "received_at", postgresql_where=text("outcome = 'pending'")),
     Index("ix_deliveries_digest", "body_digest", "digest_seq", postgresql_where=text("body_digest IS NOT NULL")),
+    Index("ix_deliveries_subject", "subject", postgresql_where=text("subject IS NOT NULL")),
 )
 
 installations = Table(
@@ -57,6 +60,13 @@ repositories = Table(
     column("installation_id", BigInteger),
     time_column("updated_at"),
     column("owner_id", BigInteger, default="0"),
+    Column(
+        "standing",
+        Text,
+        CheckConstraint(one_of("standing", words_of(Standing)), name="standing"),
+        nullable=False,
+        server_default=text("'here'"),
+    ),
     Index("ix_repositories_owner", "owner_id"),
 )
 

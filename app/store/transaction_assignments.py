@@ -16,6 +16,7 @@ from app.core.record import AssignmentRecord, NewAssignment
 from app.core.run import Run, RunState
 from app.store.rows import read_assignment, read_run, select_runs
 from app.store.schema import CLAIM_ORDER, IS_CLAIMABLE, assignments, log_chunks, runs
+from app.store.transaction_missed import CAN_BE_ASKED
 from app.store.transaction_organisation import IS_CURRENT
 from app.store.transaction_runs import RunChange, RunWrites
 from app.store.wire import safe_text, sealed_as
@@ -25,7 +26,7 @@ MAX_LOST: Final = 1_000
 _CLAIM: Final = text(
     "SELECT runs.id FROM runs JOIN stacks ON stacks.id = runs.stack_id"  # noqa: S608 - our own words only
     " JOIN repositories ON repositories.id = runs.repository_id"
-    f" WHERE {IS_CLAIMABLE} AND stacks.worker_pool = :pool AND {IS_CURRENT}"
+    f" WHERE {IS_CLAIMABLE} AND stacks.worker_pool = :pool AND {IS_CURRENT} AND (state = 'confirmed' OR {CAN_BE_ASKED})"
     f" ORDER BY {', '.join(CLAIM_ORDER)}, runs.created_at, runs.id"
     " LIMIT 1 FOR NO KEY UPDATE OF runs SKIP LOCKED"
 )
@@ -52,8 +53,9 @@ class AssignmentWrites(RunWrites):
     def claim(self, pool: str, assignment: NewAssignment, advance: RunChange) -> tuple[Run, AssignmentRecord] | None:
         """The oldest waiting run of the pool, moved by `advance` and held by a new assignment; None when nothing waits.
 
-        Nothing of a stack that is to be taken in again first. Confirmed first, then replans, then ready; state-changing
-        before proposed before drift. `advance` is handed the run with its next fencing number.
+        Nothing of a stack that is to be taken in again first; where the App may not work, only what was confirmed:
+        that needs no token. Confirmed first, then replans, then ready; state-changing before proposed before drift.
+        `advance` is handed the run with its next fencing number.
         """
         run_id = self._scalar(_CLAIM, {"pool": pool})
         if run_id is None:

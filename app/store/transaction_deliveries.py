@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy import Row, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
-from app.core.event import Repository
+from app.core.event import Repository, Standing
 from app.core.names import AccountId, ConfigVersionId, DeliveryId, Digest, InstallationId, RepositoryId, Sha
 from app.core.record import ConfigVersion, Delivery, DeliveryOutcome
 from app.core.stack import Configuration, Problem
@@ -94,7 +94,8 @@ class DeliveryWrites(Wire):
         return self._scalar(select(decision_inputs.c.guid).where(decision_inputs.c.guid == guid)) is not None
 
     def save_repository(self, repository: Repository) -> None:
-        """Insert or follow: names, default branch, installation."""
+        """Insert or follow: names, default branch, installation. An event of one that was out of reach shows that it is
+        in reach again."""
         values = {
             "owner": repository.owner,
             "name": repository.name,
@@ -106,6 +107,7 @@ class DeliveryWrites(Wire):
         statement = insert(repositories).values(id=repository.id, **values)
         known = func.coalesce(func.nullif(statement.excluded.owner_id, 0), repositories.c.owner_id)
         changes = {**values, "owner_id": known, "updated_at": func.clock_timestamp()}
+        changes["standing"] = func.replace(repositories.c.standing, Standing.REMOVED.value, Standing.HERE.value)
         self._execute(statement.on_conflict_do_update(index_elements=["id"], set_=changes))
 
     def find_repository(self, repository_id: RepositoryId) -> Repository | None:

@@ -205,6 +205,18 @@ class Gauge:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """One counter of /metrics that the database keeps."""
+
+    name: str
+    """Without prefix and `_total`: `missed_events`."""
+    meaning: str
+    labels: tuple[str, ...]
+    values: Mapping[tuple[str, ...], int]
+    """Shape: label values, in the order of the labels, to number."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Doors:
     """All that the web process is made of."""
 
@@ -219,7 +231,7 @@ class Doors:
     reading: Reading
     readiness: Callable[[], Mapping[str, str]]
     """What must work (database, migrations, artifacts) to what is wrong with it; empty text: nothing."""
-    gauges: Callable[[], Sequence[Gauge]]
+    gauges: Callable[[], Sequence[Gauge | Tally]]
     stacks_schema: Mapping[str, object]
     """JSON Schema of stacks.yml."""
     organisation_schema: Mapping[str, object]

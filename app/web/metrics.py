@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from app.web.doors import Gauge
+from app.web.doors import Gauge, Tally
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -36,7 +36,7 @@ class Metrics:
             registry=self.registry,
         )
 
-    def expose(self, gauges: Sequence[Gauge]) -> bytes:
+    def expose(self, gauges: Sequence[Gauge | Tally]) -> bytes:
         """The text of /metrics."""
         computed = CollectorRegistry()
         computed.register(_Computed(gauges))
@@ -44,11 +44,17 @@ class Metrics:
 
 
 class _Computed(Collector):
-    def __init__(self, gauges: Sequence[Gauge]) -> None:
+    def __init__(self, gauges: Sequence[Gauge | Tally]) -> None:
         self._gauges = gauges
 
-    def collect(self) -> Iterable[GaugeMetricFamily]:
+    def collect(self) -> Iterable[GaugeMetricFamily | CounterMetricFamily]:
         for gauge in self._gauges:
+            if isinstance(gauge, Tally):
+                counter = CounterMetricFamily(f"trackside_{gauge.name}", gauge.meaning, labels=gauge.labels)
+                for words, total in gauge.values.items():
+                    counter.add_metric(words, total)
+                yield counter
+                continue
             labels = [gauge.label] if gauge.label else []
             family = GaugeMetricFamily(f"trackside_{gauge.name}", gauge.meaning, labels=labels)
             for label, value in gauge.values.items():

@@ -8,14 +8,18 @@ import pytest
 
 from app.core.event import (
     HANDLED_EVENTS,
+    AccountRenamed,
     Click,
     Comment,
     Ignored,
     InstallationChanged,
     Malformed,
     Push,
+    RepositoriesChosen,
     Repository,
     RepositoryMoved,
+    RepositoryStands,
+    Standing,
 )
 from app.core.names import AccountId, InstallationId, RepositoryId, Sha
 from app.github.payloads import make_reader
@@ -215,7 +219,34 @@ COMMENTS: dict[str, tuple[str, bytes, object]] = {
     "the App removed": (
         "installation",
         changed(INSTALLATION, action="deleted"),
-        InstallationChanged(installation_id=InstallationId(42), account="acme", is_active=False),
+        InstallationChanged(installation_id=InstallationId(42), account="acme", is_active=False, is_gone=True),
+    ),
+    "repositories chosen": (
+        "installation_repositories",
+        changed(
+            INSTALLATION, action="removed", repositories_added=[], repositories_removed=[{"id": 7, "name": "infra"}]
+        ),
+        RepositoriesChosen(installation_id=InstallationId(42), account="acme", added=(), removed=(RepositoryId(7),)),
+    ),
+    "the account renamed": (
+        "installation_target",
+        changed(INSTALLATION, action="renamed", account={"login": "acme-corp", "id": 9}),
+        AccountRenamed(installation_id=InstallationId(42), account="acme-corp"),
+    ),
+    "a repository archived": (
+        "repository",
+        changed(RENAMED, action="archived"),
+        RepositoryStands(repository=INFRA, standing=Standing.ARCHIVED),
+    ),
+    "a repository back from the archive": (
+        "repository",
+        changed(RENAMED, action="unarchived"),
+        RepositoryStands(repository=INFRA, standing=Standing.HERE),
+    ),
+    "a repository deleted": (
+        "repository",
+        changed(RENAMED, action="deleted"),
+        RepositoryStands(repository=INFRA, standing=Standing.DELETED),
     ),
     "the App suspended": (
         "installation",
@@ -305,11 +336,6 @@ IGNORED: dict[str, tuple[str, bytes, str]] = {
         "installation",
         changed(INSTALLATION, action="new_permissions_accepted"),
         "installation new_permissions_accepted: nothing that is kept changed",
-    ),
-    "repositories chosen": (
-        "installation_repositories",
-        b"{}",
-        "installation_repositories events change nothing that is kept",
     ),
     "a check suite": ("check_suite", b"{}", "check_suite events are not decided by this version"),
     "a ping": ("ping", b'{"zen": "Design for failure."}', "ping"),

@@ -1,11 +1,12 @@
 """The App itself: who owns it, where it is installed, which deliveries went wrong, and sending them again."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from app.core.errors import UserError
 from app.github.client import GitHubApp
+from app.github.registration import DeliveryAttempt
 from app.sandbox import Repo, SandboxGitHub
 
 
@@ -40,28 +41,35 @@ def test_what_was_not_delivered_is_listed_and_sent_again(app: GitHubApp, sandbox
     start = sandbox.clock.now() - timedelta(seconds=1)
     repo.push(files={"net/main.tf": "two\n"}, message="Two")
     sandbox.wait_deliveries()
-    (attempt,) = [one for one in app.list_deliveries(start) if one.event == "push"]
+    (attempt,) = [one for one in app.read_deliveries().attempts if is_push(one, start)]
     assert not attempt.is_ok
     app.redeliver(attempt.id)
     sandbox.wait_deliveries()
-    again = [one for one in app.list_deliveries(start) if one.event == "push"]
+    again = [one for one in app.read_deliveries().attempts if is_push(one, start)]
     assert [one.guid for one in again] == [attempt.guid] * 2
     assert again[0].id > again[1].id
 
 
-def test_only_deliveries_since_a_moment_are_listed(app: GitHubApp, sandbox: SandboxGitHub, repo: Repo) -> None:
+def is_push(attempt: DeliveryAttempt, since: datetime) -> bool:
+    return attempt.event == "push" and attempt.delivered_at >= since
+
+
+def test_the_log_is_read_page_by_page_newest_first(app: GitHubApp, sandbox: SandboxGitHub, repo: Repo) -> None:
     sandbox.webhook_url = "http://127.0.0.1:9/never-there"
     for _ in range(101):
         sandbox.ping()
     sandbox.wait_deliveries()
-    old = sandbox.clock.now()
-    assert len(app.list_deliveries(old - timedelta(minutes=1))) == 101
-    sandbox.clock.advance(60)
+    first = app.read_deliveries()
+    assert len(first.attempts) == 100
+    assert first.cursor != ""
     sandbox.ping()
     sandbox.wait_deliveries()
-    before = sandbox.count_requests("GET", "/app/hook/deliveries")
-    assert [one.event for one in app.list_deliveries(old + timedelta(seconds=30))] == ["ping"]
-    assert sandbox.count_requests("GET", "/app/hook/deliveries") - before == 1
+    rest = app.read_deliveries(first.cursor)
+    assert rest.cursor == ""
+    numbers = [one.id for one in (*first.attempts, *rest.attempts)]
+    assert numbers == sorted(set(numbers), reverse=True), "a page that was begun does not move when news comes"
+    assert [one.event for one in rest.attempts][:1] == ["ping"]
+    assert not any(one.is_ok for one in rest.attempts)
 
 
 def test_a_delivery_that_the_log_forgot_cannot_be_sent_again(

@@ -98,3 +98,21 @@ def test_comments_are_asked_for_since_three_days_ago(
 def test_an_empty_comment_is_refused_with_githubs_words(app: GitHubApp, repository: Repository, pull: int) -> None:
     with pytest.raises(UserError, match=r"commenting on acme/infra#1: GitHub refused it \(422\): .*can't be blank"):
         app.comment_on_pull(repository, pull, " ")
+
+
+def test_what_people_wrote_since_then_is_listed_oldest_first(
+    app: GitHubApp, sandbox: SandboxGitHub, repo: Repo, repository: Repository, pull: int
+) -> None:
+    """Neither what is older, nor what the App said itself, though GitHub names both."""
+    repo.comment_on_pull(pull, "before", by="alice")
+    sandbox.clock.advance(60)
+    since = sandbox.clock.now()
+    sandbox.clock.advance(60)
+    first = repo.comment_on_pull(pull, "/trackside confirm", by="alice")
+    app.comment_on_pull(repository, pull, "Confirmed.")
+    second = repo.comment_on_pull(pull, "/trackside discard", by="alice")
+    found = app.list_comments(repository, since)
+    assert [(one.comment_id, one.pull_number, one.sender, one.body) for one in found] == [
+        (first.id, pull, "alice", "/trackside confirm"),
+        (second.id, pull, "alice", "/trackside discard"),
+    ]

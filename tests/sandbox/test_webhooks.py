@@ -186,3 +186,17 @@ def test_buttons_live_in_pull_requests(github: SandboxGitHub, repo: Repo, inbox:
         repo.push(files={"a": "1"}, author="rita")
     repo.press_raw(run, "stale", by="rita")
     assert payload(github, "check_run")["requested_action"] == {"identifier": "stale"}
+
+
+def test_an_app_that_answers_500_is_in_the_log_and_what_is_dropped_is_not(github: SandboxGitHub) -> None:
+    """A dropped event stands nowhere; a refused one stands in the log with its status."""
+    github.create_repository("acme", "infra", files={"README.md": "# infra\n"})
+    github.wait_deliveries()
+    github.webhook_url = "http://127.0.0.1:9/never-there"
+    before = len(github.deliveries)
+    github.post.refuse, github.post.drop = 1, 1
+    for _ in range(3):
+        github.ping()
+    github.wait_deliveries()
+    codes = [one.status_code for one in github.deliveries[before:]]
+    assert codes == [500, 0]

@@ -1,0 +1,49 @@
+"""What the web process computes when it is asked for: whether all works (/readyz), and the numbers of the database
+(/metrics). Knows the store and the doors, and nothing of settings.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+
+from app.core.errors import TracksideError
+from app.store.artifacts_disk import DiskArtifacts
+from app.store.artifacts_s3 import S3Artifacts
+from app.store.postgres import PostgresStore
+from app.web.doors import Gauge, Tally
+from app.web.worker_gauges import worker_gauges
+
+
+def readiness(store: PostgresStore, artifacts: DiskArtifacts | S3Artifacts) -> Mapping[str, str]:
+    """What must work, to what is wrong with it."""
+    return {"database": _wrong(store.check_ready), "artifacts": _wrong(artifacts.check_ready)}
+
+
+def _wrong(check: Callable[[], None]) -> str:
+    try:
+        check()
+    except TracksideError as error:
+        return str(error)
+    return ""
+
+
+def numbers(store: PostgresStore, pools: Iterable[str]) -> list[Gauge | Tally]:
+    """What /metrics computes when it is asked."""
+    return [
+        *worker_gauges(store, pools),
+        Tally(
+            name="missed_events",
+            meaning="Looking for missed events, by path and by what came of it.",
+            labels=("path", "outcome"),
+            values=store.count_missed_events(),
+        ),
+        Gauge(name="runs", meaning="Runs by state.", label="state", values=store.count_by_state()),
+        Gauge(
+            name="oldest_pending_delivery_seconds",
+            meaning="Age of the oldest delivery that its job has not ended.",
+            values={"": store.oldest_pending_delivery_s()},
+        ),
+        Gauge(
+            name="reports_behind",
+            meaning="Reports whose newest content does not stand on GitHub yet.",
+            values={"": float(store.count_reports_behind())},
+        ),
+    ]
