@@ -57,6 +57,8 @@ repositories = Table(
     column("installation_id", BigInteger),
     time_column("updated_at"),
     column("owner_id", BigInteger, default="0"),
+    Column("config_sha", Text),
+    is_hex("config_sha", 40),
     Index("ix_repositories_owner", "owner_id"),
 )
 

@@ -108,6 +108,15 @@ class DeliveryWrites(Wire):
         changes = {**values, "owner_id": known, "updated_at": func.clock_timestamp()}
         self._execute(statement.on_conflict_do_update(index_elements=["id"], set_=changes))
 
+    def find_config_head(self, repository_id: RepositoryId) -> Sha | None:
+        """The commit of the default branch whose stacks file was read last, or None."""
+        found = self._scalar(select(repositories.c.config_sha).where(repositories.c.id == repository_id))
+        return Sha(found) if found is not None else None
+
+    def save_config_head(self, repository_id: RepositoryId, sha: Sha) -> None:
+        """Note the commit of the default branch whose stacks file is read now."""
+        self._execute(update(repositories).where(repositories.c.id == repository_id).values(config_sha=sha))
+
     def find_repository(self, repository_id: RepositoryId) -> Repository | None:
         """The repository, or None."""
         row = self._first(select(repositories).where(repositories.c.id == repository_id))

@@ -27,7 +27,7 @@ from tests.store.world import (
 )
 
 Connection = psycopg.Connection[tuple[object, ...]]
-NEWEST = 11
+NEWEST = 12
 """The newest migration's number."""
 
 

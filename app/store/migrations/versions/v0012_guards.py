@@ -1,21 +1,25 @@
-"""0011: what commands, forks and identity brought in holds in SQL too: what may wait and apply, what a confirmation
+"""0012: what commands, forks and identity brought in holds in SQL too: what may wait and apply, what a confirmation
 and an assignment are of, and which of a run's and a plan's facts never change.
 
-Adds no column. Rows of before fit: nothing that wrote them could make others.
+Rows of before fit: nothing that wrote them could make others. One column, empty for every repository of before.
 """
 
 from typing import Any, Final
 
 from alembic import op
 
-revision = "0011"
-down_revision = "0010"
+revision = "0012"
+down_revision = "0011"
 
 TABLES: Final = """
 -- A preview or a drift run is never offered to be applied, never confirmed, never applied.
 ALTER TABLE runs
     ADD CONSTRAINT ck_runs_applies CHECK (type IN ('destroy', 'tracked')
         OR NOT (state IN ('unconfirmed', 'confirmed', 'preparing_apply', 'applying')));
+
+-- Where the default branch was when its stacks file was read last: an older push that comes later brings back nothing.
+ALTER TABLE repositories
+    ADD COLUMN config_sha TEXT CONSTRAINT ck_repositories_config_sha_hex CHECK (config_sha ~ '^[0-9a-f]{40}$');
 """
 GUARDS: Final = """
 -- What a run is about never changes: nor where it stands among the commits of its stack, what it is a retry of, and
