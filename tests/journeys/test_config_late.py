@@ -2,7 +2,7 @@
 
 from app.core.stack import Permission, settings_from_json
 from app.sandbox import Repo
-from tests.driver import World
+from tests.driver import OWNER, World
 
 PLAIN = "version: 1\nstacks:\n  - {name: app, project_root: app}\n"
 LOOSE = "version: 1\nstacks:\n  - {name: app, project_root: app, autodeploy: true, allow_promotion: true}\n"
@@ -63,3 +63,22 @@ def test_a_branch_that_is_forced_back_is_decided_with_the_file_that_it_has_then(
     world.push(repo, {".trackside/stacks.yml": LOOSE}, "Loose")
     world.settle()
     assert in_force(world) == (True, Permission.WRITE)
+
+
+def test_settings_of_the_organisation_that_were_taken_back_do_not_come_back(world: World) -> None:
+    """The newest settings are those in force already; what stood between the two arrives last, and is left alone."""
+    strict = "version: 1\ndefaults:\n  confirm: {permission: admin}\n"
+    world.repository(FILES)
+    owner = world.github.create_repository(OWNER, ".trackside", files={"README.md": "# acme\n"})
+    owner.set_permission("alice", "write")
+    world.push(owner, {"stacks.yml": strict}, "Strict")
+    world.settle()
+    assert in_force(world) == (False, Permission.ADMIN)
+
+    world.github.post.hold()
+    world.push(owner, {"stacks.yml": "version: 1\ndefaults:\n  autodeploy: true\n"}, "A mistake")
+    world.push(owner, {"stacks.yml": strict}, "Taken back")
+    world.github.post.release(reverse=True)
+    world.settle()
+
+    assert in_force(world) == (False, Permission.ADMIN)
