@@ -28,7 +28,7 @@ CHANGES = PlanSummary(delta=Delta(resources=Counts(create=1)))
 def claimed(world: World) -> Assignment:
     """The next assignment of the pool, in the test's hands."""
     held = world.plane.doors.work.claim("mine", ClaimRequest(worker="tester"))
-    assert held is not None
+    assert isinstance(held, Assignment)
     return held
 
 
