@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Row, func, select, text, update
+from sqlalchemy import Row, case, func, null, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from app.core.event import Repository
@@ -94,7 +94,8 @@ class DeliveryWrites(Wire):
         return self._scalar(select(decision_inputs.c.guid).where(decision_inputs.c.guid == guid)) is not None
 
     def save_repository(self, repository: Repository) -> None:
-        """Insert or follow: names, default branch, installation."""
+        """Insert or follow: names, default branch, installation. Another default branch has its own stacks file: where
+        that was read last is not known yet."""
         values = {
             "owner": repository.owner,
             "name": repository.name,
@@ -105,7 +106,9 @@ class DeliveryWrites(Wire):
         }
         statement = insert(repositories).values(id=repository.id, **values)
         known = func.coalesce(func.nullif(statement.excluded.owner_id, 0), repositories.c.owner_id)
-        changes = {**values, "owner_id": known, "updated_at": func.clock_timestamp()}
+        is_same = statement.excluded.default_branch == repositories.c.default_branch
+        read_at = case((is_same, repositories.c.config_sha), else_=null())
+        changes = {**values, "owner_id": known, "config_sha": read_at, "updated_at": func.clock_timestamp()}
         self._execute(statement.on_conflict_do_update(index_elements=["id"], set_=changes))
 
     def find_config_head(self, repository_id: RepositoryId) -> Sha | None:
