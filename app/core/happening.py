@@ -65,7 +65,7 @@ class Happening:
     def is_from_fork(self) -> bool:
         """True when its commit comes from another repository, and was not merged."""
         pull = self.pull
-        return pull is not None and not pull.is_merged and pull.is_from_fork(self.repository.id)
+        return pull is not None and self.after != pull.landed_sha and pull.is_from_fork(self.repository.id)
 
     @property
     def is_new_head(self) -> bool:
@@ -131,7 +131,7 @@ def of_group(event: MergeGroup) -> Happening:
 def _of_facts(
     repository: Repository, pull: PullFacts, action: str, sender: str, kind: EventKind, *, comment: str = ""
 ) -> Happening:
-    merged = pull.merge_commit_sha if pull.is_merged else None
+    merged = pull.landed_sha
     own = f"refs/pull/{pull.number}/head" if pull.is_from_fork(repository.id) else f"refs/heads/{pull.head_ref}"
     return Happening(
         repository=repository,

@@ -61,7 +61,14 @@ class ClaimRequest(msgspec.Struct, frozen=True, kw_only=True):
     """How many runs the worker carries out at once."""
 
 
-class StateAccess(msgspec.Struct, frozen=True, kw_only=True):
+class Private(msgspec.Struct, frozen=True, kw_only=True):
+    """A message that carries secrets in clear: shown (in an error, a trace, a log), it says its name alone."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(***)"
+
+
+class StateAccess(Private, frozen=True, kw_only=True):
     """Managed state: where it is, and credentials that die with the assignment."""
 
     address: str
@@ -71,7 +78,7 @@ class StateAccess(msgspec.Struct, frozen=True, kw_only=True):
     is_read_only: bool = False
 
 
-class Assignment(msgspec.Struct, frozen=True, kw_only=True):
+class Assignment(Private, frozen=True, kw_only=True):
     """One worker's hold on one run: everything that the phase needs and nothing else."""
 
     id: str
@@ -149,7 +156,7 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
     """The identity token is getting old."""
 
 
-class HeartbeatAnswer(msgspec.Struct, frozen=True, kw_only=True):
+class HeartbeatAnswer(Private, frozen=True, kw_only=True):
     """The renewed lease, and whether a person asked the run to stop."""
 
     lease_s: float
@@ -200,7 +207,7 @@ class Next(StrEnum):
     """Nothing more: the run ended. Clean up."""
 
 
-class PlanAnswer(msgspec.Struct, frozen=True, kw_only=True):
+class PlanAnswer(Private, frozen=True, kw_only=True):
     """What to do next."""
 
     next: Next
@@ -223,7 +230,7 @@ class TransferRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Of an upload, in hex."""
 
 
-class TransferAnswer(msgspec.Struct, frozen=True, kw_only=True):
+class TransferAnswer(Private, frozen=True, kw_only=True):
     """One request of the worker's own (PUT for an upload, else GET); without a URL it takes the calls `archive`."""
 
     url: str = ""

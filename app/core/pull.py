@@ -94,6 +94,11 @@ class PullFacts:
     labels: tuple[str, ...] = ()
     """In GitHub's order."""
 
+    @property
+    def landed_sha(self) -> Sha | None:
+        """The commit of the base branch that it became; None before it is merged, or when GitHub does not say."""
+        return self.merge_commit_sha if self.is_merged else None
+
     def is_from_fork(self, repository_id: RepositoryId) -> bool:
         """True unless its head is in that repository, the one that it goes into; true for a head that is gone."""
         return self.head_repository_id != repository_id

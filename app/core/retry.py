@@ -62,6 +62,8 @@ def retry(run: Run, again: Again) -> Run:
         decided_by="",
         externals=pending,
         expires_at=None,
+        targeting=None,
+        obstacle=None,
     )
 
 

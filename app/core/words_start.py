@@ -225,13 +225,14 @@ def needs_admin(stack: Stack, left: Sequence[str]) -> str:
 
 
 def which_run(verb: Verb, runs: Sequence[Run]) -> str:
-    """On the server, a stack was named that has no run, or several, that take the command."""
+    """On the server, a stack was named that has no run, or several, that take the command; or one that destroys it."""
     if not runs:
         return f"nothing to {verb.value}: no run of this stack takes it"
+    which = "several runs of this stack can be meant" if len(runs) > 1 else "a stack's id never means a destroy"
     rows = [
         f"  {run.id}  {run.type.value}  {_words(run.state)}  {short(run.head_sha)}" for run in runs[:MAX_CANDIDATES]
     ]
-    return "\n".join((f"several runs of this stack can be meant; name one to {verb.value}:", *rows))
+    return "\n".join((f"{which}; name one to {verb.value}:", *rows))
 
 
 def _instead(run: Run, prefix: str) -> str:

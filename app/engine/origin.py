@@ -34,15 +34,16 @@ class Origin:
             found = _get(base, downloader, "archives", system, "url")
             return _absolute(base, found)
         host = f"https://{address.host}"
-        services = urljoin(f"{host}/.well-known/terraform.json", _services(host, downloader))
+        services = _services(host, downloader)
         os_name, _, machine = system.partition("_")
         base = f"{services.rstrip('/')}/{address.namespace}/{address.type}/{version}/download/{os_name}/{machine}"
         return _absolute(base, _get(base, downloader, "download_url"))
 
 
 def _services(host: str, downloader: Downloader) -> str:
-    """Where the provider registry of a host is, as it says: an address, or a path on itself."""
-    return _get(f"{host}/.well-known/terraform.json", downloader, "providers.v1")
+    """Where the provider registry of a host is, as it says: an https address, or a path on itself."""
+    base = f"{host}/.well-known/terraform.json"
+    return _absolute(base, _get(base, downloader, "providers.v1"))
 
 
 def _get(url: str, downloader: Downloader, *keys: str) -> str:

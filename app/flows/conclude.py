@@ -52,7 +52,15 @@ from app.core.stack import StateMode
 from app.core.variables import SKIP_APPLYING
 from app.flows.change_phase import ChangePhase
 from app.flows.handover import offer, what_is_missing
-from app.flows.held import Guarded, archive_key, clone_token_context, require_phase, state_access
+from app.flows.held import (
+    Guarded,
+    archive_key,
+    clone_token_context,
+    require_applying,
+    require_own_plan,
+    require_phase,
+    state_access,
+)
 from app.flows.identity import Identity
 from app.flows.ports import Artifacts, GitHub, Sealer, Store, Transaction
 from app.flows.schedule import SYSTEM, schedule
@@ -192,6 +200,7 @@ class Conclude:
                 case Outcome.PLANNED:
                     self._planned(tx, held)
                 case Outcome.APPLIED:
+                    require_applying(held)
                     tx.save_outputs(held.run.id, msgspec.json.encode(result.outputs))
                     self._end(tx, held, Step.FINISH)
                 case Outcome.VALIDATED:
@@ -241,7 +250,9 @@ class Conclude:
             held = self._guard(tx, assignment_id, token, fencing)
             if not is_confirmed:
                 require_phase(held, Phase.PLAN)
-                return archive_key(held.run.id, tx.get_plan(held.run.id, held.run.plan_number))
+                plan = tx.get_plan(held.run.id, held.run.plan_number)
+                require_own_plan(held, plan)
+                return archive_key(held.run.id, plan)
         if held.run.plan is None or held.run.confirmed_digest != held.run.plan.digest:
             raise LeaseLost(f"run {held.run.id} has no confirmed plan")
         return archive_key(held.run.id, held.run.plan)

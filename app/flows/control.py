@@ -164,7 +164,9 @@ class Control:
         newest = tx.list_stack_runs(stack.id, limit=MAX_RUNS_OF_STACK)
         found = _only_newest(newest) if verb is Verb.RETRY else newest
         fitting = [run for run in found if takes(verb, run)]
-        return fitting[0] if len(fitting) == 1 else Not(words_start.which_run(verb, fitting))
+        # As in a comment: what destroys everything is confirmed by its own id alone.
+        is_meant = len(fitting) == 1 and (verb is not Verb.CONFIRM or fitting[0].type is not RunType.DESTROY)
+        return fitting[0] if is_meant else Not(words_start.which_run(verb, fitting))
 
     def _prospect(self, wish: Wish | Not, person: Person) -> Prospect | Not:
         """What a wish comes to; git and GitHub are asked only for somebody who can see the repository."""
@@ -214,7 +216,8 @@ class Control:
         if isinstance(line, Unreadable):
             return Not(words.unreadable(line, self.prefix))
         if tx.now() - comment.created_at > TOO_LATE:
-            return Not(words.too_late(line.verb, self.prefix))
+            late = Not(words.too_late(line.verb, self.prefix))
+            return self.start.refuse(tx, line.verb, comment.repository.id, late, person)
         if found.prospect is not None:
             return self._begin(tx, line.verb, comment.repository, found.prospect, person)
         if line.verb.is_about_stack:
@@ -222,7 +225,7 @@ class Control:
         runs = tx.list_runs_at(comment.repository.id, found.sha) if found.sha else []
         meant = self._meant(tx, comment.repository, line, runs)
         if isinstance(meant, Not):
-            return meant
+            return self.start.refuse(tx, line.verb, comment.repository.id, meant, person)
         order = Order(command=line, run_id=meant.id, person=person, written_at=comment.created_at)
         return carry_out(tx, order, self.prefix)
 
@@ -274,7 +277,8 @@ class Control:
         there = (one for one in tx.list_stacks(repository.id) if not one.is_detached and one.name == line.target)
         stack = next(there, None)
         if stack is None:
-            return Not(words_start.no_stack(line.verb, line.target))
+            unknown = Not(words_start.no_stack(line.verb, line.target))
+            return self.start.refuse(tx, line.verb, repository.id, unknown, person)
         return keep_stack(tx, stack, line, person, self.prefix)
 
     def _answer(self, tx: Transaction, comment: Comment, guid: DeliveryId, results: list[Done | Not]) -> None:

@@ -181,18 +181,22 @@ class Decide:
             return tx.find_accepted_config(repository.id) is not None
 
     def _heads(self, happening: Happening) -> frozenset[str]:
-        """The heads of stacks that git has to look at: a tag is compared with them, as far as a policy looks at what
-        changed; and a branch that was not forced may have moved on past a push that arrives late."""
+        """The heads that git has to look at: a tag is compared with those of stacks, as far as a policy looks at what
+        changed; and a branch that was not forced may have moved on past a push that arrives late: past a stack's head,
+        and past the commit whose stacks file is in force."""
         is_tag = happening.kind is EventKind.TAG
         is_moved = happening.kind is EventKind.PUSH and not happening.is_forced and happening.before != ZERO_SHA
         if not is_tag and not is_moved:
             return frozenset()
         with self.store.begin() as tx:
             stacks = _stacks(tx, happening.repository)
+            is_default = happening.branch == happening.repository.default_branch
+            read_at = tx.find_config_head(happening.repository.id) if is_default else None
         heads = {stack.head_sha for stack in stacks if stack.head_sha and (is_moved or stack.push_policies)}
         if is_tag:
             return frozenset(heads)
-        return frozenset(sorted(heads - {happening.before, happening.after})[:MAX_HEADS])
+        asked = {*sorted(heads - {happening.before, happening.after})[:MAX_HEADS], read_at or happening.before}
+        return frozenset(asked - {happening.before, happening.after})
 
     def _case(self, happening: Happening, looked: Looked, ground: Ground) -> Case:
         """All that the stacks are asked; what is dear is asked only when there are policies to see it."""
@@ -224,8 +228,9 @@ class Decide:
     def _configure(self, tx: Transaction, repository: Repository, looked: Looked) -> ConfigVersion | None:
         """The configuration that decides this event; a broken or missing file is said on the commit."""
         found = looked.found
-        if found is None:
-            return refresh(tx, repository)
+        if found is None or tx.find_config_head(repository.id) in looked.passed_by:
+            return refresh(tx, repository)  # a file that a newer push has replaced is not brought back by a late one
+        tx.save_config_head(repository.id, looked.head)
         taken = take_in(tx, repository, found)
         config = taken.version
         view = ConfigView(head_sha=looked.head, details_url=self._file_url(repository, looked.head))

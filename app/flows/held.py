@@ -9,7 +9,7 @@ from app.core.errors import LeaseLost
 from app.core.names import AssignmentId, RunId, Secret
 from app.core.protocol import Phase, StateAccess
 from app.core.record import AssignmentRecord
-from app.core.run import Plan, Run
+from app.core.run import Plan, Run, RunState
 from app.core.stack import Stack
 
 
@@ -31,6 +31,19 @@ def require_phase(held: Guarded, phase: Phase) -> None:
     """Nothing, when the assignment is for that. Raises: LeaseLost: a worker says what its assignment is not for."""
     if held.record.phase is not phase:
         raise LeaseLost(f"assignment {held.record.id} is there to {held.record.phase.value}, not to {phase.value}")
+
+
+def require_applying(held: Guarded) -> None:
+    """Nothing, when the engine was allowed to apply. Raises: LeaseLost: nobody has applied what was not begun."""
+    if held.run.state is not RunState.APPLYING:
+        raise LeaseLost(f"run {held.run.id} is {held.run.state.value}: nothing of it was to be applied")
+
+
+def require_own_plan(held: Guarded, plan: Plan) -> None:
+    """Nothing, when this assignment handed the plan in. Raises: LeaseLost: one of a worker that was lost before was
+    made with the settings of then."""
+    if plan.created_at < held.record.created_at:
+        raise LeaseLost(f"assignment {held.record.id} has handed in no plan")
 
 
 def archive_key(run_id: RunId, plan: Plan) -> str:

@@ -57,7 +57,8 @@ class Looked:
     is_undiverged: bool = False
     """The pull request's branch holds everything that its base branch holds."""
     passed_by: frozenset[str] = frozenset()
-    """Heads of stacks that hold this push's commit already: it arrived after a newer push, and takes nothing back."""
+    """Those of the heads asked about (of stacks; where the stacks file was read last) that hold this push's commit
+    already: it arrived after a newer push, and takes nothing back."""
 
     def since(self, base: Base) -> tuple[str, ...] | None:
         """The paths that changed since a base, or None when everything counts as changed."""

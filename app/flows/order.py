@@ -95,7 +95,7 @@ def _refusal(tx: Transaction, run: Run, stack: Stack, order: Order, prefix: str)
         return Not(words.comment_too_old(verb, run, prefix))
     if verb is Verb.CONFIRM:
         return _confirm_refusal(tx, run, stack, order, prefix)
-    return retry_refusal(tx, run, stack, person) if verb is Verb.RETRY else None
+    return retry_refusal(tx, run, stack, person, prefix) if verb is Verb.RETRY else None
 
 
 def _confirm_refusal(tx: Transaction, run: Run, stack: Stack, order: Order, prefix: str) -> Not | None:

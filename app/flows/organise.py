@@ -64,6 +64,7 @@ class Organise:
             said = self._take_in(tx, repository, found)
             if not push.is_found:
                 note_decided(tx, repository.id, push.ref, push.after)
+            tx.save_config_head(repository.id, push.after)
             tx.close_delivery(guid, DeliveryOutcome.EVENT, said)
         return said
 
@@ -126,13 +127,15 @@ class Organise:
         return f"the organisation's settings are in force: {renewed} repositories are taken in again"
 
     def _is_late(self, repository: Repository, source: Any, sha: Sha) -> bool:
-        """True when what is in force was read at a commit that holds this one and more."""
+        """True when the settings were read last at a commit that holds this one and more."""
         with self.store.begin() as tx:
-            accepted = tx.find_organisation(repository.owner_id)
-        if accepted is None or accepted.repository_id != repository.id or accepted.sha == sha:
+            accepted, read_at = tx.find_organisation(repository.owner_id), tx.find_config_head(repository.id)
+        if read_at is None and accepted is not None and accepted.repository_id == repository.id:
+            read_at = accepted.sha  # of before that was noted
+        if read_at is None or read_at == sha:
             return False
         try:
-            return self.mirror.merge_base(source, sha, accepted.sha) == sha
+            return self.mirror.merge_base(source, sha, read_at) == sha
         except UserError:  # the commit is gone by a forced push
             return False
 

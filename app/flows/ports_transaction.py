@@ -90,6 +90,14 @@ class ConfigRows(Protocol):
         """Insert or follow: names, default branch, installation."""
         ...
 
+    def find_config_head(self, repository_id: RepositoryId) -> Sha | None:
+        """The commit of the default branch whose stacks file was read last, or None."""
+        ...
+
+    def save_config_head(self, repository_id: RepositoryId, sha: Sha) -> None:
+        """Note the commit of the default branch whose stacks file is read now."""
+        ...
+
     def find_repository(self, repository_id: RepositoryId) -> Repository | None: ...
 
     def lock_repository(self, repository_id: RepositoryId) -> None:

@@ -1,7 +1,11 @@
 """A run is made once more, by a person's command: the same commit, the same type, a run of its own."""
 
+from typing import Final
+
 from app.core import words, words_start
+from app.core.command import Verb
 from app.core.names import RunId
+from app.core.permit import needed
 from app.core.retry import Again, retry
 from app.core.run import Run, RunType
 from app.core.stack import Permission, Stack
@@ -9,23 +13,40 @@ from app.flows.answer import Done, Not, Person
 from app.flows.ports import Transaction
 from app.flows.schedule import schedule
 
+BRANCH: Final = "refs/heads/"
 MAX_LOOKED_AT = 200
 """Newest runs of a stack among which an earlier retry is looked for."""
 
 
-def retry_refusal(tx: Transaction, run: Run, stack: Stack, person: Person) -> Not | None:
+def retry_refusal(tx: Transaction, run: Run, stack: Stack, person: Person, prefix: str) -> Not | None:
     """Why the run must not be made once more although it ended so that it could be, or None."""
     if stack.is_detached:
         return Not(words.detached(run))
-    if run.type is RunType.DESTROY and person.permission is not Permission.ADMIN:
-        reason = (
-            f"{person.actor} has {person.permission.value} permission on {person.repository}: a destroy needs admin"
-        )
-        return Not(words.not_permitted(reason))
+    if run.type.is_state_changing and (refusal := _not_permitted(run, stack, person)):
+        return refusal
+    if _is_promotion(run, stack) and not stack.settings.allow_promotion:
+        return Not(words_start.no_promotion(stack.name, prefix))
     if run.type.is_state_changing and run.head_seq < stack.head_seq:
         return Not(words_start.retry_superseded(run))
     by = next((each for each in tx.list_stack_runs(stack.id, limit=MAX_LOOKED_AT) if each.retry_of == run.id), None)
     return Not(words_start.retried_already(run, by)) if by is not None else None
+
+
+def _not_permitted(run: Run, stack: Stack, person: Person) -> Not | None:
+    """A deployment made once more is a deployment: on an autodeploy stack nobody is asked again."""
+    is_destroy = run.type is RunType.DESTROY
+    least = Permission.ADMIN if is_destroy else needed(Verb.DEPLOY, stack.settings.confirm_permission)
+    if person.permission.rank >= least.rank:
+        return None
+    what = "a destroy" if is_destroy else "to retry a deployment"
+    reason = f"{person.actor} has {person.permission.value} permission on {person.repository}"
+    return Not(words.not_permitted(f"{reason}: {what} needs {least.value}"))
+
+
+def _is_promotion(run: Run, stack: Stack) -> bool:
+    """True for a deployment of a commit that was not merged: no event made it, and its ref is another branch."""
+    is_ordered = run.type is RunType.TRACKED and run.decision_id is None
+    return is_ordered and run.ref != f"{BRANCH}{stack.settings.branch}"
 
 
 def make_retry(tx: Transaction, run: Run, stack: Stack, person: Person) -> Done:

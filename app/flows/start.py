@@ -107,7 +107,7 @@ class Start:
         return Done(text) if is_fine else Not(text)
 
     def refuse(self, tx: Transaction, verb: Verb, repository_id: RepositoryId, refusal: Not, person: Person) -> Not:
-        """Write down a wish that came to nothing before any stack was asked."""
+        """Write down a command that came to nothing before any stack or run was asked."""
         tx.add_audit(_audit(tx, person, verb.value, repository_id, refusal))
         return refusal
 
@@ -302,10 +302,15 @@ def new_run(tx: Transaction, stack: Stack, kind: RunType, head: Sha, actor: str)
 
 
 def _head(wish: Wish, pull: PullFacts | None) -> Sha | None:
-    """The commit that is meant: what landed of a merged pull request, the head of another, else the one named."""
+    """The commit that is meant: what landed of a merged pull request, the head of another, else the one named.
+
+    None where GitHub does not say what landed of a fork's: its head is no commit of ours.
+    """
     if pull is None:
         return wish.sha
-    return (pull.merge_commit_sha or pull.head_sha) if pull.is_merged else pull.head_sha
+    if pull.is_merged and pull.is_from_fork(wish.repository.id):
+        return pull.landed_sha
+    return pull.landed_sha or pull.head_sha
 
 
 def _type(verb: Verb) -> RunType:

@@ -28,6 +28,8 @@ CREATED = "create"
 """The word of a run's first line of history, before its first step."""
 STATE_CHANGING = tuple(sorted(kind for kind in RunType if kind.is_state_changing))
 NEEDS_CONFIRMATION = (RunState.CONFIRMED, RunState.PREPARING_APPLY, RunState.APPLYING)
+APPLIABLE = (RunState.UNCONFIRMED, *NEEDS_CONFIRMATION)
+"""Where a run waits to be applied, or is: a preview or a drift run never gets there."""
 
 
 def one_of(column: str, words: tuple[str, ...]) -> str:

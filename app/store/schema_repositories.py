@@ -67,6 +67,8 @@ repositories = Table(
         nullable=False,
         server_default=text("'here'"),
     ),
+    Column("config_sha", Text),
+    is_hex("config_sha", 40),
     Index("ix_repositories_owner", "owner_id"),
 )
 

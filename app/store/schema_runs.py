@@ -23,6 +23,7 @@ from app.core.protocol import Phase
 from app.core.run import RunState, RunType, Step, Trigger
 from app.core.statepoint import Obstacle
 from app.store.schema_columns import (
+    APPLIABLE,
     CLAIM_ORDER,
     CREATED,
     IS_CLAIMABLE,
@@ -83,6 +84,7 @@ runs = Table(
     Column("targeting", JSON),
     enum_column("obstacle", Obstacle, nullable=True),
     UniqueConstraint("event_key"),
+    CheckConstraint(f"{IS_STATE_CHANGING} OR NOT ({one_of('state', APPLIABLE)})", name="applies"),
     CheckConstraint("NOT is_from_fork OR type = 'proposed'", name="fork_proposed"),
     CheckConstraint("NOT is_from_fork OR (current_plan IS NULL AND sealed_data_key IS NULL)", name="fork_unplanned"),
     is_hex("head_sha", 40),

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Row, func, select, text, update
+from sqlalchemy import Row, case, func, null, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from app.core.event import Repository, Standing
@@ -95,7 +95,7 @@ class DeliveryWrites(Wire):
 
     def save_repository(self, repository: Repository) -> None:
         """Insert or follow: names, default branch, installation. An event of one that was out of reach shows that it is
-        in reach again."""
+        in reach again. Another default branch has its own stacks file: where that was read last is not known yet."""
         values = {
             "owner": repository.owner,
             "name": repository.name,
@@ -106,9 +106,20 @@ class DeliveryWrites(Wire):
         }
         statement = insert(repositories).values(id=repository.id, **values)
         known = func.coalesce(func.nullif(statement.excluded.owner_id, 0), repositories.c.owner_id)
-        changes = {**values, "owner_id": known, "updated_at": func.clock_timestamp()}
+        is_same = statement.excluded.default_branch == repositories.c.default_branch
+        read_at = case((is_same, repositories.c.config_sha), else_=null())
+        changes = {**values, "owner_id": known, "config_sha": read_at, "updated_at": func.clock_timestamp()}
         changes["standing"] = func.replace(repositories.c.standing, Standing.REMOVED.value, Standing.HERE.value)
         self._execute(statement.on_conflict_do_update(index_elements=["id"], set_=changes))
+
+    def find_config_head(self, repository_id: RepositoryId) -> Sha | None:
+        """The commit of the default branch whose stacks file was read last, or None."""
+        found = self._scalar(select(repositories.c.config_sha).where(repositories.c.id == repository_id))
+        return Sha(found) if found is not None else None
+
+    def save_config_head(self, repository_id: RepositoryId, sha: Sha) -> None:
+        """Note the commit of the default branch whose stacks file is read now."""
+        self._execute(update(repositories).where(repositories.c.id == repository_id).values(config_sha=sha))
 
     def find_repository(self, repository_id: RepositoryId) -> Repository | None:
         """The repository, or None."""

@@ -4,9 +4,11 @@ from dataclasses import fields, replace
 
 import pytest
 
+from app.core.choice import Targeting
 from app.core.names import ConfigVersionId, Digest, RunId
 from app.core.retry import Again, can_retry, retry, run_mark
 from app.core.run import TERMINAL, ExternalState, Run, RunState, RunType, Trigger
+from app.core.statepoint import Obstacle
 from tests.core.made import CONFIRMED, NOW, SETTINGS, run_in
 
 NEW = RunId("01JDV3F4K5M6N7P8Q9R0S1T2V5")
@@ -34,6 +36,8 @@ FAILED = replace(
     externals={"ci": ExternalState.FAILED, "qa": ExternalState.FINISHED},
     note="planned the merge",
     expires_at=NOW,
+    targeting=Targeting(chosen=("terraform_data.web",), of_plan=1),
+    obstacle=Obstacle.STALE,
 )
 
 
@@ -65,6 +69,8 @@ def test_a_retry_is_of_the_same_commit_and_type_and_begins_at_the_beginning() ->
         "decided_by": "",
         "externals": {"ci": ExternalState.PENDING, "qa": ExternalState.FINISHED},
         "expires_at": None,
+        "targeting": None,
+        "obstacle": None,
     }
     kept = {field.name for field in fields(Run)} - set(fresh)
     assert {name: getattr(made, name) for name in fresh} == fresh

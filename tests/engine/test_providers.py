@@ -353,21 +353,7 @@ def test_a_registry_is_asked_by_its_protocol(tmp_path: Path) -> None:
             "/toy.zip": toy_zip(),
         }
         (tmp_path / "lock").write_text(lock_text(zh(toy_zip())).replace(TOY, f"{host}/acme/toy"))
-        text = (
-            "import sys\nfrom pathlib import Path\nfrom app.engine.lockfile import read_lock\n"
-            "from app.engine.providers import ProviderStore\n"
-            "root = Path(sys.argv[1])\n"
-            "locked = read_lock((root / 'lock').read_bytes())\n"
-            "print(ProviderStore(root=root / 'store').lay_out(locked, root / 'mirror', may_fetch=True).left)\n"
-        )
-        done = subprocess.run(
-            [sys.executable, "-c", text, str(tmp_path)],
-            env={**os.environ, "SSL_CERT_FILE": str(tmp_path / "authority.pem")},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert done.stdout == "()\n"
+        assert laid_out_with_authority(tmp_path) == []
         assert (tmp_path / f"mirror/{host}/acme/toy/1.2.3/{system()}/terraform-provider-toy_v1.2.3").is_file()
         assert registry.asked == ["/.well-known/terraform.json", download, "/toy.zip"]
 
@@ -388,3 +374,36 @@ def test_the_engines_sources_are_written_out(installation: Installation, present
     text = installation.cli_config(Path("/w/home"))
     assert all(part in text for part in present), text
     assert not any(part in text for part in absent), text
+
+
+def test_a_registry_sends_nobody_to_what_is_not_https(mirror: Mirror, tmp_path: Path) -> None:
+    """A lock file names any host, and the host any address: a worker's own network is not asked by plain http."""
+    with open_mirror(certificate=tmp_path / "authority.pem") as registry:
+        host = registry.url.removeprefix("https://")
+        registry.files = {
+            "/.well-known/terraform.json": json.dumps({"providers.v1": f"{mirror.url}/latest/"}).encode(),
+        }
+        (tmp_path / "lock").write_text(lock_text(ZEROS).replace(TOY, f"{host}/acme/toy"))
+        (left,) = laid_out_with_authority(tmp_path)
+    assert f"names {mirror.url}/latest/, which is not https" in left
+    assert mirror.asked == []
+
+
+def laid_out_with_authority(root: Path) -> list[str]:
+    """What a process that trusts the authority in `root` leaves to the engine, of the lock file there."""
+    text = (
+        "import json, sys\nfrom pathlib import Path\nfrom app.engine.lockfile import read_lock\n"
+        "from app.engine.providers import ProviderStore\n"
+        "root = Path(sys.argv[1])\n"
+        "locked = read_lock((root / 'lock').read_bytes())\n"
+        "print(json.dumps(ProviderStore(root=root / 'store').lay_out(locked, root / 'mirror', may_fetch=True).left))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", text, str(root)],
+        env={**os.environ, "SSL_CERT_FILE": str(root / "authority.pem")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    left: list[str] = json.loads(done.stdout)
+    return left

@@ -221,6 +221,10 @@ def test_an_operator_starts_runs_on_the_server(world: World) -> None:
     world.comment_on_commit(repo, sha, "/trackside confirm app")
     world.comment_on_commit(repo, sha, "/trackside confirm")
     assert world.expect_state(RunState.UNCONFIRMED, "app").id == run.id, "a name means the deployment"
+    by_stack = world.operate("confirm", app)
+    assert (by_stack.returncode, "a stack's id never means a destroy" in by_stack.stdout) == (1, True)
+    assert run.id in by_stack.stdout
+    assert world.expect_state(RunState.UNCONFIRMED, "app").id == run.id
     again = world.operate("destroy", app)
     assert (again.returncode, "is unconfirmed already" in again.stdout) == (1, True)
     world.comment_on_commit(repo, sha, f"/trackside confirm {run.id}")

@@ -129,5 +129,7 @@ def test_the_assignment_of_a_fork_s_commit_brings_nothing_but_the_commit(world: 
         work.begin_apply(hold, token, ApplyRequest(fencing=fencing, digest="a" * 64, engine="terraform 1.11.4"))
     with pytest.raises(LeaseLost, match="there to validate, not to plan"):
         work.put_archive(hold, token, fencing, iter([b"workspace"]))
+    with pytest.raises(LeaseLost, match="nothing of it was to be applied"):
+        work.report_result(hold, token, ResultReport(fencing=fencing, outcome=Outcome.APPLIED))
     work.report_result(hold, token, ResultReport(fencing=fencing, outcome=Outcome.VALIDATED))
     assert world.runs("app")[-1].reason.startswith("validated, and not planned")

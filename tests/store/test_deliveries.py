@@ -1,6 +1,7 @@
 """Deliveries: kept once, with their job, in one statement; twins end as twins; nothing is lost."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import psycopg
 import pytest
@@ -10,6 +11,7 @@ from app.core.names import DeliveryId, Digest
 from app.core.record import DeliveryOutcome
 from app.store.postgres import PostgresStore
 from tests.database import made_store
+from tests.store.world import HEAD, REPOSITORY
 
 ONE, TWO = DeliveryId("11111111-aaaa"), DeliveryId("22222222-bbbb")
 BODY = b'{"ref": "refs/heads/main"}'
@@ -121,3 +123,14 @@ def test_the_door_opens_again_after_its_connections_were_cut(store: PostgresStor
         )
     assert keep(store, TWO)
     store.check_ready()
+
+
+def test_where_the_stacks_file_was_read_last_is_known_of_this_default_branch_alone(store: PostgresStore) -> None:
+    with store.begin() as tx:
+        tx.save_repository(REPOSITORY)
+        assert tx.find_config_head(REPOSITORY.id) is None
+        tx.save_config_head(REPOSITORY.id, HEAD)
+        tx.save_repository(replace(REPOSITORY, name="renamed"))
+        assert tx.find_config_head(REPOSITORY.id) == HEAD
+        tx.save_repository(replace(REPOSITORY, default_branch="release"))
+        assert tx.find_config_head(REPOSITORY.id) is None

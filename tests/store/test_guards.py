@@ -1,18 +1,20 @@
 """The database refuses by itself what must never be: each guard is tried with raw SQL, past all of our code."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import psycopg
 import pytest
 from procrastinate.schema import migrations_path
 from sqlalchemy import create_engine
 
-from app.core.run import RunState, RunType, Step
+from app.core.run import Run, RunState, RunType, Step, Transition, advance
 from app.store.migrations import migrate, pending_migrations
 from app.store.postgres import PostgresStore
 from app.store.schema import metadata
 from app.store.url import engine_url
 from tests.store.world import (
+    NOW,
     PLAN_DIGEST,
     bring_to_confirmed,
     bring_to_unconfirmed,
@@ -20,11 +22,12 @@ from tests.store.world import (
     make_ready_run,
     make_run,
     make_stack,
+    run_of,
     step,
 )
 
 Connection = psycopg.Connection[tuple[object, ...]]
-NEWEST = 12
+NEWEST = 13
 """The newest migration's number."""
 
 
@@ -33,6 +36,11 @@ def sql(database_url: str) -> Iterator[Connection]:
     """A plain connection in autocommit."""
     with psycopg.connect(database_url, autocommit=True) as connection:
         yield connection
+
+
+def replanned(run: Run) -> tuple[Run, Transition]:
+    """The change that asks for the next plan."""
+    return advance(replace(run, plan=None, plan_number=2), Step.REPLAN, by="ada", at=NOW)
 
 
 def refused(sql: Connection, statement: str, *, by: str) -> None:
@@ -58,6 +66,10 @@ def test_what_a_run_is_about_never_changes(store: PostgresStore, sql: Connection
     refused(sql, "UPDATE runs SET head_sha = repeat('b', 40)", by="what it is about")
     refused(sql, "UPDATE runs SET stack_digest = repeat('b', 64)", by="what it is about")
     refused(sql, "UPDATE runs SET fencing = -1", by="what it is about")
+    refused(sql, "UPDATE runs SET head_seq = 99", by="what it is about")
+    refused(sql, "UPDATE runs SET retry_of = id", by="what it is about")
+    refused(sql, "UPDATE runs SET ref = 'refs/heads/evil'", by="what it is about")
+    refused(sql, "UPDATE runs SET triggered_by = 'eve'", by="what it is about")
 
 
 def test_history_audit_decisions_and_confirmations_are_append_only(store: PostgresStore, sql: Connection) -> None:
@@ -109,12 +121,77 @@ def test_a_confirmation_is_of_an_existing_plan_of_this_commit_and_these_settings
     refused(sql, insert.format(**good), by="pk_confirmations")
 
 
+def test_a_confirmation_is_of_the_newest_plan_while_it_waits(store: PostgresStore, sql: Connection) -> None:
+    run = make_ready_run(store)
+    with store.begin() as tx:
+        bring_to_unconfirmed(tx, run.id)
+    insert = (
+        "INSERT INTO confirmations (run_id, plan_number, plan_digest, head_sha, stack_digest, actor, at)"  # noqa: S608
+        f" SELECT id, 1, '{PLAN_DIGEST}', head_sha, stack_digest, 'eve', now() FROM runs"
+    )
+    with store.begin() as tx:
+        tx.change_run(run.id, replanned)
+    refused(sql, insert, by="plan 1 does not wait for one")
+    with store.begin() as tx:
+        tx.change_run(run.id, step(Step.DISCARD))
+    refused(sql, insert.replace("id, 1,", "id, 2,"), by="plan 2 does not wait for one")
+
+
+@pytest.mark.parametrize("kind", [RunType.PROPOSED, RunType.DRIFT])
+@pytest.mark.parametrize("state", ["unconfirmed", "confirmed", "preparing_apply", "applying"])
+def test_what_changes_no_state_is_never_applied(
+    store: PostgresStore, sql: Connection, kind: RunType, state: str
+) -> None:
+    make_run(store, make_stack(store), state=RunState.PLANNING, kind=kind)
+    refused(sql, f"UPDATE runs SET state = '{state}', confirmed_digest = 'x'", by="ck_runs_")  # noqa: S608 - ours
+
+
+ASSIGN = (
+    "INSERT INTO assignments (id, run_id, stack_id, phase, fencing, worker, pool, token_hash, state_token_hash,"
+    " is_state_read_only, lease_until)"
+    " SELECT 'hold', id, stack_id, '{phase}', 1, 'w', 'default', 't', 's', {read_only}, now() FROM runs"
+)
+
+
+def test_a_fork_s_commit_is_assigned_to_be_validated_and_nothing_else_is(store: PostgresStore, sql: Connection) -> None:
+    stack = make_stack(store)
+    fork = replace(run_of(stack, state=RunState.PREPARING, kind=RunType.PROPOSED), is_from_fork=True)
+    with store.begin() as tx:
+        tx.add_run(fork, event_key=None)
+    for phase in ("plan", "apply"):
+        refused(sql, ASSIGN.format(phase=phase, read_only="true"), by=f"not there to {phase}")
+    refused(sql, ASSIGN.format(phase="validate", read_only="false"), by="not there to validate")
+    sql.execute(ASSIGN.format(phase="validate", read_only="true").encode())
+
+
+def test_an_apply_is_assigned_for_a_confirmed_run_alone_and_a_preview_writes_no_state(
+    store: PostgresStore, sql: Connection
+) -> None:
+    make_run(store, make_stack(store), state=RunState.PREPARING, kind=RunType.PROPOSED)
+    for phase, read_only in (("apply", "true"), ("validate", "true"), ("plan", "false")):
+        refused(sql, ASSIGN.format(phase=phase, read_only=read_only), by=f"not there to {phase}")
+    sql.execute(ASSIGN.format(phase="plan", read_only="true").encode())
+
+
+def test_what_an_assignment_is_for_never_changes_and_its_end_stands(store: PostgresStore, sql: Connection) -> None:
+    make_run(store, make_stack(store), state=RunState.READY, kind=RunType.PROPOSED)
+    with store.begin() as tx:
+        assert tx.claim("default", hold_of(), step(Step.CLAIM)) is not None
+    for change in ("phase = 'apply'", "fencing = 9", "token_hash = 'eve'", "is_state_read_only = false"):
+        refused(sql, f"UPDATE assignments SET {change}", by="what it is for")  # noqa: S608 - our own words only
+    sql.execute("UPDATE assignments SET ended_at = now()")
+    refused(sql, "UPDATE assignments SET ended_at = NULL", by="and its end, cannot change")
+
+
 def test_a_plan_that_was_shown_stays_what_it_was(store: PostgresStore, sql: Connection) -> None:
     run = make_ready_run(store)
     with store.begin() as tx:
         bring_to_unconfirmed(tx, run.id)
     refused(sql, "UPDATE plans SET digest = repeat('b', 64)", by="shown to a person")
     refused(sql, "UPDATE plans SET is_frozen = false", by="shown to a person")
+    refused(sql, "UPDATE plans SET state_serial = 7", by="shown to a person")
+    refused(sql, "UPDATE plans SET state_lineage = 'another'", by="shown to a person")
+    refused(sql, "UPDATE runs SET targeting = '{}'", by="what its plan is restricted to")
 
 
 def test_a_stack_has_one_state_changing_run_and_any_number_of_queued_and_proposed_ones(
