@@ -15,6 +15,18 @@ from app.worker.steps import fetch, report_planning
 from app.worker.tools import choose_engine, lay_out_providers
 
 
+def require_isolation(job: Job) -> End | None:
+    """Nothing of a fork begins outside of a box: to validate is to start the providers that it names."""
+    isolation = job.config.isolation
+    if isolation.is_on:
+        return None
+    return End(
+        Outcome.FAILED,
+        f"a fork's commit is validated on isolated workers alone, and worker {job.config.name} is none "
+        f"({isolation.why_not}): install bubblewrap on the workers of its pool",
+    )
+
+
 def report_initializing(job: Job) -> End | None:
     """Move the run on, and forget the clone token: from here on the fork's own code is at work."""
     job.assignment = msgspec.structs.replace(job.assignment, clone_token="")
@@ -37,4 +49,12 @@ def validate(job: Job) -> End:
     return End(Outcome.FAILED, done.text) if isinstance(done, Failure) else End(Outcome.VALIDATED)
 
 
-VALIDATE_STEPS: Final[tuple[Step, ...]] = (fetch, choose_engine, report_initializing, init, report_planning, validate)
+VALIDATE_STEPS: Final[tuple[Step, ...]] = (
+    require_isolation,
+    fetch,
+    choose_engine,
+    report_initializing,
+    init,
+    report_planning,
+    validate,
+)

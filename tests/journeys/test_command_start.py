@@ -3,6 +3,7 @@
 from app.core.run import RunState, RunType, Trigger
 from app.sandbox import Repo
 from tests.driver import World
+from tests.worker.world import boxes
 
 STACKS = "version: 1\nstacks:\n  - {name: app, project_root: app%s}\n  - {name: net, project_root: net}\n"
 ONE = 'resource "terraform_data" "web" { input = "one" }\n'
@@ -80,6 +81,7 @@ def test_a_plan_that_cannot_be_made_is_answered_with_why(world: World) -> None:
     assert [row[3] for row in commands(world)] == [False] * 4
 
 
+@boxes()
 def test_a_fork_is_validated_once_a_writer_says_which_commit_they_have_read(world: World) -> None:
     """Without the full commit nothing runs; with it the run gets nothing of ours; the next push makes it void."""
     repo = world.repository(FILES)

@@ -17,6 +17,7 @@ from app.core.protocol import (
 from app.core.run import RunState
 from app.sandbox import Repo
 from tests.driver import World
+from tests.worker.world import boxes
 
 STACKS = """
 version: 1
@@ -72,6 +73,7 @@ def test_a_fork_starts_nothing_of_itself_and_the_commit_says_how_to_have_it_vali
     assert f"`/trackside plan net --sha {head}`" in (summary.summary or "")
 
 
+@boxes()
 def test_a_policy_lets_a_fork_be_validated_and_it_gets_nothing_of_ours(world: World) -> None:
     """allow_fork: the commit is initialised without its backend (which is not there to be asked) and validated; no plan
     is made, nothing is stored, and the check says that it is not a plan."""
@@ -89,6 +91,7 @@ def test_a_policy_lets_a_fork_be_validated_and_it_gets_nothing_of_ours(world: Wo
     assert f"`/trackside plan net --sha {head}`" in (summary.summary or "")
 
 
+@boxes()
 def test_a_fork_s_mistake_stands_on_its_commit_and_its_next_push_takes_the_place_of_the_last(world: World) -> None:
     """What is wrong with the configuration is said with its place; a newer commit is another question, asked anew."""
     repo, fork = forked(world, ALLOWS)
@@ -100,6 +103,16 @@ def test_a_fork_s_mistake_stands_on_its_commit_and_its_next_push_takes_the_place
     world.expect_check(repo, head, "trackside", "failure")
     second = pushed(fork, RESOURCE, "Mended")
     world.expect_check(repo, second, "plan/app", "success")
+
+
+def test_a_worker_without_boxes_validates_nothing_of_a_fork(unboxed: World) -> None:
+    """Whoever allows it: the check says what the operator has to do."""
+    repo, fork = forked(unboxed, ALLOWS)
+    head = pushed(fork, RESOURCE)
+    repo.open_pull("mallory:main", title="Mine", author="mallory")
+    check = unboxed.expect_check(repo, head, "plan/app", "failure")
+    assert "a fork's commit is validated on isolated workers alone" in (check.summary or "")
+    assert "── fetch" not in unboxed.log(unboxed.runs("app")[-1])
 
 
 def test_the_assignment_of_a_fork_s_commit_brings_nothing_but_the_commit(world: World) -> None:
