@@ -100,7 +100,8 @@ END;
 $$;
 CREATE TRIGGER assignments_check BEFORE INSERT ON assignments FOR EACH ROW EXECUTE FUNCTION check_assignment();
 
--- What an assignment is for never changes; one that has ended stays ended; read-only credentials stay so.
+-- What an assignment is for never changes; its token is at most taken away; one that has ended stays ended; read-only
+-- credentials stay so.
 CREATE FUNCTION keep_assignment() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     RAISE EXCEPTION 'assignment %: what it is for, and its end, cannot change', OLD.id
@@ -108,9 +109,10 @@ BEGIN
 END;
 $$;
 CREATE TRIGGER assignments_keep BEFORE UPDATE ON assignments FOR EACH ROW
-    WHEN ((OLD.id, OLD.run_id, OLD.stack_id, OLD.phase, OLD.fencing, OLD.pool, OLD.token_hash)
+    WHEN ((OLD.id, OLD.run_id, OLD.stack_id, OLD.phase, OLD.fencing, OLD.pool)
             IS DISTINCT FROM
-          (NEW.id, NEW.run_id, NEW.stack_id, NEW.phase, NEW.fencing, NEW.pool, NEW.token_hash)
+          (NEW.id, NEW.run_id, NEW.stack_id, NEW.phase, NEW.fencing, NEW.pool)
+        OR (NEW.token_hash <> OLD.token_hash AND NEW.token_hash <> '')
         OR (OLD.ended_at IS NOT NULL AND NEW.ended_at IS DISTINCT FROM OLD.ended_at)
         OR (OLD.is_state_read_only AND NOT NEW.is_state_read_only))
     EXECUTE FUNCTION keep_assignment();
