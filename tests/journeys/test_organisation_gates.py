@@ -1,5 +1,7 @@
 """Between an owner's push and the moment at which a repository has taken it in, nothing of the repository moves on."""
 
+import hashlib
+
 import pytest
 from ulid import ULID
 
@@ -130,9 +132,13 @@ def test_an_apply_does_not_begin_when_settings_were_replaced_meanwhile(world: Wo
     assert first is not None
     assert plan(world, first) is Next.ARCHIVE
     work.put_archive(AssignmentId(first.id), first.token, first.fencing, iter([b"workspace"]))
-    work.report_result(
-        AssignmentId(first.id), first.token, ResultReport(fencing=first.fencing, outcome=Outcome.PLANNED)
+    stored = ResultReport(
+        fencing=first.fencing,
+        outcome=Outcome.PLANNED,
+        archive_size_bytes=len(b"workspace"),
+        archive_sha256=hashlib.sha256(b"workspace").hexdigest(),
     )
+    work.report_result(AssignmentId(first.id), first.token, stored)
     assert world.operate("confirm", first.run_id).returncode == 0
     second = claim(world)
     assert second is not None
