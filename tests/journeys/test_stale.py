@@ -63,7 +63,7 @@ def test_a_waiting_plan_whose_managed_state_moved_offers_a_replan_instead_of_a_c
     assert stale.title == "~1 · the state moved since"
     assert repo.buttons(stale) == ["Discard", "Replan"]
     assert "can no longer be applied. `/trackside replan app` makes another plan" in (stale.summary or "")
-    assert "This plan can no longer be applied" in world.page(f"/runs/{waiting.id}")
+    assert "so it can no longer be applied" in world.page(f"/runs/{waiting.id}")
     repo.press_raw(stale, f"c{waiting.plan.digest[:16]}", by="alice")
     world.comment(repo, number, "/trackside confirm app")
     told = world.operate("confirm", waiting.id)
