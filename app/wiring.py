@@ -131,7 +131,6 @@ def open_control(settings: Settings, database_url: str) -> Iterator[ControlPlane
     github = make_github(settings)
     signal = WorkSignal(database_url)
     policies = make_policy_engine(settings)
-    signal.start()
     try:
         artifacts = make_artifacts(settings)
         mirror = Mirror(data / MIRRORS)

@@ -8,7 +8,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -31,6 +30,7 @@ from app.serve import Tree
 from app.settings import load_settings, load_worker_settings
 from app.wiring import ControlPlane, open_control
 from app.wiring_worker import open_worker
+from tests.operator import operator
 
 SETTLE_S = 60.0
 SHARED = "shared"
@@ -147,9 +147,8 @@ class World:
 
     def operate(self, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Somebody types `trackside ...` on the server."""
-        argv = [sys.executable, "-m", "app.cli", *words]
         env = {"PATH": os.environ["PATH"], "HOME": str(self.root), **self.environ}
-        return subprocess.run(argv, env=env, input=stdin, capture_output=True, text=True, timeout=60, check=False)
+        return operator().type(words, env, stdin, 60)
 
     # waiting
     def settle(self) -> None:

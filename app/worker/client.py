@@ -5,9 +5,10 @@ assignment's own token and fencing number, and a 409 means that another assignme
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Event
+from threading import Event, Lock
 from typing import BinaryIO, Final, TypeVar
 
 import httpx
@@ -79,15 +80,34 @@ class ControlPlane:
     def __init__(self, url: str, pool_token: Secret) -> None:
         self._url, self._pool_token = url.rstrip("/") + "/worker/v1", pool_token
         self._client = httpx.Client(trust_env=False, follow_redirects=False, timeout=_TIMEOUT_S)
+        self._lock, self._users, self._is_closing = Lock(), 0, False
 
     @property
     def http(self) -> httpx.Client:
         """What follows no redirect and reads no proxy from the environment: for archives' addresses, too."""
         return self._client
 
+    @contextmanager
+    def kept_open(self) -> Iterator[None]:
+        """Until the block ends, `close` closes nothing: it is done then."""
+        with self._lock:
+            self._users += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._users -= 1
+                is_last = self._is_closing and not self._users
+            if is_last:
+                self._client.close()
+
     def close(self) -> None:
-        """Close the connections."""
-        self._client.close()
+        """Close the connections, or leave that to whoever keeps them open last."""
+        with self._lock:
+            self._is_closing = True
+            is_last = not self._users
+        if is_last:
+            self._client.close()
 
     def claim(self, request: ClaimRequest) -> Assignment | Drained | None:
         """The next assignment; None when there was none in time. Not repeated: a lost answer is a lost lease.

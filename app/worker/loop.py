@@ -223,16 +223,17 @@ def _claim(plane: ControlPlane, request: ClaimRequest, stop: Event) -> Assignmen
 
     def ask() -> None:
         answer: Assignment | Drained | Exception | None
-        try:
-            answer = plane.claim(request)
-        except Exception as error:
-            answer = error
-        with lock:
-            if not is_abandoned.is_set():
-                answers.put(answer)
-                return
-        if isinstance(answer, Assignment):
-            _give_back(plane, answer, "the worker shuts down", is_shutdown=True)
+        with plane.kept_open():
+            try:
+                answer = plane.claim(request)
+            except Exception as error:
+                answer = error
+            with lock:
+                if not is_abandoned.is_set():
+                    answers.put(answer)
+                    return
+            if isinstance(answer, Assignment):
+                _give_back(plane, answer, "the worker shuts down", is_shutdown=True)
 
     Thread(target=ask, name=f"claim {request.worker}", daemon=True).start()
     while True:

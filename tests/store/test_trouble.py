@@ -115,7 +115,6 @@ def test_whoever_waits_for_work_is_woken_by_the_commit(store: PostgresStore, dat
     woken: Queue[str] = Queue()
     signals = WorkSignal(database_url)
     end = signals.subscribe(woken.put)
-    signals.start()
     try:
         assert woken.get(timeout=10) == ""
         run = make_run(store, make_stack(store, pool="big"))
