@@ -69,7 +69,10 @@ class Carried:
             )
             loop = asyncio.get_running_loop()
             self._stop = lambda: loop.call_soon_threadsafe(worker.cancel)
-            await deliver.defer_async(guid="up")
+            # What comes between a worker's first look and its LISTEN is found by a poll, and this one never polls.
+            while not self._event("up").is_set():
+                await deliver.defer_async(guid="up")
+                await asyncio.wait({worker}, timeout=0.2)
             await asyncio.wait({worker})
 
 
