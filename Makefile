@@ -42,7 +42,7 @@ sandbox: engine
 test: engine
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile tests
 
-# Each part killed in each state of a run: `make test` tries about half of it.
+# Each part killed in each state of a run: `make test` tries a third of it.
 chaos: engine
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "rare or not rare" tests/chaos
 

@@ -6,10 +6,10 @@ from app.core.run import RunState
 from tests.chaos.trouble import Machine
 
 AT_WORK = [
-    pytest.param("init", "", id="initializing"),
+    pytest.param("init", "", id="initializing", marks=pytest.mark.rare),
     pytest.param("plan", "", id="planning"),
-    pytest.param("init", "replan", id="preparing-replan"),
-    pytest.param("init", "confirm", id="preparing-apply"),
+    pytest.param("init", "replan", id="preparing-replan", marks=pytest.mark.rare),
+    pytest.param("init", "confirm", id="preparing-apply", marks=pytest.mark.rare),
     pytest.param("apply", "confirm", id="applying"),
 ]
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import psycopg
 import pytest
@@ -25,6 +25,9 @@ from app.sandbox import Repo
 from app.store.embedded import EmbeddedPostgres
 from app.store.url import conninfo
 from tests.driver import Processes, World, open_processes, wait_until
+
+if TYPE_CHECKING:
+    from _pytest.mark import ParameterSet
 
 STACKS: Final = "version: 1\nstacks:\n  - {name: app, project_root: app}\n"
 CODE: Final = """
@@ -41,18 +44,14 @@ BEFORE_PLAN: Final = (RunState.READY, RunState.PREPARING, RunState.INITIALIZING,
 REPLANNING: Final = (RunState.REPLAN_REQUESTED, RunState.PREPARING_REPLAN)
 APPLYING: Final = (RunState.CONFIRMED, RunState.PREPARING_APPLY, RunState.APPLYING)
 EVERY_STATE: Final = (*BEFORE_PLAN, RunState.UNCONFIRMED, *REPLANNING, *APPLYING)
-RARE: Final = (
-    RunState.READY,
-    RunState.PREPARING,
-    RunState.INITIALIZING,
-    RunState.UNCONFIRMED,
-    *REPLANNING,
-    RunState.PREPARING_APPLY,
-)
-"""Left to `make chaos`, where `make test` tries the same trouble in the others."""
-EVERY_STATE_IN_TIME: Final = tuple(
-    pytest.param(state, marks=pytest.mark.rare) if state in RARE else state for state in EVERY_STATE
-)
+
+
+def often_in(*often: RunState) -> "list[ParameterSet]":
+    """Every state; those that are not named are left to `make chaos`."""
+    rare = pytest.mark.rare
+    return [pytest.param(state, id=state.value, marks=() if state in often else rare) for state in EVERY_STATE]
+
+
 ENDS: Final = {
     RunState.FINISHED: "success",
     RunState.FAILED: "failure",
