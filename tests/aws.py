@@ -15,11 +15,16 @@ from threading import Event, Lock, Thread
 from typing import Any
 from urllib.parse import urlsplit
 
+import pytest
+
 from app.core.names import Secret
 from app.store.artifacts_s3 import S3Place
 from app.store.s3_client import AwsAccess, make_client, make_s3_client
 
 GIVEN_S3 = os.environ.get("TEST_S3_ENDPOINT_URL", "")
+changes_what_is_signed = pytest.mark.skipif(
+    bool(GIVEN_S3), reason="the proxy changes signed headers: a store that checks signatures refuses that by itself"
+)
 
 
 def aws_access(url: str) -> AwsAccess:

@@ -99,6 +99,15 @@ class PullFacts:
         """The commit of the base branch that it became; None before it is merged, or when GitHub does not say."""
         return self.merge_commit_sha if self.is_merged else None
 
+    def own_sha(self, repository_id: RepositoryId) -> Sha | None:
+        """The commit that it stands for in that repository: what landed of a merged one, the head of another.
+
+        None where GitHub does not say what landed of a fork's: its head is no commit of ours.
+        """
+        if self.is_merged and self.is_from_fork(repository_id):
+            return self.landed_sha
+        return self.landed_sha or self.head_sha
+
     def is_from_fork(self, repository_id: RepositoryId) -> bool:
         """True unless its head is in that repository, the one that it goes into; true for a head that is gone."""
         return self.head_repository_id != repository_id

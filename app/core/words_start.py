@@ -96,6 +96,14 @@ def behind(name: str, head: str, stack_head: str) -> str:
     )
 
 
+def settings_on_their_way(verb: Verb, name: str) -> str:
+    """A deploy or a retry met a stack that the organisation's new settings have not reached."""
+    return (
+        f"Not done: the organisation's settings changed a moment ago and are about to reach {code(name)}, so there is "
+        f"nothing to {verb.value} yet. Repeat the command in a minute."
+    )
+
+
 def head_moved(name: str) -> str:
     """The stack's head moved between the look at git and the command."""
     return f"Not done: a newer commit of {code(name)} arrived at the same moment. Look at it, then repeat the command."
@@ -174,6 +182,14 @@ def retry_superseded(run: Run) -> str:
     return (
         f"Not done: a newer commit of {code(run.stack_name)} has arrived since {code(short(run.head_sha))}, and holds "
         "its place. Retry the run of that commit, or deploy it."
+    )
+
+
+def retry_not_looked_at(run: Run) -> str:
+    """A retry came to mean a promotion after its pull request could be asked about."""
+    return (
+        f"Not done: run {code(run.id)} of {code(run.stack_name)} ended at the same moment, and its pull request was "
+        "not looked at. Repeat the command."
     )
 
 

@@ -25,6 +25,7 @@ from app.flows.lock import keep_stack
 from app.flows.order import Order, carry_out, takes
 from app.flows.ports import Artifacts, GitHub, Store, Transaction
 from app.flows.publish import Reply
+from app.flows.retry import Standing, is_promotion
 from app.flows.start import Prospect, Start, Wish, start_here
 
 MAX_RUNS_OF_STACK = 200
@@ -39,6 +40,8 @@ class Found:
     """The commit that the comment is about."""
     prospect: Prospect | Not | None
     """Of a line that starts runs."""
+    standing: Standing | None
+    """Of a line that makes a run once more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +72,7 @@ class Control:
         person = self._person(click.repository, click.sender, "button")
         is_wish = verb.is_start and not is_late
         prospect = self._prospect(_wish_of(verb, click, run, digest_start), person) if is_wish else None
+        standing = self._standing(click.repository, run, person) if verb is Verb.RETRY and not is_late else None
         with self.store.begin() as tx:
             if is_late:
                 result: Done | Not = Not(words.click_too_late(verb))
@@ -81,6 +85,7 @@ class Control:
                     person=person,
                     digest_start=digest_start,
                     shown_plan=_shown_plan(click),
+                    standing=standing,
                 )
                 result = carry_out(tx, order, self.prefix)
             if isinstance(result, Not):
@@ -102,12 +107,14 @@ class Control:
         person = self._person(comment.repository, comment.sender, "comment")
         sha = comment.sha or self._pull_sha(comment)
         told = [self._tell(comment.repository, line, sha, person) for line in lines]
-        prospects = [self._look(comment, line, person) for line in lines]
+        found = [
+            Found(sha, self._look(comment, line, person), self._look_back(comment, line, sha, person)) for line in lines
+        ]
         with self.store.begin() as tx:
             tx.save_repository(comment.repository)
             results = [
-                answer or self._line(tx, comment, line, Found(sha, prospect), person)
-                for line, answer, prospect in zip(lines, told, prospects, strict=True)
+                answer or self._line(tx, comment, line, one, person)
+                for line, answer, one in zip(lines, told, found, strict=True)
             ]
             self._answer(tx, comment, guid, results)
             said = "; ".join(_head(result) for result in results)
@@ -124,8 +131,14 @@ class Control:
             run = self._run_of(tx, stack, command.verb) if stack is not None else tx.get_run(run_id)
             if isinstance(run, Not):
                 return run
-            person = _operator(tx.find_repository(run.repository_id), actor)
-            result = carry_out(tx, Order(command=command, run_id=run.id, person=person), self.prefix)
+            repository = tx.find_repository(run.repository_id)
+        person = _operator(repository, actor)
+        standing = None
+        if repository is not None and command.verb is Verb.RETRY:
+            standing = self._standing(repository, run, person)
+        with self.store.begin() as tx:
+            order = Order(command=command, run_id=run.id, person=person, standing=standing)
+            result = carry_out(tx, order, self.prefix)
         self._forget([result])
         return result
 
@@ -192,6 +205,33 @@ class Control:
             looked_at=line.sha,
         )
         return self._prospect(wish, person)
+
+    def _look_back(
+        self, comment: Comment, line: Command | Unreadable, sha: Sha | None, person: Person
+    ) -> Standing | None:
+        """What GitHub says of the run that a retry means; None for every other line."""
+        if isinstance(line, Unreadable) or line.verb is not Verb.RETRY or sha is None:
+            return None
+        with self.store.begin() as tx:
+            run = self._meant(tx, comment.repository, line, tx.list_runs_at(comment.repository.id, sha))
+        return self._standing(comment.repository, run, person) if isinstance(run, Run) else None
+
+    def _standing(self, repository: Repository, run: Run, person: Person) -> Standing | None:
+        """Whether the pull request of a commit that was not merged still stands for it; None: the run has none, or
+        nobody is asked for this person."""
+        with self.store.begin() as tx:
+            stack = tx.get_stack(run.stack_id)
+        is_asked = is_promotion(run, stack) and run.pull_number is not None
+        if not is_asked or self.start.permitted(Verb.RETRY, person) is not None:
+            return None
+        wish = Wish(
+            verb=Verb.RETRY,
+            repository=repository,
+            names=(stack.name,),
+            pull_number=run.pull_number,
+            looked_at=run.head_sha,
+        )
+        return Standing(run.id, self.start.standing(wish))
 
     def _person(self, repository: Repository, login: str, source: str) -> Person:
         """Ask GitHub for the permission now: a click or a comment is no proof of any."""

@@ -21,7 +21,7 @@ from app.flows.choose import choose
 from app.flows.held import archive_key
 from app.flows.ports import Transaction
 from app.flows.propose import stop
-from app.flows.retry import make_retry, retry_refusal
+from app.flows.retry import Asking, Standing, make_retry, retry_refusal
 from app.flows.schedule import schedule
 
 STEPS = {
@@ -48,6 +48,8 @@ class Order:
     """Number of that plan: two plans of one second can be equal to the byte, and still only one was shown."""
     written_at: datetime | None = None
     """When the comment was written, by GitHub's clock, in whole seconds."""
+    standing: Standing | None = None
+    """Of a retry: what was asked about the pull request of a commit that is not merged."""
 
 
 def takes(verb: Verb, run: Run) -> bool:
@@ -95,7 +97,9 @@ def _refusal(tx: Transaction, run: Run, stack: Stack, order: Order, prefix: str)
         return Not(words.comment_too_old(verb, run, prefix))
     if verb is Verb.CONFIRM:
         return _confirm_refusal(tx, run, stack, order, prefix)
-    return retry_refusal(tx, run, stack, person, prefix) if verb is Verb.RETRY else None
+    if verb is Verb.RETRY:
+        return retry_refusal(tx, run, stack, Asking(person=person, standing=order.standing, prefix=prefix))
+    return None
 
 
 def _confirm_refusal(tx: Transaction, run: Run, stack: Stack, order: Order, prefix: str) -> Not | None:

@@ -47,6 +47,14 @@ class Wish:
     """The commit that the person says to have looked at (`--sha`, or the button's); empty: not said."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Meant:
+    """The commit of a wish."""
+
+    pull: PullFacts | None
+    head: Sha
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prospect:
     """What the wish comes to: a commit, and what git says of it."""
@@ -81,16 +89,10 @@ class Start:
 
     def prospect(self, wish: Wish) -> Prospect | Not:
         """What the wish comes to, with everything that has to be asked outside of a transaction; or why to nothing."""
-        pull = None
-        if wish.pull_number is not None:
-            detail = self.github.read_pull(wish.repository, wish.pull_number)
-            if detail is None:
-                return Not(words_start.no_commit(wish.verb))
-            pull = detail.facts
-        head = _head(wish, pull)
-        refusal = self._refused(wish, pull, head)
-        if refusal is not None or head is None:
-            return refusal or Not(words_start.no_commit(wish.verb))
+        meant = self._commit(wish)
+        if isinstance(meant, Not):
+            return meant
+        pull, head = meant.pull, meant.head
         stacks = self._stacks(wish, head)
         if isinstance(stacks, Not):
             return stacks
@@ -121,6 +123,25 @@ class Start:
             repository=person.repository,
         )
         return Not(words.not_permitted(answer.reason)) if isinstance(answer, Refused) else None
+
+    def standing(self, wish: Wish) -> Not | None:
+        """Why the pull request of the wish does not stand for the commit that was looked at any more, or None."""
+        meant = self._commit(wish)
+        return meant if isinstance(meant, Not) else None
+
+    def _commit(self, wish: Wish) -> _Meant | Not:
+        """The commit that the wish means, as GitHub has its pull request now."""
+        pull = None
+        if wish.pull_number is not None:
+            detail = self.github.read_pull(wish.repository, wish.pull_number)
+            if detail is None:
+                return Not(words_start.no_commit(wish.verb))
+            pull = detail.facts
+        head = wish.sha if pull is None else pull.own_sha(wish.repository.id)
+        refusal = self._refused(wish, pull, head)
+        if refusal is not None or head is None:
+            return refusal or Not(words_start.no_commit(wish.verb))
+        return _Meant(pull, head)
 
     def _refused(self, wish: Wish, pull: PullFacts | None, head: Sha | None) -> Not | None:
         """What no stack has to be asked for."""
@@ -211,15 +232,17 @@ class Start:
             return Not(words.not_permitted(permitted.reason))
         if stack.is_detached:
             return Not(words_start.no_stack(prospect.verb, stack.name))
-        if prospect.verb is Verb.DEPLOY and (refusal := self._deploy_refusal(prospect, asked, stack)):
+        if prospect.verb is Verb.DEPLOY and (refusal := self._deploy_refusal(tx, prospect, asked, stack)):
             return refusal
         kind = _type(prospect.verb)
         same = (run for run in tx.list_live_runs(stack.id) if run.type is kind and run.head_sha == prospect.head)
         live = next(same, None)
         return Not(words_start.live_already(prospect.verb, live, self.prefix)) if live is not None else None
 
-    def _deploy_refusal(self, prospect: Prospect, asked: Stack, stack: Stack) -> Not | None:
+    def _deploy_refusal(self, tx: Transaction, prospect: Prospect, asked: Stack, stack: Stack) -> Not | None:
         """Why the commit must not be deployed to the stack, or None."""
+        if not tx.is_current(stack.id):  # what they say of promotions, or of who may deploy, is not known yet
+            return Not(words_start.settings_on_their_way(prospect.verb, stack.name))
         if prospect.pull is not None and not stack.settings.allow_promotion:
             return Not(words_start.no_promotion(stack.name, self.prefix))
         if prospect.pull is None and not prospect.is_tracked[stack.id]:
@@ -299,18 +322,6 @@ def new_run(tx: Transaction, stack: Stack, kind: RunType, head: Sha, actor: str)
         created_at=now,
         updated_at=now,
     )
-
-
-def _head(wish: Wish, pull: PullFacts | None) -> Sha | None:
-    """The commit that is meant: what landed of a merged pull request, the head of another, else the one named.
-
-    None where GitHub does not say what landed of a fork's: its head is no commit of ours.
-    """
-    if pull is None:
-        return wish.sha
-    if pull.is_merged and pull.is_from_fork(wish.repository.id):
-        return pull.landed_sha
-    return pull.landed_sha or pull.head_sha
 
 
 def _type(verb: Verb) -> RunType:

@@ -211,6 +211,8 @@ class S3Artifacts:
                 size += len(part)
                 answer = self._client.upload_part(**upload, PartNumber=number, Body=part)
                 done.append({"PartNumber": number, "ETag": answer["ETag"]})
+            if self._head(name) is not None:  # radosgw 16 takes no notice of the condition below
+                raise BrokenError(f"storing artifact {key}: it exists already")
             self._client.complete_multipart_upload(
                 **upload, MultipartUpload=cast(Any, {"Parts": done}), IfNoneMatch="*"
             )

@@ -7,7 +7,7 @@ import pytest
 
 from app.core.run import RunState
 from app.store.s3_client import make_s3_client
-from tests.aws import Trouble, aws_access, new_bucket, troubled
+from tests.aws import Trouble, aws_access, changes_what_is_signed, new_bucket, troubled
 from tests.driver import World, open_world
 
 STACKS = "version: 1\nstacks:\n  - name: app\n    project_root: app\n"
@@ -85,6 +85,7 @@ def test_a_store_that_stumbles_on_the_way_loses_nothing(stored: tuple[World, Tro
     assert trouble.hurt[3:] == ["GET cut", "GET status"]
 
 
+@changes_what_is_signed
 def test_an_upload_that_was_cut_never_counts(stored: tuple[World, Trouble], s3_url: str, bucket: str) -> None:
     """A store that keeps half an archive and says it is well: the run is planned again, and waits with a whole one."""
     world, trouble = stored

@@ -11,7 +11,7 @@ GUARDED = STACKS % ", autodeploy: true, confirm: {permission: admin}"
 
 
 def promoted(world: World) -> tuple[Repo, str]:
-    """A repository whose stack deployed an unmerged commit, and failed; the commit."""
+    """A repository whose stack deployed an unmerged commit, of pull request 1, and failed; the commit."""
     repo = world.repository({".trackside/stacks.yml": STACKS % ", allow_promotion: true", "app/main.tf": ONE})
     world.settle()
     head = world.push(repo, {"app/main.tf": BROKEN}, "Work", branch="work")
@@ -68,8 +68,26 @@ def test_an_unmerged_commit_is_not_deployed_again_once_the_stack_forbids_it(worl
 
 
 def test_an_unmerged_commit_is_deployed_again_while_the_stack_allows_it(world: World) -> None:
-    """The retry of a promotion is one."""
+    """The retry of a promotion is one, and asks what a promotion asks: a pull request that was closed since, or has
+    another head by now, does not stand for the commit any more, by comment, by button or on the server."""
     repo, head = promoted(world)
+    failed, run = world.expect_check(repo, head, "deploy/app", "failure"), world.runs("app")[-1]
+    repo.close_pull(1, by="alice")
+    world.press(failed, "Retry")
+    world.settle()
+    world.comment_on_commit(repo, head, "/trackside retry app")
+    world.settle()
+    assert ["closed without a merge" in one for one in world.remarks(repo, head)[-2:]] == [True, True]
+    assert world.runs("app")[-1].id == run.id
+    repo.reopen_pull(1, by="alice")
+
+    newer = world.push(repo, {"README.md": "more\n"}, "More", branch="work")
+    world.settle()
+    refused = world.operate("retry", run.id)
+    assert (refused.returncode, f"`{newer[:7]}` is" in refused.stdout) == (1, True)
+    assert world.runs("app")[-1].id == run.id
+    repo.set_branch("work", head, by="alice")
+
     world.comment_on_commit(repo, head, "/trackside retry app")
     world.settle()
     again = world.runs("app")[-1]

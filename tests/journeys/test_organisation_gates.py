@@ -102,6 +102,26 @@ def test_a_worker_gets_nothing_until_the_settings_are_taken_in(world: World) -> 
     assert held.environment == {"REGION": "eu"}
 
 
+def test_a_deployment_and_a_retry_wait_until_the_settings_are_taken_in(world: World) -> None:
+    """What they say of the stack is not known yet; the same words a moment later do it."""
+    repo = world.repository({".trackside/stacks.yml": ELSEWHERE, "app/main.tf": CODE})
+    world.wait_carried_out()
+    first = world.the_run("app")
+    assert world.operate("cancel", first.id).returncode == 0
+    replace_settings(world, repo, HARMLESS)
+    app = first.stack_id
+
+    for refused in (world.operate("deploy", app), world.operate("retry", first.id)):
+        assert (refused.returncode, "settings changed a moment ago" in refused.stdout) == (1, True)
+    assert len(world.runs("app")) == 1
+
+    world.plane.tasks.renew(RepositoryId(repo.id))
+    assert world.operate("retry", first.id).returncode == 0
+    assert world.operate("cancel", world.runs("app")[-1].id).returncode == 0
+    assert world.operate("deploy", app).returncode == 0
+    assert len(world.runs("app")) == 3
+
+
 def test_an_event_takes_the_settings_in_by_itself(world: World) -> None:
     """Whatever comes first, the job or the repository's next event: it is decided with what is in force."""
     repo = world.repository({".trackside/stacks.yml": ELSEWHERE, "app/main.tf": CODE})
