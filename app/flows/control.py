@@ -266,7 +266,13 @@ class Control:
         meant = self._meant(tx, comment.repository, line, runs)
         if isinstance(meant, Not):
             return self.start.refuse(tx, line.verb, comment.repository.id, meant, person)
-        order = Order(command=line, run_id=meant.id, person=person, written_at=comment.created_at)
+        order = Order(
+            command=line,
+            run_id=meant.id,
+            person=person,
+            written_at=comment.created_at,
+            standing=found.standing,
+        )
         return carry_out(tx, order, self.prefix)
 
     def _tell(

@@ -77,21 +77,20 @@ def test_an_unmerged_commit_is_deployed_again_while_the_stack_allows_it(world: W
     world.settle()
     world.comment_on_commit(repo, head, "/trackside retry app")
     world.settle()
-    assert ["closed without a merge" in one for one in world.remarks(repo, head)[-2:]] == [True, True]
-    assert world.runs("app")[-1].id == run.id
+    assert ["closed without a merge" in one for one in world.remarks(repo, head)] == [True, True]
     repo.reopen_pull(1, by="alice")
 
     newer = world.push(repo, {"README.md": "more\n"}, "More", branch="work")
     world.settle()
     refused = world.operate("retry", run.id)
     assert (refused.returncode, f"`{newer[:7]}` is" in refused.stdout) == (1, True)
-    assert world.runs("app")[-1].id == run.id
+    assert not [each for each in world.runs("app") if each.retry_of], "nothing was made so far"
     repo.set_branch("work", head, by="alice")
 
     world.comment_on_commit(repo, head, "/trackside retry app")
     world.settle()
     again = world.runs("app")[-1]
-    assert (again.type, again.head_sha, again.retry_of) == (RunType.TRACKED, head, world.runs("app")[-2].id)
+    assert (again.type, again.head_sha, again.retry_of) == (RunType.TRACKED, head, run.id)
 
 
 def test_a_command_that_meets_no_run_or_stack_stands_in_the_audit_log_too(world: World) -> None:
