@@ -48,7 +48,10 @@ class StateQuarantined:
 
 @dataclass(frozen=True, slots=True)
 class StateReadOnly:
-    """These credentials may read and no more."""
+    """These credentials may not change it (now)."""
+
+    reason: str
+    """In words: why, and what changes it."""
 
 
 StateWrite = StateDone | StateLockHeld | StateQuarantined | StateReadOnly

@@ -1,6 +1,6 @@
 """What the command line says of managed states: one line for each thing done, and why something is not done.
 
-Pure. Versions are named by their ULIDs, as `trackside state list` shows them.
+And what the door of managed state says to whoever may not change one. Pure. Versions are named by their ULIDs, as `trackside state list` shows them.
 """
 
 from collections.abc import Sequence
@@ -8,6 +8,12 @@ from collections.abc import Sequence
 from app.core.record import StateVersion
 from app.core.run import Run
 
+PREVIEWS_ONLY = "changing the state: a preview changes none, and its credentials may only read it"
+NOT_APPLYING = (
+    "changing the state: only an apply does, and none has begun; until then it may be read and locked. `moved` and "
+    "`removed` blocks change addresses with a plan that is confirmed, `trackside state mv|rm` does on the server"
+)
+KEPT = "changing the state: its versions are kept for ever, so it cannot be deleted"
 UNKNOWN = "`trackside stacks` lists the stacks with their ids"
 
 
@@ -39,8 +45,9 @@ def dropped(stack: str, version: StateVersion) -> str:
 
 
 def is_held(action: str, worker: str, run_id: str) -> str:
-    """A worker may write the state now."""
-    return f"{action}: worker {worker} holds run {run_id} of the stack and may write its state; wait until it has ended"
+    """A worker may come to write the state."""
+    held = f"worker {worker} holds run {run_id} of the stack, which may come to write its state"
+    return f"{action}: {held}; wait until it has ended"
 
 
 def is_external(action: str) -> str:

@@ -28,6 +28,11 @@ _SHELL: Final = (
     "hook",
 )
 """Ends at the first command that fails. The line is `$1`; `$2` is where its variables are left when it ended well."""
+_STATE_REFUSED: Final = "HTTP error: 403"
+"""What is said of a state that may not be written: the answer's own words are not shown.
+
+Source: terraform and opentofu, internal/backend/remote-state/http/client.go, Put
+"""
 _NOT_OF_A_HOOK: Final = frozenset({"PWD", "OLDPWD", "SHLVL", "_", MARK})
 
 
@@ -40,6 +45,8 @@ class Hooked:
     """Variables that it set or changed: for what follows on this worker. Empty when it failed."""
     refused: tuple[str, ...] = ()
     """Names of those that are not handed on."""
+    is_state_refused: bool = False
+    """The engine said that its http backend refused a write."""
 
     @property
     def failure(self) -> str:
@@ -53,9 +60,12 @@ def run_hook(bench: Bench, line: str) -> Hooked:
     Raises: UserError when the workspace holds more than it may.
     """
     before, dump = bench.env(), bench.folders.tmp / _DUMP
+    refusals: list[str] = []
 
     def take(text: str) -> None:
         bench.log(clean(text))
+        if _STATE_REFUSED in text and not refusals:
+            refusals.append(text)
 
     _forget(dump)
     argv = [*_SHELL, line, str(bench.seen(dump))]
@@ -64,7 +74,8 @@ def run_hook(bench: Bench, line: str) -> Hooked:
     changed = {name: value for name, value in after.items() if before.get(name) != value and name not in _NOT_OF_A_HOOK}
     kept = {name: value for name, value in changed.items() if may_be_exported(name, value)}
     kept = dict(sorted(kept.items())[:MAX_EXPORTED])
-    return Hooked(ended=ended, exported=kept, refused=tuple(sorted(name[:100] for name in changed if name not in kept)))
+    left_out = tuple(sorted(name[:100] for name in changed if name not in kept))
+    return Hooked(ended=ended, exported=kept, refused=left_out, is_state_refused=bool(refusals))
 
 
 def may_be_exported(name: str, value: str) -> bool:

@@ -39,6 +39,15 @@ def require_applying(held: Guarded) -> None:
         raise LeaseLost(f"run {held.run.id} is {held.run.state.value}: nothing of it was to be applied")
 
 
+def has_come_to_apply(run: Run, record: AssignmentRecord) -> bool:
+    """True once this assignment was allowed to apply, also when its run ended since: until then it writes no state.
+
+    Whoever applies ends with the run: what became of a run that another assignment holds now is not its doing.
+    """
+    came_to_it = run.state in (RunState.APPLYING, RunState.FINISHED, RunState.FAILED)
+    return came_to_it and run.fencing == record.fencing and run.confirmed_digest is not None
+
+
 def require_own_plan(held: Guarded, plan: Plan) -> None:
     """Nothing, when this assignment handed the plan in. Raises: LeaseLost: one of a worker that was lost before was
     made with the settings of then."""

@@ -1,12 +1,14 @@
 """Terraform's managed state: read, written and locked with credentials that die with their assignment.
 
-A write from an assignment that has ended, or past somebody else's lock, is kept apart and never becomes current.
+An assignment that plans reads and locks; it writes from the moment that `applying` was committed for it. A write after
+its end, or past somebody else's lock, is kept apart and never becomes current.
 """
 
 import hashlib
 import json
 from dataclasses import dataclass, replace
 
+from app.core import words_state as words
 from app.core.errors import LeaseLost, NotAuthorised, UserError
 from app.core.managed import (
     StateCaller,
@@ -21,6 +23,7 @@ from app.core.managed import (
 )
 from app.core.names import Digest, StackId
 from app.core.record import AssignmentRecord, StateLock, StateVersion
+from app.flows.held import has_come_to_apply
 from app.flows.ports import Artifacts, Sealer, Store, Transaction
 from app.flows.schedule import tell, tell_state_moved
 
@@ -55,13 +58,15 @@ class States:
             return StateFound(self.sealer.open(sealed.read(), state_context(version)))
 
     def write(self, caller: StateCaller, lock_id: str, data: bytes) -> StateWrite:
-        """Keep a new version; it becomes current when the assignment is live and nobody else holds the lock."""
+        """Keep a new version; it becomes current when the assignment applies and nobody else holds the lock."""
         if len(data) > MAX_STATE_BYTES:
             raise UserError(f"writing the state of stack {caller.stack_id}: larger than {MAX_STATE_BYTES} bytes")
         with self.store.begin() as tx:
             record = self._record(tx, caller)
             if record.is_state_read_only:
-                return StateReadOnly()
+                return StateReadOnly(words.PREVIEWS_ONLY)
+            if not has_come_to_apply(tx.get_run(record.run_id), record):
+                return StateReadOnly(words.NOT_APPLYING)
             version = self._version(tx, caller.stack_id, record, data)
         # The bytes are stored before the row that names them: a row never points at nothing.
         sealed = self.sealer.seal(data, state_context(version))
@@ -86,7 +91,7 @@ class States:
         with self.store.begin() as tx:
             record = self._record(tx, caller)
             if record.is_state_read_only:
-                return StateReadOnly()
+                return StateReadOnly(words.PREVIEWS_ONLY)
             tx.lock_stack(caller.stack_id)
             live = tx.lock_assignment(record.id)
             if live is None or not _is_live(tx, live):
@@ -117,7 +122,7 @@ class States:
         """Refused: Terraform asks for it only to delete a workspace, and versions are kept for ever."""
         with self.store.begin() as tx:
             self._record(tx, caller)
-        return StateReadOnly()
+        return StateReadOnly(words.KEPT)
 
     def _record(self, tx: Transaction, caller: StateCaller) -> AssignmentRecord:
         """The assignment whose credentials these are, ended or not. Raises: NotAuthorised."""

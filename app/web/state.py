@@ -141,8 +141,8 @@ def answer(result: StateDone | StateLockHeld | StateQuarantined | StateReadOnly)
             return Response(info, 423, media_type=JSON)
         case StateQuarantined(reason):
             return problem(409, reason)
-        case StateReadOnly():
-            return problem(403, "changing the state: these credentials may only read it")
+        case StateReadOnly(reason):
+            return problem(403, reason)
 
 
 def credentials(request: Request) -> StateCaller | None:

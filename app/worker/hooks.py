@@ -7,6 +7,7 @@ from typing import Final
 
 from app.core.errors import TracksideError
 from app.core.protocol import Outcome
+from app.core.words_state import NOT_APPLYING
 from app.engine.hooks import run_hook
 from app.worker.job import End, Job
 
@@ -25,13 +26,17 @@ def hooks(job: Job, moment: str, **told: str) -> End | None:
         if job.ending.wanted is not None and moment != AFTER_RUN:
             return None
         with job.step(f"{moment} {number} of {len(lines)}"):
+            told_why = ""
             job.log.line(f"$ {_shown(line)}")
             hooked = run_hook(job.bench(**told), line)
             job.exported |= hooked.exported
             if hooked.refused:
                 job.log.line(f"exported, and not handed on: {', '.join(hooked.refused)}")
+            if hooked.is_state_refused and job.state is not None:
+                job.log.line(NOT_APPLYING)
+                told_why = f": {NOT_APPLYING}"
         if hooked.failure:
-            return End(Outcome.FAILED, f"hook {moment} `{_shown(line)}` {hooked.failure}")
+            return End(Outcome.FAILED, f"hook {moment} `{_shown(line)}` {hooked.failure}{told_why}")
     return None
 
 

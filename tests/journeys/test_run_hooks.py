@@ -27,6 +27,7 @@ version: 1
 stacks:
   - {name: app, project_root: app, hooks: {before_apply: [%s]}}
 """
+AUTODEPLOY = "version: 1\nstacks:\n  - {name: app, project_root: app, autodeploy: true%s}\n"
 CODE = """
 variable "trackside_commit_sha" {}
 variable "trackside_run_trigger" {}
@@ -50,6 +51,25 @@ def test_hooks_of_a_stack_run_from_the_first_to_the_last(world: World) -> None:
     owner, _, name = repo.full_name.partition("/")
     assert f"\n{owner}/{name}/app of {owner} ended as finished\n" in log
     assert f"\ntold {sha} push prod,web\n" in log
+
+
+def test_a_hook_before_the_plan_cannot_move_the_state(world: World) -> None:
+    """Only a confirmed plan changes it: the run fails, and says what is there instead; the state is as it was."""
+    one, two = ('resource "terraform_data" "%s" {}\n' % name for name in ("one", "two"))
+    repo = world.repository({".trackside/stacks.yml": AUTODEPLOY % "", "app/main.tf": one})
+    world.expect_state(RunState.FINISHED)
+    moves = AUTODEPLOY % ", hooks: {before_plan: [terraform state mv terraform_data.one terraform_data.two]}"
+    sha = world.push(repo, {".trackside/stacks.yml": moves, "app/main.tf": two}, "Moved by a hook")
+    check = world.expect_check(repo, sha, "deploy/app", "failure")
+    assert "only an apply does, and none has begun" in (check.summary or "")
+    assert "`trackside state mv|rm`" in world.log(world.runs()[-1])
+    assert world.sql("SELECT serial, is_quarantined FROM state_versions") == [(1, False)]
+    assert world.sql("SELECT count(*) FROM state_locks") == [(0,)]
+
+    block = "moved {\n  from = terraform_data.one\n  to = terraform_data.two\n}\n"
+    world.push(repo, {".trackside/stacks.yml": AUTODEPLOY % "", "app/main.tf": two + block}, "Moved by a block")
+    world.expect_state(RunState.FINISHED)
+    assert world.sql("SELECT max(serial) FROM state_versions") == [(2,)]
 
 
 def test_other_hooks_are_another_stack_to_a_confirmation(world: World) -> None:

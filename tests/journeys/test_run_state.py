@@ -1,8 +1,15 @@
-"""Who keeps a stack's state is settled by its first run, and no commit changes that by accident."""
+"""Who keeps a stack's state is settled by its first run, and no commit changes that by accident; who writes it applies."""
 
 import fcntl
 import json
 
+import pytest
+
+from app.core.errors import LeaseLost
+from app.core.managed import StateCaller, StateDone, StateFound, StateMissing, StateQuarantined, StateReadOnly
+from app.core.names import AssignmentId, Secret, StackId
+from app.core.plan import PlanSummary
+from app.core.protocol import Assignment, Next, Outcome, PlanReport, ResultReport, Stage, StageReport
 from app.core.run import RunState
 from app.core.statepoint import Obstacle
 from tests.driver import World, wait_until
@@ -83,3 +90,51 @@ def test_a_state_that_somebody_else_holds_is_waited_for(unboxed: World) -> None:
     assert world.runs()[-1].obstacle is Obstacle.LOCKED
     assert "Error acquiring the state lock" in (check.summary or "")
     assert "carol@laptop" in (check.summary or "")
+
+
+def caller_of(held: Assignment) -> StateCaller:
+    """The assignment's credentials for its stack's state."""
+    assert held.state is not None
+    return StateCaller(
+        stack_id=StackId(held.stack_id),
+        assignment_id=AssignmentId(held.state.username),
+        password=Secret(held.state.password),
+    )
+
+
+def test_a_state_is_written_from_the_moment_that_its_apply_has_begun_and_not_before(world: World) -> None:
+    """A worker that plans reads and locks; a plan that it lost without having applied leaves nothing to adopt; what it
+    writes after it applied is kept apart."""
+    settings = "app, state: managed, autodeploy: true, worker_pool: elsewhere}"
+    world.repository({".trackside/stacks.yml": STACKS.replace("app}", settings), "app/main.tf": ONE})
+    world.wait_carried_out()
+    state, work = world.plane.doors.state, world.plane.doors.work
+    lost, data = world.take("elsewhere"), json.dumps({"version": 4, "serial": 1, "lineage": "one"}).encode()
+    work.report_result(AssignmentId(lost.id), lost.token, ResultReport(fencing=lost.fencing, outcome=Outcome.RETURNED))
+    held = world.take("elsewhere")
+    planner, hold = caller_of(held), AssignmentId(held.id)
+
+    for stage in Stage:
+        report = StageReport(fencing=held.fencing, stage=stage, state_mode="managed")
+        work.stage(hold, held.token, report)
+        assert isinstance(state.read(planner), StateMissing)
+        assert state.lock(planner, "lock-1", b"{}") == StateDone()
+        refused = state.write(planner, "lock-1", data)
+        assert isinstance(refused, StateReadOnly)
+        assert "`trackside state mv|rm`" in refused.reason
+        assert state.unlock(planner, "lock-1") == StateDone()
+    assert isinstance(state.write(caller_of(lost), "", data), StateReadOnly)
+    assert world.sql("SELECT count(*) FROM state_versions") == [(0,)]
+
+    plan = PlanReport(
+        fencing=held.fencing, digest="a" * 64, engine="terraform 1.11.4", has_changes=True, summary=PlanSummary()
+    )
+    assert work.report_plan(hold, held.token, plan).next is Next.APPLY
+    assert state.write(planner, "", data) == StateDone()
+    assert state.read(planner) == StateFound(data)
+    work.report_result(hold, held.token, ResultReport(fencing=held.fencing, outcome=Outcome.APPLIED))
+    assert isinstance(state.write(planner, "", data), StateQuarantined)
+    with pytest.raises(LeaseLost):
+        state.read(planner)
+    kept = world.sql("SELECT is_quarantined FROM state_versions ORDER BY seq")
+    assert kept == [(False,), (True,)]

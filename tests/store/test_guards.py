@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import psycopg
 import pytest
 from procrastinate.schema import migrations_path
 from sqlalchemy import create_engine
 
+from app.core.names import AssignmentId
 from app.core.run import Run, RunState, RunType, Step, Transition, advance
+from app.store import migrations
 from app.store.migrations import migrate, pending_migrations
 from app.store.postgres import PostgresStore
 from app.store.schema import metadata
@@ -27,8 +30,8 @@ from tests.store.world import (
 )
 
 Connection = psycopg.Connection[tuple[object, ...]]
-NEWEST = 13
-"""The newest migration's number."""
+VERSIONS = sorted(path.name[1:5] for path in Path(migrations.__file__).parent.glob("versions/v*.py"))
+"""Every migration's number, in the order in which they are applied."""
 
 
 @pytest.fixture
@@ -207,6 +210,39 @@ def test_a_stack_has_one_state_changing_run_and_any_number_of_queued_and_propose
         tx.change_run(second.id, step(Step.RELEASE))
 
 
+def test_a_worker_makes_a_state_current_only_while_its_run_applies(store: PostgresStore, sql: Connection) -> None:
+    run = make_ready_run(store)
+    write = (
+        "INSERT INTO state_versions (id, stack_id, serial, lineage, digest, size_bytes, artifact_key, assignment_id,"
+        " is_quarantined, created_at) SELECT %s || state || 'x', stack_id, 1, 'l', repeat('e', 64), 1, %s || state,"
+        " (SELECT max(id) FROM assignments WHERE run_id = runs.id), %s, now() FROM runs"
+    )
+
+    def writes(name: str, *, is_quarantined: bool) -> None:
+        sql.execute(write.encode(), (name, name, is_quarantined))
+
+    with store.begin() as tx:
+        assert tx.claim("default", hold_of(number="a1"), step(Step.CLAIM)) is not None
+    with pytest.raises(psycopg.IntegrityError, match="assignment a1 does not apply"):
+        writes("planned", is_quarantined=False)
+    writes("apart", is_quarantined=True)
+    with store.begin() as tx:
+        tx.change_run(run.id, step(Step.LOSE))
+        tx.end_assignment(AssignmentId("a1"))
+        bring_to_confirmed(tx, run.id)
+        assert tx.claim("default", hold_of(number="z9"), step(Step.CLAIM)) is not None
+    with pytest.raises(psycopg.IntegrityError, match="does not apply"):
+        writes("before", is_quarantined=False)
+    with store.begin() as tx:
+        tx.change_run(run.id, step(Step.APPLY))
+    writes("applied", is_quarantined=False)
+    refused(sql, "UPDATE state_versions SET is_quarantined = false, assignment_id = 'a1'", by="a1 does not apply")
+    with store.begin() as tx:
+        tx.end_assignment(AssignmentId("z9"))
+    with pytest.raises(psycopg.IntegrityError, match="z9 does not apply"):
+        writes("late", is_quarantined=False)
+
+
 def test_a_run_has_one_live_assignment_and_each_fencing_number_once(store: PostgresStore, sql: Connection) -> None:
     make_ready_run(store)
     with store.begin() as tx:
@@ -243,7 +279,7 @@ def test_names_of_live_stacks_are_unique_but_may_be_swapped_in_one_commit(
 
 
 def test_a_database_is_made_from_nothing_and_the_second_time_changes_nothing(empty_database_url: str) -> None:
-    assert pending_migrations(empty_database_url) == [f"{number:04}" for number in range(1, NEWEST + 1)]
+    assert pending_migrations(empty_database_url) == VERSIONS
     migrate(empty_database_url)
     assert pending_migrations(empty_database_url) == []
     migrate(empty_database_url)

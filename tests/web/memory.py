@@ -234,7 +234,7 @@ class States:
             self.kept_apart.append(data)
             return StateQuarantined("assignment is over: the state was kept apart")
         if self.is_read_only:
-            return StateReadOnly()
+            return StateReadOnly("only read")
         if lock_id != self.lock_id:
             return StateLockHeld(self.lock_info)
         self.data = data
@@ -243,7 +243,7 @@ class States:
     def lock(self, caller: StateCaller, lock_id: str, info: bytes) -> StateLocking:
         self._check(caller)
         if self.is_read_only:
-            return StateReadOnly()
+            return StateReadOnly("only read")
         if self.lock_id not in ("", lock_id):
             return StateLockHeld(self.lock_info)
         self.lock_id, self.lock_info = lock_id, info
