@@ -1,6 +1,7 @@
-"""What the command line says of managed states: one line for each thing done, and why something is not done.
+"""What the command line says of managed states: one line for each thing done, and why something is not done; what their
+door says to whoever may not change one.
 
-And what the door of managed state says to whoever may not change one. Pure. Versions are named by their ULIDs, as `trackside state list` shows them.
+Pure. Versions are named by their ULIDs, as `trackside state list` shows them.
 """
 
 from collections.abc import Sequence

@@ -23,13 +23,21 @@ from app.store.wire import safe_text, sealed_as
 
 MAX_LOST: Final = 1_000
 """How many lost assignments one sweep looks at."""
-_CLAIM: Final = text(
-    "SELECT runs.id FROM runs JOIN stacks ON stacks.id = runs.stack_id"  # noqa: S608 - our own words only
-    " JOIN repositories ON repositories.id = runs.repository_id"
-    f" WHERE {IS_CLAIMABLE} AND stacks.worker_pool = :pool AND {IS_CURRENT} AND (state = 'confirmed' OR {CAN_BE_ASKED})"
-    f" ORDER BY {', '.join(CLAIM_ORDER)}, runs.created_at, runs.id"
-    " LIMIT 1 FOR NO KEY UPDATE OF runs SKIP LOCKED"
+_ORDER: Final = [f"order_{number}" for number in range(len(CLAIM_ORDER))]
+_CLAIM: Final = text(f"""
+SELECT runs.id FROM (
+    SELECT id, created_at, {", ".join(f"({part}) AS {name}" for part, name in zip(CLAIM_ORDER, _ORDER, strict=True))}
+    FROM runs WHERE {IS_CLAIMABLE} ORDER BY {", ".join(CLAIM_ORDER)}, created_at, id OFFSET 0
+) AS waiting JOIN runs ON runs.id = waiting.id
+WHERE (
+    SELECT runs.{IS_CLAIMABLE} AND worker_pool = :pool AND {IS_CURRENT} AND (runs.state = 'confirmed' OR {CAN_BE_ASKED})
+    FROM stacks JOIN repositories ON repositories.id = stacks.repository_id WHERE stacks.id = runs.stack_id
 )
+ORDER BY {", ".join(_ORDER)}, waiting.created_at, waiting.id LIMIT 1 FOR NO KEY UPDATE OF runs SKIP LOCKED
+""")  # noqa: S608 - our own words only
+"""What waits is put in its order first (OFFSET 0 keeps it apart), and looked at one by one until the first that may go:
+as a plain join, everything about every waiting run was looked up and sorted, for each claim. The state is asked for
+once more of the row that was locked: it may have been taken since the statement began."""
 _RENEW: Final = text("""
 WITH held AS (
     UPDATE assignments SET lease_until = clock_timestamp() + make_interval(secs => CAST(:lease_s AS double precision))

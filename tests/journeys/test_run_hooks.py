@@ -55,7 +55,7 @@ def test_hooks_of_a_stack_run_from_the_first_to_the_last(world: World) -> None:
 
 def test_a_hook_before_the_plan_cannot_move_the_state(world: World) -> None:
     """Only a confirmed plan changes it: the run fails, and says what is there instead; the state is as it was."""
-    one, two = ('resource "terraform_data" "%s" {}\n' % name for name in ("one", "two"))
+    one, two = (f'resource "terraform_data" "{name}" {{}}\n' for name in ("one", "two"))
     repo = world.repository({".trackside/stacks.yml": AUTODEPLOY % "", "app/main.tf": one})
     world.expect_state(RunState.FINISHED)
     moves = AUTODEPLOY % ", hooks: {before_plan: [terraform state mv terraform_data.one terraform_data.two]}"

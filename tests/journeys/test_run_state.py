@@ -1,4 +1,4 @@
-"""Who keeps a stack's state is settled by its first run, and no commit changes that by accident; who writes it applies."""
+"""Who keeps a stack's state is settled by its first run, not changed by accident, and only an apply writes it."""
 
 import fcntl
 import json
