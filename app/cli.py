@@ -8,8 +8,9 @@ import json
 import os
 import sys
 import threading
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -20,7 +21,7 @@ from app.core.report_check import check_name
 from app.core.run import ExternalState, RunType
 from app.identity_cli import attestation_app, oidc_app, secret_app
 from app.keep_cli import backup, restore, rotate_key
-from app.on_server import actor, reachable_database_url
+from app.on_server import actor, error_text, reachable_database_url
 from app.on_server import control as _control
 from app.on_server import database_url as _database_url
 from app.policy_cli import policy_app
@@ -59,6 +60,18 @@ StackArgument = Annotated[str, typer.Argument(metavar="STACK", help="The stack's
 ShaOption = Annotated[
     str, typer.Option("--sha", help="All 40 digits of the commit; default: the stack's head, else its branch's tip.")
 ]
+MAX_ARGUMENT_CHARS: Final = 8_192
+"""Of one word on the command line, a path or a note; twice what a path can have."""
+
+
+class Became(StrEnum):
+    """What can be said of something outside that a run waits for."""
+
+    FINISHED = ExternalState.FINISHED.value
+    SKIPPED = ExternalState.SKIPPED.value
+    FAILED = ExternalState.FAILED.value
+
+
 NoteArgument = Annotated[str, typer.Argument(help="Why, for those who wait.")]
 
 
@@ -286,14 +299,12 @@ def _say(act: "Callable[[Control], Done | Not]") -> None:
 def external(
     run: RunArgument,
     dependency: Annotated[str, typer.Argument(metavar="DEPENDENCY", help="As the push policy named it.")],
-    state: Annotated[ExternalState, typer.Argument(metavar="finished|skipped|failed", help="What became of it.")],
+    state: Annotated[Became, typer.Argument(metavar="STATE", help="What became of it.")],
 ) -> None:
     """Say what became of something outside that a queued run waits for."""
-    if state is ExternalState.PENDING:
-        raise UserError("marking an external dependency: say finished, skipped or failed")
     with _control() as plane:
         by = f"{getpass.getuser()} (on the server)"
-        typer.echo(plane.externals.mark(RunId(run), dependency, state, by=by, source="cli"))
+        typer.echo(plane.externals.mark(RunId(run), dependency, ExternalState(state.value), by=by, source="cli"))
 
 
 @app.command()
@@ -392,11 +403,21 @@ def main() -> None:
     """The console script. Raises: SystemExit, always."""
     threading.current_thread().name = "main"
     _fill_closed_streams()
+    for number, word in enumerate(sys.argv[1:], start=1):
+        if len(word) > MAX_ARGUMENT_CHARS:
+            typer.echo(f"trackside: reading argument {number}: {_too_long(word)}", err=True)
+            sys.exit(2)
     try:
         app()
     except TracksideError as error:
-        typer.echo(f"trackside: {error}", err=True)
+        typer.echo(error_text(error), err=True)
         sys.exit(1)
+
+
+def _too_long(word: str) -> str:
+    return (
+        f"it has {len(word):,} characters; at most {MAX_ARGUMENT_CHARS:,} are taken, what is longer comes from a file"
+    )
 
 
 if __name__ == "__main__":

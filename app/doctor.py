@@ -26,6 +26,8 @@ from app.settings import Settings, WorkerSettings, load_settings, load_worker_se
 from app.settings.base import Environment
 from app.store.embedded import EmbeddedPostgres
 from app.store.migrations import pending_migrations
+from app.store.reach import check_reachable
+from app.store.url import conninfo
 from app.wiring import KEY_FILE, make_artifacts, make_github, make_keyring, make_policy_engine
 from app.wiring_worker import open_worker
 from app.worker.diagnose import DiagnoseWorker
@@ -130,7 +132,9 @@ def _stands_on(settings: Settings) -> list[Check]:
 
 
 def _database(settings: Settings) -> Iterator[Finding]:
-    url = settings.database_url.reveal() or EmbeddedPostgres(settings.data_dir).url
+    given = settings.database_url.reveal()
+    url = given or EmbeddedPostgres(settings.data_dir).url
+    check_reachable(conninfo(url), embedded_in="" if given else str(settings.data_dir / "postgres"))
     missing = pending_migrations(url)
     if missing:
         yield problem("database", f"migrations {', '.join(missing)} are missing: trackside migrate")

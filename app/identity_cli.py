@@ -31,6 +31,7 @@ attestation_app = typer.Typer(
 )
 
 MAX_KEY_BYTES: Final = 1024 * 1024
+_OTHERWISE: Final = "--issuer takes the installation's PUBLIC_URL; --key FILE takes its keys without asking anybody"
 _NAME = Annotated[str, typer.Argument(metavar="NAME", help="Letters, digits and `_`, as `{secret: NAME}` says it.")]
 _SCOPE = Annotated[str, typer.Option("--scope", metavar="OWNER[/REPO[/STACK]]", help="Whose stacks know it.")]
 _RUN = Annotated[str, typer.Argument(metavar="RUN", help="The run's id, as in its page's address.")]
@@ -153,12 +154,16 @@ def _fetch_keys(issuer: str) -> bytes:
     parts = urlsplit(issuer)
     if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname or "")):
         raise UserError(f"fetching the keys of {issuer[:200]!r}: it must be an https address")
+    url = issuer.rstrip("/") + ATTESTATION_KEYS
     try:
-        answer = httpx.get(issuer.rstrip("/") + ATTESTATION_KEYS, timeout=15)
+        answer = httpx.get(url, timeout=15)
     except httpx.HTTPError as error:
-        raise UserError(f"fetching the keys of {issuer[:200]}: {type(error).__name__}") from error
-    if not answer.is_success or len(answer.content) > MAX_KEY_BYTES:
-        raise UserError(f"fetching the keys of {issuer[:200]}: it answers {answer.status_code}")
+        why = f"it does not answer ({type(error).__name__})"
+        raise UserError(f"fetching the keys from {url[:300]}: {why}; {_OTHERWISE}") from error
+    if not answer.is_success:
+        raise UserError(f"fetching the keys from {url[:300]}: it answers {answer.status_code}; {_OTHERWISE}")
+    if len(answer.content) > MAX_KEY_BYTES:
+        raise UserError(f"fetching the keys from {url[:300]}: more than {MAX_KEY_BYTES:,} bytes are no keys")
     return answer.content
 
 

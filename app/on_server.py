@@ -5,10 +5,26 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from app.core.errors import TracksideError
+from app.core.markdown import shortened
 
 if TYPE_CHECKING:
     from app.wiring import ControlPlane
+
+
+MAX_LINE_CHARS: Final = 1_000
+MAX_LINES: Final = 200
+
+
+def error_text(error: TracksideError) -> str:
+    """What somebody at a terminal reads of an error: its lines, each cut, and nothing that moves the cursor."""
+    lines = str(error).splitlines()
+    shown = [shortened(line, MAX_LINE_CHARS) for line in lines[:MAX_LINES]]
+    if len(lines) > MAX_LINES:
+        shown.append(f"and {len(lines) - MAX_LINES:,} lines more")
+    return "trackside: " + "\n".join(shown)
 
 
 def actor() -> str:

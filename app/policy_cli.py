@@ -16,6 +16,7 @@ import typer
 
 from app.core.contract import Dialect, Evaluated, PolicyFailed, PolicyText, PolicyType, broken_restraint
 from app.core.errors import TracksideError, UserError
+from app.on_server import error_text
 
 if TYPE_CHECKING:
     from app.policy.engine import PolicyEngine
@@ -215,5 +216,5 @@ def _clear_errors() -> Iterator[None]:
     try:
         yield
     except TracksideError as error:
-        typer.echo(f"trackside: {error}", err=True)
+        typer.echo(error_text(error), err=True)
         raise typer.Exit(1) from error

@@ -67,3 +67,27 @@ def test_a_port_that_is_none_is_refused(port: str, tmp_path: Path) -> None:
     said = trackside(tmp_path, "sandbox", "--port", port)
     assert said.returncode == 2
     assert "Invalid value for '--port'" in said.stderr
+
+
+def test_what_is_far_too_long_is_counted_and_not_repeated(tmp_path: Path) -> None:
+    said = trackside(tmp_path, "policy", "check", "a" * 100_000)
+    assert said.returncode == 2
+    assert said.stderr.startswith("trackside: reading argument 3: it has 100,000 characters; at most 8,192 are taken")
+    for words in (("policy", "test"), ("attestation", "verify", "--key", "/dev/null")):
+        said = trackside(tmp_path, *words, "a\x1b[2J" + "a" * 5_000)
+        assert (said.returncode, said.stderr.count("\n"), len(said.stderr) < 1_100) == (1, 1, True)
+        assert "\x1b" not in said.stderr
+
+
+def test_an_issuer_that_does_not_answer_is_named_with_what_can_be_done(tmp_path: Path) -> None:
+    (tmp_path / "statement").write_text("{}")
+    said = trackside(tmp_path, "attestation", "verify", "statement", "--issuer", "http://127.0.0.1:1")
+    assert said.returncode == 1
+    assert said.stderr.startswith("trackside: fetching the keys from http://127.0.0.1:1/")
+    assert "it does not answer (ConnectError); --issuer takes the installation's PUBLIC_URL; --key FILE" in said.stderr
+
+
+def test_something_outside_is_never_said_to_be_pending(tmp_path: Path) -> None:
+    assert "<finished|skipped|failed>" in trackside(tmp_path, "external", "--help").stdout
+    said = trackside(tmp_path, "external", "run", "quota", "pending")
+    assert (said.returncode, "'finished', 'skipped', 'failed'" in said.stderr) == (2, True)

@@ -70,9 +70,13 @@ def find_tests(paths: Sequence[Path]) -> list[Path]:
     found: dict[Path, None] = {}
     for path in paths:
         here: list[Path] = []
-        if path.is_dir():
+        try:
+            is_folder, is_file = path.is_dir(), path.is_file()
+        except OSError as error:
+            raise UserError(f"reading {path}: {(error.strerror or 'cannot be read').lower()}") from error
+        if is_folder:
             here = [file for file in _walk(path) if _is_test(file)]
-        elif not path.is_file():
+        elif not is_file:
             raise UserError(f"reading {path}: no such file or folder")
         elif _is_test(path):
             here = [path]

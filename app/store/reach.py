@@ -12,17 +12,21 @@ from app.core.errors import UserError
 from app.core.markdown import shortened
 from app.store.migrations import pending_migrations
 
+OLDEST: Final = 15
+"""PostgreSQL's major version from which on the migrations and guards work."""
 _TIMEOUT_S: Final = 10
 _HIDDEN: Final = frozenset({"password", "sslpassword", "passfile"})
 
 
 def check_reachable(url: str, *, embedded_in: str = "") -> None:
-    """Nothing, when the database answers. `embedded_in`: the folder of the embedded one; empty: DATABASE_URL names it.
+    """Nothing, when the database answers and is new enough.
 
+    `embedded_in`: the folder of the embedded one; empty: DATABASE_URL names it.
     Raises: UserError with the place and the way out; never with a password.
     """
     try:
-        psycopg.connect(url, connect_timeout=_TIMEOUT_S).close()
+        with psycopg.connect(url, connect_timeout=_TIMEOUT_S, autocommit=True) as connection:
+            major = connection.info.server_version // 10_000
     except psycopg.OperationalError as error:
         if embedded_in:
             raise UserError(
@@ -36,6 +40,11 @@ def check_reachable(url: str, *, embedded_in: str = "") -> None:
         raise UserError(
             "reading DATABASE_URL: it is no address of a database; give one like postgresql://USER:PASSWORD@HOST/NAME"
         ) from error
+    if major < OLDEST:
+        raise UserError(
+            f"using the database{_place(url)}: it is PostgreSQL {major}, and {OLDEST} or newer is needed; upgrade it, "
+            "or name another one by DATABASE_URL"
+        )
 
 
 def check_ready(url: str, *, embedded_in: str = "") -> None:

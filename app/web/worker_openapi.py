@@ -24,9 +24,10 @@ _WHY: Final = {
     413: "The body is larger than the protocol takes.",
     422: "The call cannot be carried out; the text says why.",
     423: "The worker, or its pool, is drained: it gets no run. Ask again after `retry-after` seconds.",
+    424: "The control plane has no room for it: its disk is full. The run fails with that reason; nothing is repeated.",
     503: "Not now: ask again after `retry-after` seconds.",
 }
-_OF_ASSIGNMENT: Final = (400, 401, 409, 413, 422, 503)
+_OF_ASSIGNMENT: Final = (400, 401, 409, 413, 422, 424, 503)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +62,7 @@ CALLS: Final = (
         asks=protocol.ClaimRequest,
         answers=protocol.Assignment,
         nothing="Nothing came in time.",
-        errors=(400, 401, 403, 413, 422, 423, 503),
+        errors=(400, 401, 403, 413, 422, 423, 424, 503),
         security="pool",
     ),
     Call(
