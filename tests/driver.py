@@ -10,8 +10,8 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -370,6 +370,36 @@ def open_world(root: Path, database_url: str, **variables: str) -> Iterator[Worl
             jobs.join(30)
             http.stop()
             sock.close()
+
+
+def strike(pids: Sequence[int], what: signal.Signals) -> list[int]:
+    """Signal processes that were found a moment ago; those that it met alive.
+
+    One may have ended since: each is stopped first, and what has not ended by then cannot any more. A strike that met
+    none has to be tried again on what is found then.
+    """
+    met = []
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
+            if _stands_still(pid):
+                os.kill(pid, what)
+                met.append(pid)
+    return met
+
+
+def _stands_still(pid: int) -> bool:
+    """True once a process that was told to stop has done so; False when it had ended."""
+    wait_until(lambda: _state_of(pid) in "TZX", f"process {pid} stands still or has ended", 10)
+    return _state_of(pid) == "T"
+
+
+def _state_of(pid: int) -> str:
+    """Linux' letter for what a process does; `X` for one that is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]
+    except OSError:
+        return "X"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,16 @@
 """The ways of finding missed events, put together: the delivery log, branches and tags, conversations.
 
-Each looks when the database says that it is time; see `missed_log`, `missed_heads`, `missed_comments`.
+Each looks when the database says that it is time, and rests as long as GitHub asks; see `missed_log`, `missed_heads`,
+`missed_comments`.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any, Protocol
 
+from app.core.errors import RetryableError
 from app.core.event import Repository
 from app.core.missed import Path
 from app.flows.missed_comments import MissedComments
@@ -52,7 +55,7 @@ class Missed:
         self._heads().start()
 
     def looks(self) -> dict[str, Callable[[], int]]:
-        """The looks by path; each says how many events turned out to be missed."""
+        """The looks by path; each says how many events turned out to be missed. Raises: as each does."""
         log = MissedLog(
             store=self.store,
             github=self.github,
@@ -62,7 +65,21 @@ class Missed:
             per_minute=self.pace.per_minute,
         )
         comments = MissedComments(store=self.store, github=self.github, only_one=self.only_one, prefix=self.prefix)
-        return {Path.DELIVERY_LOG: log.look, Path.HEADS: self._heads().look, Path.COMMENTS: comments.look}
+        made = {Path.DELIVERY_LOG: log.look, Path.HEADS: self._heads().look, Path.COMMENTS: comments.look}
+        return {path: partial(self._patiently, path, look) for path, look in made.items()}
+
+    def _patiently(self, path: Path, look: Callable[[], int]) -> int:
+        """Look, unless GitHub has told when to come again, and that is not yet."""
+        with self.store.begin() as tx:
+            if tx.is_resting(path):
+                return 0
+        try:
+            return look()
+        except RetryableError as error:
+            if error.retry_after_s is not None:
+                with self.store.begin() as tx:
+                    tx.rest_look(path, for_s=error.retry_after_s)
+            raise
 
     def _heads(self) -> MissedHeads:
         return MissedHeads(

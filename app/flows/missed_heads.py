@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from app.core.errors import TracksideError
+from app.core.errors import RetryableError, TracksideError
 from app.core.event import Push, Repository
 from app.core.happening import QUEUE_REFS
 from app.core.missed import FOUND_REF, MAX_REFS, FoundRef, KnownRef, Outcome, Path, Sight
@@ -50,17 +50,31 @@ class MissedHeads:
             tx.want_all_looks(within_s=min(AT_START_S, self.every_s))
 
     def look(self) -> int:
-        """Look at the repositories that are due; how many refs turned out to have moved untold."""
+        """Look at the repositories that are due; how many refs turned out to have moved untold.
+
+        Raises: RetryableError when GitHub said when to come again: what was not looked at is due then.
+        """
         with self.store.begin() as tx:
             due = tx.take_due_looks(every_s=self.every_s, limit=AT_ONCE)
-        return sum(self._look_at(repository) for repository in due)
+        found = 0
+        for at, repository in enumerate(due):
+            try:
+                found += self._look_at(repository)
+            except RetryableError as error:
+                with self.store.begin() as tx:
+                    for left in due[at:]:
+                        tx.want_look(left.id, in_s=error.retry_after_s or self.every_s)
+                raise
+        return found
 
     def _look_at(self, repository: Repository) -> int:
         try:
             listed = self.mirror.ls_remote(self.source_of(repository))
-        except TracksideError:
+        except TracksideError as error:
             with self.store.begin() as tx:
                 tx.count_missed(Path.HEADS, Outcome.UNANSWERED)
+            if isinstance(error, RetryableError) and error.retry_after_s is not None:
+                raise
             return 0
         there = {ref: sha for ref, sha in listed.items() if not ref.startswith(QUEUE_REFS)}
         with self.store.begin() as tx:

@@ -13,6 +13,7 @@ looks = Table(
     time_column("began_at", nullable=True),
     time_column("ended_at", nullable=True),
     column("cursor", default="''"),
+    time_column("rests_until", nullable=True),
 )
 
 missed_counts = Table(

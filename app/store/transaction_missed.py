@@ -128,6 +128,17 @@ class MissedWrites(Wire):
         statement = insert(looks).values(path=path.value, **values)
         self._execute(statement.on_conflict_do_update(index_elements=["path"], set_=values))
 
+    def is_resting(self, path: Path) -> bool:
+        """True until GitHub may be asked again for the path."""
+        wanted = select(looks.c.path).where(looks.c.path == path.value, looks.c.rests_until > func.clock_timestamp())
+        return self._scalar(wanted) is not None
+
+    def rest_look(self, path: Path, *, for_s: float) -> None:
+        """Have nothing asked for the path for so long."""
+        until = func.clock_timestamp() + func.make_interval(0, 0, 0, 0, 0, 0, for_s)
+        statement = insert(looks).values(path=path.value, rests_until=until)
+        self._execute(statement.on_conflict_do_update(index_elements=["path"], set_={"rests_until": until}))
+
     def count_missed(self, path: Path, outcome: Outcome, number: int = 1) -> None:
         """Add to what the metric counts; nothing for 0."""
         if number:

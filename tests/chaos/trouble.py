@@ -24,7 +24,7 @@ from app.core.run import Run, RunState
 from app.sandbox import Repo
 from app.store.embedded import EmbeddedPostgres
 from app.store.url import conninfo
-from tests.driver import Processes, World, open_processes, wait_until
+from tests.driver import Processes, World, open_processes, strike, wait_until
 
 if TYPE_CHECKING:
     from _pytest.mark import ParameterSet
@@ -127,11 +127,9 @@ class Machine:
         if phase:
             self.say(sha, phase)
         pause, end = threading.Event(), time.monotonic() + 60
-        while not (found := engines(worker, word)):
+        while not strike(engines(worker, word), signal.SIGKILL):
             assert time.monotonic() < end, f"the engine never did {word}"
             pause.wait(0.002)
-        for pid in found:
-            os.kill(pid, signal.SIGKILL)
         return sha
 
     def through(self, state: RunState, trouble: Callable[[Run], object]) -> str:

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from app.core.run import LOST_COSTS, RunState
-from tests.driver import Processes, World, open_processes, wait_until
+from tests.driver import Processes, World, open_processes, strike, wait_until
 
 STACKS = "version: 1\nstacks:\n  - name: app\n    project_root: app\n"
 SLOW = """
@@ -37,9 +37,7 @@ def test_a_run_whose_worker_is_killed_while_planning_is_planned_again(machine: t
     world, processes = machine
     repo = world.repository()
     sha = world.push(repo, {".trackside/stacks.yml": STACKS, "app/main.tf": SLOW}, "First stack")
-    wait_until(lambda: bool(engines(world, "plan")), "the engine plans")
-    (engine,) = engines(world, "plan")
-    os.kill(engine, signal.SIGSTOP)
+    engine = stopped_engine(world, "plan")
     assert world.the_run().state is RunState.PLANNING
 
     processes.kill("worker")
@@ -116,6 +114,19 @@ def engines(world: World, word: str) -> list[int]:
         if is_ours and argv[0].endswith((b"terraform", b"tofu")) and word.encode() in argv:
             found.append(int(folder.name))
     return found
+
+
+def stopped_engine(world: World, word: str) -> int:
+    """The engine's process of the newest run, stopped while it does that: it neither goes on nor ends by itself."""
+    met: list[int] = []
+
+    def is_met() -> bool:
+        met[:] = strike(engines(world, word), signal.SIGSTOP)
+        return bool(met)
+
+    wait_until(is_met, f"the engine does {word}")
+    (engine,) = met
+    return engine
 
 
 def is_running(pid: int) -> bool:

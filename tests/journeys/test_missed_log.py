@@ -81,6 +81,7 @@ def test_what_never_arrives_is_asked_for_less_and_less_and_never_faster_than_all
         execute(world, "UPDATE missed_deliveries SET asked_at = asked_at - interval '2 minutes', next_ask_at = now()")
         wait_until(lambda: counted(world, "recovered") >= 2, "the next ones came", found=lambda: world.sql(NOTED))
         waits = world.sql("SELECT next_ask_at > asked_at + interval '1.5 s' FROM missed_deliveries WHERE asked = 2")
+        assert waits != []
         assert (False,) not in waits, "the second time it waits twice as long"
 
 
@@ -119,9 +120,46 @@ def test_a_click_and_a_command_that_come_late_are_not_obeyed(world: World) -> No
     wait_until(lambda: world.remarks(repo, sha) != [], "the click was answered", found=lambda: world.sql(NOTED))
     world.settle()
     assert "Please press it again" in world.remarks(repo, sha)[0]
-    assert world.runs()[-1].state in (RunState.UNCONFIRMED, RunState.CONFIRMED, RunState.FINISHED)
-    assert world.sql("SELECT count(*) FROM confirmations WHERE source = 'button'") == [(0,)]
+    assert world.runs()[-1].state is RunState.UNCONFIRMED, "nor is the comment"
+    assert world.sql("SELECT count(*) FROM confirmations") == [(0,)]
+    assert "write it again" in world.replies(repo, number)[-1]
 
 
+def test_the_log_is_left_alone_for_as_long_as_github_asks(world: World) -> None:
+    """A limit with `retry-after`: nothing is asked before that, by whichever process; then what was lost comes."""
+    repo = world.repository(FILES)
+    world.expect_state(RunState.UNCONFIRMED)
+    wait_until(lambda: world.sql(DONE) != [], "the log was read to its end")
+    world.github.trouble.hit_secondary_limit(1, retry_after_s=3000)
+    wait_until(lambda: world.sql(RESTS) == [(True,)], "the look rests")
+    world.github.post.refuse = 1
+    lost = world.push(repo, CHANGED, "Refused meanwhile")
+    world.github.wait_deliveries()
+
+    asked = world.github.count_requests("GET", "/app/hook/deliveries")
+    assert [world.plane.tasks.looks["delivery_log"]() for _ in range(3)] == [0, 0, 0]
+    assert world.github.count_requests("GET", "/app/hook/deliveries") == asked
+    assert world.sql(RESTS) == [(True,)]
+    execute(world, "UPDATE looks SET rests_until = now()")
+    wait_until(lambda: world.runs()[-1].head_sha == lost, "the push came", found=lambda: world.sql(NOTED))
+
+
+def test_a_push_that_comes_back_late_takes_nothing_back(world: World) -> None:
+    """The newer push came at once; the older one, refused, comes by the log: its commit is on the branch, so it is
+    decided, and what is deployed stays where the newer one brought it."""
+    repo = world.repository(FILES)
+    world.expect_state(RunState.UNCONFIRMED)
+    world.github.post.refuse = 1
+    older = world.push(repo, CHANGED, "Refused")
+    world.github.wait_deliveries()
+    newer = world.push(repo, {"app/more.tf": "# more\n"}, "Newer")
+    wait_until(lambda: counted(world, "recovered") == 1, "the older one came", found=lambda: world.sql(NOTED))
+    world.settle()
+    assert world.sql("SELECT head_sha FROM stacks") == [(newer,)]
+    assert world.runs()[-1].head_sha == newer, older
+
+
+DONE = "SELECT 1 FROM looks WHERE path = 'delivery_log' AND ended_at IS NOT NULL"
+RESTS = "SELECT rests_until > now() + interval '40 minutes' FROM looks WHERE path = 'delivery_log'"
 NOTED = "SELECT event, asked, outcome, next_ask_at - now() FROM missed_deliveries"
 LOOKED = "SELECT path FROM looks WHERE path = 'delivery_log' AND ended_at > now() - interval '1 s'"

@@ -12,7 +12,7 @@ import pytest
 
 from app.core.run import LOST_COSTS, RunState
 from tests.driver import POOL_TOKEN, Processes, World, open_processes, wait_until
-from tests.journeys.test_chaos_worker import APPENDS, SLOW, STACKS, engines, is_running
+from tests.journeys.test_chaos_worker import APPENDS, SLOW, STACKS, is_running, stopped_engine
 
 
 @pytest.fixture
@@ -54,9 +54,7 @@ def test_a_paused_worker_finds_that_another_has_planned(machine: tuple[World, Pr
     world, processes = machine
     repo = world.repository()
     sha = world.push(repo, {".trackside/stacks.yml": STACKS, "app/main.tf": SLOW}, "First stack")
-    wait_until(lambda: bool(engines(world, "plan")), "the engine plans")
-    (engine,) = engines(world, "plan")
-    os.kill(engine, signal.SIGSTOP)
+    engine = stopped_engine(world, "plan")
     worker = processes.pid("worker")
     os.kill(worker, signal.SIGSTOP)
     try:

@@ -1,6 +1,7 @@
-"""0020: a managed state is written by an apply alone, or by a person on the server: that holds in SQL too.
+"""0020: a managed state is written by an apply alone, or by a person on the server: that holds in SQL too. And a look
+for missed events rests as long as GitHub asks.
 
-Rows of before fit: a trigger looks at what is written from now on.
+Rows of before fit: a trigger looks at what is written from now on, and no look rests.
 """
 
 from typing import Any, Final
@@ -10,6 +11,10 @@ from alembic import op
 revision = "0020"
 down_revision = "0013"
 
+TABLES: Final = """
+-- GitHub said when to come again: until then the path asks nothing.
+ALTER TABLE looks ADD COLUMN rests_until TIMESTAMP WITH TIME ZONE;
+"""
 GUARDS: Final = """
 -- What a worker writes becomes current only while its run is applying, and is its own.
 CREATE FUNCTION check_state_writer() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -34,9 +39,10 @@ CREATE TRIGGER state_versions_check BEFORE INSERT OR UPDATE OF is_quarantined, a
 
 
 def upgrade() -> None:
-    """Add the guard."""
+    """Add the column and the guard, in one transaction."""
     driver: Any = op.get_bind().connection.driver_connection
-    driver.execute(GUARDS)
+    for script in (TABLES, GUARDS):
+        driver.execute(script)
 
 
 def downgrade() -> None:
