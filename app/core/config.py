@@ -4,6 +4,7 @@ Pure: flows fetch the file and keep what comes out; `document` reads the YAML, `
 """
 
 import difflib
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -238,7 +239,7 @@ def _explain(details: ErrorDetails, path: Path, form: Form) -> tuple[str, str]:
     what = ("an entry of " if isinstance(path[-1], int) else "") + quoted(key) if path else "the file"
     match details["type"]:
         case "trackside":
-            return str(context["message"]), str(context["remedy"])
+            return _with_key(str(context["message"]), key, what), str(context["remedy"])
         case "extra_forbidden":
             return _unknown(key, path, form)
         case "missing":
@@ -263,6 +264,12 @@ def _explain(details: ErrorDetails, path: Path, form: Form) -> tuple[str, str]:
             return f"{what} must be a mapping, not {_kind(value)}", "write `key: value` below it"
         case _:
             return f"{what} cannot be read: {quoted(details['msg'])}", "see the documentation of this key"
+
+
+def _with_key(message: str, key: str, what: str) -> str:
+    """The message, with the key that it is about, where it does not name it."""
+    is_named = not key or re.search(rf"\b{re.escape(key)}\b", message) is not None
+    return message if is_named else f"{what}: {message}"
 
 
 def _unknown(key: str, path: Path, form: Form) -> tuple[str, str]:

@@ -199,7 +199,8 @@ MISTAKES = [
     (
         "version: 1\ndefaults: {github_environment: live}",
         (
-            "line 2: one deployment environment for every stack would mix up what is deployed where -> name it at each "
+            "line 2: `github_environment`: one deployment environment for every stack would mix up what is deployed "
+            "where -> name it at each "
             "stack, or write `false`: no deployments unless a stack names its environment"
         ),
     ),
@@ -221,21 +222,21 @@ MISTAKES = [
     (
         "version: 1\npolicies:\n  - {name: a, type: push, path: policies/a.rego, attach: [net]}",
         (
-            "line 3: an organisation's policy is attached to all stacks or by label: names are unique in one "
+            "line 3: `attach`: an organisation's policy is attached to all stacks or by label: names are unique in one "
             'repository only -> write `{labels: [prod]}` or `"*"`'
         ),
     ),
     (
         "version: 1\npolicies:\n  - {name: a, type: push, path: a.rego, attach: '*'}",
-        "line 3: `a.rego` is no policy of this repository -> name a `.rego` file below `policies/`",
+        "line 3: `path`: `a.rego` is no policy of this repository -> name a `.rego` file below `policies/`",
     ),
     (
         "version: 1\npolicies:\n  - {name: a, type: push, path: policies/../a.rego, attach: '*'}",
-        "line 3: `policies/../a.rego` is no policy of this repository -> name a `.rego` file below `policies/`",
+        "line 3: `path`: `policies/../a.rego` is no policy of this repository -> name a `.rego` file below `policies/`",
     ),
     (
         "version: 1\npolicies:\n  - {name: a, type: push, path: policies/a_test.rego, attach: '*'}",
-        "line 3: `policies/a_test.rego` holds tests, not a policy -> name the policy that it tests",
+        "line 3: `path`: `policies/a_test.rego` holds tests, not a policy -> name the policy that it tests",
     ),
     (
         "version: 1\npolicies:\n  - {name: a, type: push, path: policies/a.rego}",
@@ -250,15 +251,18 @@ MISTAKES = [
     ),
     (
         "version: 1\nmodule_repositories: {infra: [acme/mod]}",
-        "line 2: `acme/mod` names an owner: only repositories of this file's own owner can be meant -> write `mod`",
+        (
+            "line 2: an entry of `infra`: `acme/mod` names an owner: only repositories of this file's own owner can be "
+            "meant -> write `mod`"
+        ),
     ),
     (
         "version: 1\nmodule_repositories: {infra: mod}",
-        'line 2: `mod` is no list -> write `[mod]`, or `"*"` for every repository',
+        'line 2: `infra`: `mod` is no list -> write `[mod]`, or `"*"` for every repository',
     ),
     (
         "version: 1\nmodule_repositories: {infra: ['*', mod]}",
-        'line 2: `"*"` stands for every repository, so nothing can stand beside it -> write `"*"` alone',
+        'line 2: `infra`: `"*"` stands for every repository, so nothing can stand beside it -> write `"*"` alone',
     ),
     (
         "version: 1\nmodule_repositories:\n  infra: [a]\n  Infra: [b]",

@@ -10,6 +10,7 @@ from tests.driver import OWNER, World, open_world, wait_until
 from tests.journeys.test_missed_heads import seen
 from tests.journeys.test_missed_log import CHANGED, FILES
 
+SLOW = {"DELIVERY_LOG_EVERY_S": "3600", "REFS_EVERY_S": "86400", "ALLOWED_ACCOUNTS": f"{OWNER},acme-corp"}
 QUICK = {"DELIVERY_LOG_EVERY_S": "1", "REFS_EVERY_S": "1", "REFS_GRACE_S": "1"}
 
 
@@ -109,5 +110,49 @@ def test_another_default_branch_brings_its_own_configuration(world: World) -> No
     assert world.sql("SELECT settings::json ->> 'branch' FROM stacks") == [("trunk",)]
 
 
+def test_an_account_is_renamed_and_a_repository_given_away(tmp_path: Path, database_url: str) -> None:
+    """The names follow, and stack, run and waiting plan stay; handed to an account that is not served, a repository is
+    let go: its plan is discarded, and nothing of it is asked any more."""
+    with open_world(tmp_path, database_url, **SLOW) as world:
+        repo = world.repository(FILES)
+        world.expect_state(RunState.UNCONFIRMED)
+        before = world.sql("SELECT id, head_sha FROM stacks")
+        (told,) = (one.payload for one in world.github.deliveries if one.event == "push")
+        account = {"login": "acme-corp", "id": repo.record.owner.id}
+        renamed = {"action": "renamed", "account": account, "installation": told["installation"]}
+        world.github.post.send("installation_target", renamed)
+        wait_until(lambda: world.sql(NAMES) == [("acme-corp", "infra")], "the name follows")
+        assert world.sql("SELECT id, head_sha FROM stacks") == before
+        assert world.runs()[-1].state is RunState.UNCONFIRMED
+
+        there = {**told["repository"], "owner": {**told["repository"]["owner"], "login": "stranger"}}
+        there["full_name"] = "stranger/infra"
+        asked = len(world.github.requests)
+        moved = {"action": "transferred", "repository": there, "installation": told["installation"]}
+        world.github.post.send("repository", {**moved, "changes": {}, "sender": told["sender"]})
+        wait_until(lambda: world.runs()[-1].state is RunState.DISCARDED, "the plan was discarded")
+        wait_until(lambda: not world.sql(PUBLISHING), "no job is left")
+        assert world.runs()[-1].reason == "the App was removed from the repository"
+        assert len(world.github.requests) == asked
+
+
+def test_an_app_that_is_taken_away_lets_go_of_everything_and_asks_nothing(tmp_path: Path, database_url: str) -> None:
+    """Its waiting plan is discarded, its refs are forgotten, and GitHub, which would refuse, is not asked."""
+    with open_world(tmp_path, database_url, **SLOW) as world:
+        repo = world.repository(FILES)
+        world.expect_state(RunState.UNCONFIRMED)
+        asked = len(world.github.requests)
+        world.github.uninstall(OWNER)
+        wait_until(lambda: world.runs()[-1].state is RunState.DISCARDED, "the plan was discarded")
+        wait_until(lambda: not world.sql(PUBLISHING), "no job is left")
+        assert world.runs()[-1].reason == "the App was removed from the repository"
+        assert world.sql("SELECT ref FROM known_refs") == []
+        world.push(repo, CHANGED, "Nobody is told")
+        world.wait_carried_out()
+        assert len(world.github.requests) == asked
+        assert len(world.runs()) == 1
+
+
+NAMES = "SELECT owner, name FROM repositories"
 PUBLISHING = "SELECT 1 FROM procrastinate_jobs WHERE task_name = 'publish' AND status IN ('todo', 'doing')"
 DUE = "SELECT due_at < now() + interval '2 s' FROM ref_looks"
