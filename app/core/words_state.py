@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from app.core.record import StateVersion
 from app.core.run import Run
 
-PREVIEWS_ONLY = "changing the state: a preview changes none, and its credentials may only read it"
+PREVIEWS_ONLY = "changing the state: a preview or a drift run changes none, and its credentials may only read it"
 NOT_APPLYING = (
     "changing the state: only an apply does, and none has begun; until then it may be read and locked. `moved` and "
     "`removed` blocks change addresses with a plan that is confirmed, `trackside state mv|rm` does on the server"

@@ -210,10 +210,11 @@ class Control:
         self, comment: Comment, line: Command | Unreadable, sha: Sha | None, person: Person
     ) -> Standing | None:
         """What GitHub says of the run that a retry means; None for every other line."""
-        if isinstance(line, Unreadable) or line.verb is not Verb.RETRY or sha is None:
+        if isinstance(line, Unreadable) or line.verb is not Verb.RETRY:
             return None
         with self.store.begin() as tx:
-            run = self._meant(tx, comment.repository, line, tx.list_runs_at(comment.repository.id, sha))
+            runs = tx.list_runs_at(comment.repository.id, sha) if sha else []
+            run = self._meant(tx, comment.repository, line, runs)
         return self._standing(comment.repository, run, person) if isinstance(run, Run) else None
 
     def _standing(self, repository: Repository, run: Run, person: Person) -> Standing | None:

@@ -24,7 +24,7 @@ from app.store.wire import safe_text, sealed_as
 MAX_LOST: Final = 1_000
 """How many lost assignments one sweep looks at."""
 _ORDER: Final = [f"order_{number}" for number in range(len(CLAIM_ORDER))]
-_CLAIM: Final = text(f"""
+CLAIM: Final = text(f"""
 SELECT runs.id FROM (
     SELECT id, created_at, {", ".join(f"({part}) AS {name}" for part, name in zip(CLAIM_ORDER, _ORDER, strict=True))}
     FROM runs WHERE {IS_CLAIMABLE} ORDER BY {", ".join(CLAIM_ORDER)}, created_at, id OFFSET 0
@@ -65,7 +65,7 @@ class AssignmentWrites(RunWrites):
         that needs no token. Confirmed first, then replans, then ready; state-changing before proposed before drift.
         `advance` is handed the run with its next fencing number.
         """
-        run_id = self._scalar(_CLAIM, {"pool": pool})
+        run_id = self._scalar(CLAIM, {"pool": pool})
         if run_id is None:
             return None
         row = self._first(select_runs().where(runs.c.id == run_id))

@@ -32,7 +32,7 @@ def hooks(job: Job, moment: str, **told: str) -> End | None:
             job.exported |= hooked.exported
             if hooked.refused:
                 job.log.line(f"exported, and not handed on: {', '.join(hooked.refused)}")
-            if hooked.is_state_refused and job.state is not None:
+            if hooked.is_state_refused and job.state is not None and not job.ending.is_applying:
                 job.log.line(NOT_APPLYING)
                 told_why = f": {NOT_APPLYING}"
         if hooked.failure:

@@ -4,9 +4,11 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import psycopg
+from sqlalchemy import text
 
 from app.core.run import RunState, RunType, Step
 from app.store.postgres import PostgresStore
+from app.store.transaction_assignments import CLAIM
 from tests.store.world import bring_to_unconfirmed, make_ready_run, make_run, make_stack, run_of, step
 
 
@@ -97,3 +99,23 @@ def test_a_retry_is_found_among_the_stack_s_newest_runs(store: PostgresStore) ->
         found = tx.list_stack_runs(stack.id, limit=10)
         assert [(run.id, run.retry_of) for run in found] == [(again.id, first.id), (first.id, None)]
         assert [run.id for run in tx.list_stack_runs(stack.id, limit=1)] == [again.id]
+
+
+def test_a_claim_looks_at_what_waits_in_its_order_and_no_further_than_it_must(store: PostgresStore) -> None:
+    """Of 40 runs that wait it looks up the stack of one; what another pool's worker has to take is passed over."""
+    for number in range(40):
+        make_run(store, make_stack(store, f"s{number}"), state=RunState.READY, age_s=number)
+    make_run(store, make_stack(store, "apart", pool="apart"), state=RunState.READY, age_s=99)
+    assert looked_up(store, "apart") == 1
+    assert looked_up(store, "default") == 2, "the oldest is the other pool's"
+
+
+def looked_up(store: PostgresStore, pool: str) -> int:
+    """How many stacks a claim of that pool reads."""
+    with store.begin() as tx:
+        explained = text(f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {CLAIM.text}")
+        plan = tx._connection.execute(explained, {"pool": pool}).scalar_one()
+    nodes = [plan[0]["Plan"]]
+    for node in nodes:
+        nodes += node.get("Plans", [])
+    return sum(int(node["Actual Loops"]) for node in nodes if node.get("Relation Name") == "stacks")
