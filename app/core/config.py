@@ -50,7 +50,7 @@ _REMEDIES: Final = {
     "version": "begin the file with `version: 1`",
     "stacks": "list at least one stack, or write `stacks: []`",
     "name": "give it a name that is unique in this file",
-    "type": "write `type: push`",
+    "type": "write `type: push`, `type: plan` or `type: approval`",
     "path": "name its Rego file",
     "attach": 'write `[network, dns]`, `{labels: [prod]}` or `"*"`',
 }
@@ -141,6 +141,10 @@ def _stack(model: StackModel, default_branch: str, line: int) -> StackSpec:
         oidc_audience=tuple(model.oidc.audience),
         submodules=model.git.submodules,
         lfs=model.git.lfs,
+        confirm_roles=tuple(dict.fromkeys(model.confirm.roles)),
+        confirm_teams=tuple(dict.fromkeys(model.confirm.teams)),
+        confirm_not_author=model.confirm.not_author,
+        public_plans=model.public_plans,
     )
     return StackSpec(
         settings=settings,

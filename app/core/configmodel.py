@@ -21,6 +21,8 @@ MAX_NAME: Final = 80
 MAX_PATH: Final = 500
 MAX_ENTRIES: Final = 100
 """Entries of any list but the list of stacks, and variables of one stack."""
+MAX_RULES: Final = 20
+"""Roles, or teams, of one stack's `confirm`: each team is a question to GitHub."""
 MAX_HOOK: Final = 8_192
 """Characters of one line of a hook."""
 MAX_HOOKS: Final = 50
@@ -34,14 +36,15 @@ NAME: Final = r"^[a-z0-9]+(?:(?:[-_]+|[./])[a-z0-9]+)*$"
 NOT_YET: Final = {
     "depends_on": "dependencies between stacks",
     "drift": "drift detection",
-    "roles": "`confirm.roles`",
-    "teams": "`confirm.teams`",
-    "not_author": "`confirm.not_author`",
 }
 """Keys of a later version, in words."""
+ASKED: Final = ("push", "plan", "approval")
+"""The types of policies that are carried out."""
 _NAME = re.compile(NAME)
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,199}")
 _WORKSPACE = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.-]{0,89}")
+_ROLE = re.compile(r"[^\x00-\x1f\x7f]{1,100}")
+_TEAM = re.compile(r"[a-z0-9_-]{1,100}")
 _TERM: Final = r"\s*(?:=|!=|>=|<=|>|<|~>)?\s*v?[0-9]{1,9}(?:\.[0-9]{1,9}){0,2}(?:[-+][0-9A-Za-z.+-]{1,64})?\s*"
 _CONSTRAINT = re.compile(rf"(?=.{{1,100}}\Z){_TERM}(?:,{_TERM})*")
 """As app.engine.version reads it: what it could not, no worker would find a tool for."""
@@ -135,6 +138,23 @@ def _constraint(value: str) -> str:
     if not value or _CONSTRAINT.fullmatch(value):
         return value
     raise wrong(f"{quoted(value)} is no version constraint", 'write one like `"~> 1.9"`')
+
+
+def _role(value: str) -> str:
+    if value.strip() and _ROLE.fullmatch(value):
+        return value
+    raise wrong(f"{quoted(value)} is no name of a role", "write it as GitHub shows it: `maintain`, or a custom role")
+
+
+def _team(value: str) -> str:
+    """A team's slug."""
+    if _TEAM.fullmatch(value):
+        return value
+    near = re.sub(r"[^a-z0-9_]+", "-", value.rpartition("/")[2].lower()).strip("-")[:100] or "platform"
+    raise wrong(
+        f"{quoted(value)} is no team of this repository's owner: a team is named as in its page's address",
+        f"try {quoted(near)}",
+    )
 
 
 def _workspace(value: str) -> str:
@@ -238,7 +258,7 @@ def _attachment(value: Any) -> Attachment:
 
 def _policy_type(value: str) -> str:
     """Only what is carried out may be written down: a plan policy that nobody asks would deny nothing."""
-    if value == "push":
+    if value in ASKED:
         return value
     raise wrong(f"{value} policies are not part of this version yet", "take the policy away; it would not be asked")
 
@@ -268,6 +288,8 @@ File = Annotated[str, AfterValidator(_file), Field(json_schema_extra={"minLength
 GlobText = Annotated[str, AfterValidator(_glob), Field(json_schema_extra={"minLength": 1, "maxLength": MAX_GLOB})]
 Label = Annotated[str, AfterValidator(_label), Field(json_schema_extra={"minLength": 1, "maxLength": 100})]
 Constraint = Annotated[str, AfterValidator(_constraint)]
+Role = Annotated[str, AfterValidator(_role), Field(json_schema_extra={"minLength": 1, "maxLength": 100})]
+Team = Annotated[str, AfterValidator(_team), Field(json_schema_extra={"pattern": "^[a-z0-9_-]{1,100}$"})]
 Variable = Annotated[str, AfterValidator(_variable)]
 VersionOne = Annotated[int, PlainValidator(_one), WithJsonSchema({"const": 1})]
 _SETTING_SCHEMA: Final = {
@@ -294,10 +316,16 @@ class _Model(BaseModel):
 
 
 class ConfirmModel(_Model):
-    """Who may confirm."""
+    """Who may confirm: whoever fulfils every key."""
 
     permission: Literal["write", "admin"] = "write"
-    """The least repository permission that confirms, discards and replans."""
+    """The least repository permission that confirms, discards, replans and deploys."""
+    roles: list[Role] = Field(default=[], max_length=MAX_RULES)
+    """One of these roles on the repository, custom ones included, each by its own name."""
+    teams: list[Team] = Field(default=[], max_length=MAX_RULES)
+    """Active member of one of these teams of the owner, by slug."""
+    not_author: bool = False
+    """Nobody who made the change: the commit, its pull request, the run."""
 
 
 class HooksModel(_Model):
@@ -384,6 +412,8 @@ class StackModel(_Model):
     """How the commit is fetched."""
     oidc: OidcModel = OidcModel()
     """The identity token that its runs show to clouds."""
+    public_plans: bool = False
+    """On a public repository: show the plan's changes and outputs in checks and comments, for everybody."""
 
 
 class PolicyModel(_Model):
@@ -394,7 +424,7 @@ class PolicyModel(_Model):
     type: Annotated[
         Literal["push", "plan", "approval", "trigger", "notification"],
         AfterValidator(_policy_type),
-        WithJsonSchema({"const": "push"}),
+        WithJsonSchema({"enum": list(ASKED)}),
     ]
     """What it decides."""
     path: File

@@ -19,6 +19,7 @@ from app.core.names import (
 from app.core.stack import (
     ORGANISATION_PREFIX,
     Configuration,
+    ConfirmRules,
     Permission,
     PolicySpec,
     Problem,
@@ -43,6 +44,10 @@ class Defaults:
     version: str = ""
     autodeploy: bool | None = None
     confirm_permission: Permission | None = None
+    """None: there is no default of `confirm` at all; the keys below belong to it."""
+    confirm_roles: tuple[str, ...] = ()
+    confirm_teams: tuple[str, ...] = ()
+    confirm_not_author: bool = False
     worker_pool: str = ""
     labels: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -55,15 +60,17 @@ class Defaults:
         own, given = spec.settings, spec.given
         tool = own.tool if "tool" in given or self.tool is None else self.tool
         is_same_tool = tool is (self.tool or Tool.TERRAFORM)
+        confirm = own.confirm_rules if "confirm" in given or self.confirm_permission is None else self._confirm()
         variables = _merged(_both(self.environment, self.secrets), _both(own.environment, own.secrets))
         settings = replace(
             own,
             tool=tool,
             version=own.version if "version" in given or not is_same_tool else self.version or own.version,
             autodeploy=own.autodeploy if "autodeploy" in given or self.autodeploy is None else self.autodeploy,
-            confirm_permission=own.confirm_permission
-            if "confirm" in given or self.confirm_permission is None
-            else self.confirm_permission,
+            confirm_permission=confirm.permission,
+            confirm_roles=confirm.roles,
+            confirm_teams=confirm.teams,
+            confirm_not_author=confirm.not_author,
             worker_pool=own.worker_pool if "worker_pool" in given or not self.worker_pool else self.worker_pool,
             labels=tuple(dict.fromkeys((*own.labels, *self.labels)))[:MAX_LABELS],
             environment={name: text for name, (text, is_secret) in variables.items() if not is_secret},
@@ -73,6 +80,15 @@ class Defaults:
             else own.github_environment,
         )
         return replace(spec, settings=settings)
+
+    def _confirm(self) -> ConfirmRules:
+        """Who confirms by default."""
+        return ConfirmRules(
+            permission=self.confirm_permission or Permission.WRITE,
+            roles=self.confirm_roles,
+            teams=self.confirm_teams,
+            not_author=self.confirm_not_author,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ from app.core.stack import MAX_CONFIG_BYTES, Permission, PolicySpec, Problem, To
 _REMEDIES: Final = {
     "version": "begin the file with `version: 1`",
     "name": "give it a name that is unique in this file",
-    "type": "write `type: push`",
+    "type": "write `type: push`, `type: plan` or `type: approval`",
     "path": "name its Rego file below `policies/`",
     "attach": 'write `{labels: [prod]}` or `"*"`',
 }
@@ -60,6 +60,9 @@ def _defaults(model: DefaultsModel) -> Defaults:
         version=model.version,
         autodeploy=model.autodeploy,
         confirm_permission=Permission(model.confirm.permission) if model.confirm is not None else None,
+        confirm_roles=tuple(dict.fromkeys(model.confirm.roles)) if model.confirm is not None else (),
+        confirm_teams=tuple(dict.fromkeys(model.confirm.teams)) if model.confirm is not None else (),
+        confirm_not_author=model.confirm is not None and model.confirm.not_author,
         worker_pool=model.worker_pool,
         labels=tuple(model.labels),
         environment=plain_of(model.environment),

@@ -52,8 +52,38 @@ HOOK_MOMENTS: Final = (
     "after_run",
 )
 """When a stack's hooks run, in their order."""
-LATER: Final = frozenset({"hooks", "secrets", "oidc_audience", "submodules", "lfs"})
+LATER: Final = frozenset(
+    {
+        "hooks",
+        "secrets",
+        "oidc_audience",
+        "submodules",
+        "lfs",
+        "confirm_roles",
+        "confirm_teams",
+        "confirm_not_author",
+        "public_plans",
+    }
+)
 """Settings that came after the first version."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfirmRules:
+    """Who may confirm a stack's plans: whoever fulfils every one of these."""
+
+    permission: Permission = Permission.WRITE
+    roles: tuple[str, ...] = ()
+    """One of these roles on the repository, by GitHub's `role_name`; empty: any."""
+    teams: tuple[str, ...] = ()
+    """Active member of one of these teams of the owner, by slug; empty: nobody has to be."""
+    not_author: bool = False
+    """Nobody who made the change: of the commit, of its pull request, of the run."""
+
+    @property
+    def is_refined(self) -> bool:
+        """True when more than the permission is asked for."""
+        return bool(self.roles or self.teams or self.not_author)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +122,21 @@ class StackSettings:
     """Fetch git submodules."""
     lfs: bool = False
     """Fetch the files that Git LFS keeps."""
+    confirm_roles: tuple[str, ...] = ()
+    confirm_teams: tuple[str, ...] = ()
+    confirm_not_author: bool = False
+    public_plans: bool = False
+    """On a public repository, checks and comments carry the plan's changes and outputs, for everybody to read."""
+
+    @property
+    def confirm_rules(self) -> ConfirmRules:
+        """Who may confirm."""
+        return ConfirmRules(
+            permission=self.confirm_permission,
+            roles=self.confirm_roles,
+            teams=self.confirm_teams,
+            not_author=self.confirm_not_author,
+        )
 
     def canonical_json(self) -> str:
         """The settings as canonical JSON: sorted keys, no blanks. What `digest` is taken of.
@@ -106,6 +151,17 @@ class StackSettings:
         return Digest(hashlib.sha256(self.canonical_json().encode()).hexdigest())
 
 
+_LISTS: Final = (
+    "additional_project_globs",
+    "labels",
+    "var_files",
+    "backend_config",
+    "oidc_audience",
+    "confirm_roles",
+    "confirm_teams",
+)
+
+
 def settings_from_json(text: str) -> StackSettings:
     """The settings that `canonical_json` wrote. Keys that this version does not know are an error: nothing is guessed.
 
@@ -114,7 +170,7 @@ def settings_from_json(text: str) -> StackSettings:
     try:
         raw = json.loads(text)
         state, confirm = raw.get("state"), raw.get("confirm_permission", "write")
-        for key in ("additional_project_globs", "labels", "var_files", "backend_config", "oidc_audience"):
+        for key in _LISTS:
             raw[key] = tuple(raw.get(key, ()))
         raw["hooks"] = {moment: tuple(lines) for moment, lines in raw.get("hooks", {}).items()}
         raw["tool"] = Tool(raw.get("tool", "terraform"))
@@ -226,10 +282,24 @@ class Stack:
         """True while somebody else has the stack for themselves."""
         return bool(self.lock_owner) and self.lock_owner.lower() != login.lower()
 
+    def policies_of(self, type_: str) -> tuple[PolicySpec, ...]:
+        """The policies of that type, in their order."""
+        return tuple(policy for policy in self.policies if policy.type == type_)
+
     @property
     def push_policies(self) -> tuple[PolicySpec, ...]:
         """The policies that decide what an event means for it."""
-        return tuple(policy for policy in self.policies if policy.type == "push")
+        return self.policies_of("push")
+
+    @property
+    def plan_policies(self) -> tuple[PolicySpec, ...]:
+        """The policies that judge its plans."""
+        return self.policies_of("plan")
+
+    @property
+    def approval_policies(self) -> tuple[PolicySpec, ...]:
+        """The policies that say whether reviews are enough."""
+        return self.policies_of("approval")
 
     @property
     def name(self) -> str:
