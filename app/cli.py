@@ -201,6 +201,18 @@ def discard(run: RunOrStack, why: Annotated[str, typer.Argument(help="Why, for t
 
 
 @app.command()
+def approve(run: RunOrStack, note: Annotated[str, typer.Argument(help="What you looked at.")] = "") -> None:
+    """Approve the plan that a run waits with, where an approval policy counts that."""
+    _command(run, Command(verb=Verb.APPROVE, note=note[:MAX_NOTE]))
+
+
+@app.command()
+def reject(run: RunOrStack, note: Annotated[str, typer.Argument(help="Why, for the report.")] = "") -> None:
+    """Speak against the plan that a run waits with, where an approval policy counts that."""
+    _command(run, Command(verb=Verb.REJECT, note=note[:MAX_NOTE]))
+
+
+@app.command()
 def replan(
     run: RunOrStack,
     only: Annotated[

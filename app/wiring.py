@@ -31,6 +31,7 @@ from app.flows.explain import Explain
 from app.flows.external import Externals
 from app.flows.follow import Follow
 from app.flows.identity import Identity
+from app.flows.inquire import Inquire
 from app.flows.judge import Judge
 from app.flows.look import Look as LookAtGit
 from app.flows.missed import Missed, Pace
@@ -46,6 +47,7 @@ from app.flows.state import States
 from app.flows.state_by_hand import StatesByHand
 from app.flows.sweep import Sweep
 from app.flows.tidy import Kept, Tidy
+from app.flows.weigh import Weigh
 from app.flows.workers import Workers
 from app.github.client import GitHubApp
 from app.github.config import AppConfig
@@ -176,6 +178,7 @@ def _wire(settings: Settings, database_url: str, made: _Adapters) -> ControlPlan
         prefix=settings.command_prefix,
         explain=_explain(settings, made),
         start=start,
+        inquire=Inquire(store=store, github=github, weigh=_weigh(settings, made)),
     )
     externals = Externals(store=store)
     tasks = _tasks(settings, made, control, work.conclude)
@@ -230,6 +233,7 @@ def _work(settings: Settings, made: _Adapters, secrets: Secrets, identity: Ident
         sealer=sealer,
         identity=identity,
         change_phase=ChangePhase(secrets=secrets, identity=identity),
+        weigh=_weigh(settings, made),
         lease_s=settings.lease_s,
     )
     assign = Assign(
@@ -243,6 +247,10 @@ def _work(settings: Settings, made: _Adapters, secrets: Secrets, identity: Ident
         heartbeat_s=settings.heartbeat_s,
     )
     return Work(assign=assign, conclude=conclude)
+
+
+def _weigh(settings: Settings, made: _Adapters) -> Weigh:
+    return Weigh(policies=made.policies, github=made.github, web_url=settings.github_server_url)
 
 
 def _identity(settings: Settings, made: _Adapters) -> Identity:

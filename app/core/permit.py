@@ -3,15 +3,21 @@
 Pure: the permission was asked from GitHub at the moment of the command, by the flow. Closed by default.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from app.core.command import Verb
-from app.core.stack import Permission
+from app.core.environment import Environment
+from app.core.stack import ConfirmRules, Permission
 
 
 @dataclass(frozen=True, slots=True)
 class Permitted:
     """The command may be carried out."""
+
+    by_force: str = ""
+    """What an admin passes over by it, in words; empty: nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +26,20 @@ class Refused:
 
     reason: str
     """In words, plain text: `alice has read permission on acme/infra: confirm needs write`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What GitHub says of an account on a repository, at this moment."""
+
+    permission: Permission
+    role: str = ""
+    """GitHub's `role_name`: one of its five, or one that an organisation invented."""
+    is_bot: bool = False
+    """A machine: an App's account."""
+
+
+BOTS_NEVER: Final = "a bot gives no commands"
 
 
 def needed(verb: Verb, required: Permission) -> Permission:
@@ -46,6 +66,71 @@ def may(
     if permission.rank >= least.rank:
         return Permitted()
     return Refused(f"{actor} has {permission.value} permission on {repository}: {verb.value} needs {least.value}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirming:
+    """Somebody is about to confirm a plan: what GitHub says of them, and of the change, at this moment."""
+
+    actor: str
+    permission: Permission
+    role: str
+    """GitHub's `role_name`."""
+    owner: str
+    """Whose teams are meant."""
+    stack: str
+    ref: str
+    """The full ref of the run's event; empty for a command."""
+    teams: frozenset[str] = frozenset()
+    """Of the teams that were asked about, those in which the person is active; a pending member is not."""
+    authors: frozenset[str] = frozenset()
+    """Who made the change, in lower case: of the commit and its pull requests; and who asked for the run."""
+    starters: frozenset[str] = frozenset()
+    """Of them, who asked for the run."""
+    environment: Environment | None = None
+    """None: the stack has none, or GitHub knows none of that name."""
+
+
+def may_confirm(rules: ConfirmRules, asked: Confirming) -> Permitted | Refused:
+    """Whether the person fulfils the stack's rules and those of its GitHub environment. The permission is `may`'s."""
+    who = asked.actor
+    if rules.roles and asked.role not in rules.roles:
+        has = f"has the role {asked.role or 'none'}"
+        return Refused(f"{who} {has}: stack {asked.stack} is confirmed by {_one_of(rules.roles)}")
+    if rules.teams and asked.teams.isdisjoint(rules.teams):
+        teams = _one_of(f"{asked.owner}/{team}" for team in rules.teams)
+        return Refused(f"{who} is no active member of {teams}, which confirms stack {asked.stack}")
+    if rules.not_author and who.lower() in asked.authors:
+        return Refused(f"{who} made this change or asked for this run: stack {asked.stack} is confirmed by another")
+    return _may_deploy_to(asked.environment, asked) if asked.environment is not None else Permitted()
+
+
+def _may_deploy_to(environment: Environment, asked: Confirming) -> Permitted | Refused:
+    """The environment's own rules; what GitHub lets admins pass over, admins pass over here."""
+    name = f"GitHub's environment {environment.name}"
+    if environment.obstacles:
+        return Refused(f"{name} has rules that cannot be fulfilled here ({'; '.join(environment.obstacles)})")
+    if not environment.takes(asked.ref):
+        return Refused(f"{name} takes no deployment of {asked.ref or 'a commit without a branch'}")
+    why = ""
+    if environment.has_reviewers:
+        is_reviewer = asked.actor.lower() in {user.lower() for user in environment.users}
+        if not is_reviewer and asked.teams.isdisjoint(environment.teams):
+            people = [*environment.users, *(f"{asked.owner}/{team}" for team in environment.teams)]
+            why = f"{asked.actor} is no required reviewer of {name} ({_one_of(people)})"
+        elif environment.is_self_review_prevented and asked.actor.lower() in asked.starters:
+            why = f"{asked.actor} asked for this run, and {name} lets nobody review their own"
+    if not why:
+        return Permitted()
+    if environment.may_admins_bypass and asked.permission is Permission.ADMIN:
+        return Permitted(by_force=why)
+    return Refused(why)
+
+
+def _one_of(names: Iterable[str]) -> str:
+    """`a`, `a or b`, `a, b or c`."""
+    *most, last = names
+    return f"{', '.join(most)} or {last}" if most else last
 
 
 def may_unlock(owner: str, *, permission: Permission, actor: str) -> bool:

@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from app.core.plan import PlanSummary
+from app.core.planresources import Resources
 from app.core.statepoint import Obstacle, StatePoint
 
 VERSION: Final = 1
@@ -146,6 +147,9 @@ class Assignment(Private, frozen=True, kw_only=True):
     """For the log: which module repositories the clone token reads, or why it reads none."""
     engine: str = ""
     """Apply only: engine and exact version that made the plan: `terraform 1.11.4`."""
+    policy_values: str = ""
+    """Plan only: what plan policies are to see of the plan's values: `hashed`, `marked` (see app.core.planresources);
+    empty: no policy will be asked, and nothing is handed in for any."""
 
 
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
@@ -194,6 +198,8 @@ class PlanReport(msgspec.Struct, frozen=True, kw_only=True):
     """True when the assignment's `targets` or `excluded` were passed on: a worker that does not know them says no."""
     state: StatePoint | None = None
     """Where the state was that the plan was made from; None when the plan file does not say."""
+    resources: Resources | None = None
+    """What plan policies see of the plan, when the assignment asked for it."""
 
 
 class Next(StrEnum):

@@ -16,7 +16,7 @@ from app.core.names import (
     StackId,
 )
 from app.core.protocol import Phase
-from app.core.stack import Problem
+from app.core.stack import ConfirmRules, Problem
 
 
 class DeliveryOutcome(StrEnum):
@@ -237,6 +237,14 @@ class RunFacts:
     """`allow_promotion` of the stack's settings in force now."""
     is_stale: bool = False
     """The stack's managed state moved since the waiting plan was made: it can no longer be applied."""
+    confirm_rules: ConfirmRules = ConfirmRules()  # noqa: RUF009 - frozen
+    """Who may confirm, by the stack's settings in force now."""
+    owner: str = ""
+    """Of the repository: whose teams are meant."""
+    is_veiled: bool = False
+    """The repository is public, and the stack does not show its plans to everybody."""
+    unjudged: tuple[str, ...] = ()
+    """Plan policies of the stack that have not judged the waiting plan."""
     quarantined: tuple[str, ...] = ()
     """States that a worker of the run wrote after its hold had ended: kept apart, oldest first."""
 

@@ -27,6 +27,8 @@ from app.core.report_offer import (
     queue,
     withdraw,
 )
+from app.core.report_policy import confirm_line, policy_lines, review_lines, unjudged_line
+from app.core.ruling import Approval, Verdict
 from app.core.run import Run, RunState, RunType, Step, allowed
 from app.core.runview import RunView, cause, short
 from app.core.statepoint import Obstacle
@@ -183,7 +185,10 @@ def _waiting(view: RunView) -> _Said:
         discard, replan = command(view, Verb.DISCARD, name), command(view, Verb.REPLAN, name)
         others = f"{discard} turns it down, {replan} makes another plan of the same commit."
     if run.state is RunState.PENDING_REVIEW:
-        return _decide("waiting for review", view, "A policy warned: this plan waits for a review.")
+        line = (
+            f"A policy warned: this preview waits for a review. {command(view, Verb.DISCARD, run.id)} ends it without."
+        )
+        return _decide("waiting for review", view, line)
     if view.is_settings_changed:
         line = f"The settings of the stack changed since this plan was made, so it can no longer be confirmed. {others}"
         return _decide("its settings changed since", view, line)
@@ -198,14 +203,20 @@ def _waiting(view: RunView) -> _Said:
         makes_way = command(view, Verb.DISCARD, run.id)
         line = f"Superseded: a newer commit of the stack has arrived. {makes_way} makes way for it."
         return _decide("superseded by a newer commit", view, line, f"To apply this older plan all the same: {anyway}")
+    if view.unjudged:
+        return _decide("a policy has not judged it", view, unjudged_line(view), others)
+    if run.plan is not None and run.plan.approval is Approval.UNDECIDED:
+        line = f"This plan cannot be confirmed before it is approved. {others}"
+        return _decide("waiting for approval", view, line)
     where = "Write it as a comment on this commit or its pull request."
     does = "destroys what this plan names" if run.type is RunType.DESTROY else "applies exactly this plan"
     confirm = f"{command(view, Verb.CONFIRM, name)} {does}. {where}"
     if run.targeting is not None:
         others = f"{discard} turns it down, {replan} makes another plan of the whole commit."
         why = f"part of plan {run.targeting.of_plan} · waiting for confirmation"
-        return _decide(why, view, confirm, others, chosen_line(view), *pulled_in_lines(view))
-    return _decide("waiting for confirmation", view, confirm, others)
+        pulled_in = () if view.is_veiled else pulled_in_lines(view)
+        return _decide(why, view, confirm, confirm_line(view), others, chosen_line(view), *pulled_in)
+    return _decide("waiting for confirmation", view, confirm, confirm_line(view), others)
 
 
 def _decide(why: str, view: RunView, *lines: str) -> _Said:
@@ -239,7 +250,7 @@ def _finished(view: RunView) -> _Said:
         line = f"{word.capitalize()} exactly as planned. Confirmed by {person(run.decided_by)}."
     why = fence(tail(run.reason, MAX_REASON))
     is_settled = run.confirmed_digest is not None or not view.has_changes
-    pending = still_pending_lines(view) if is_settled else ()
+    pending = still_pending_lines(view) if is_settled and not view.is_veiled else ()
     lines = (line, _planned(run), promotion(view), why, chosen_line(view), *pending)
     return _Said(status=CheckStatus.COMPLETED, conclusion=Conclusion.SUCCESS, title=title, lines=lines)
 
@@ -269,7 +280,9 @@ def _planned(run: Run) -> str:
 def _failed(view: RunView) -> _Said:
     """It ended badly: the reason first, then what to do."""
     run = view.run
-    reason = fence(tail(run.reason, MAX_REASON))
+    reason = _engines_words(view)
+    if run.plan is not None and (run.plan.verdict is Verdict.DENIED or run.plan.approval is Approval.REJECTED):
+        return _judged(view)
     if run.is_outcome_unknown:
         title = "outcome unknown: the worker was lost while applying"
         lines: tuple[str, ...] = (
@@ -298,6 +311,23 @@ def _failed(view: RunView) -> _Said:
         what = "validation" if run.is_from_fork else "plan"
         title = f"{what} failed" if run.attempts == 0 else f"{what} failed after {run.attempts} lost attempts"
         lines = (reason, "Nothing was applied. Push a fix: it makes the next run.", make_again(view))
+    return _Said(status=CheckStatus.COMPLETED, conclusion=Conclusion.FAILURE, title=title, lines=lines)
+
+
+def _engines_words(view: RunView) -> str:
+    """Why the run failed, as the engine said it: as little for everybody as its log."""
+    if view.is_veiled:
+        return f"Why is on [the run's page](<{view.run_url}>)." if view.run.reason else ""
+    return fence(tail(view.run.reason, MAX_REASON))
+
+
+def _judged(view: RunView) -> _Said:
+    """Its policies ended it, or people did by them."""
+    run = view.run
+    is_denied = run.plan is not None and run.plan.verdict is Verdict.DENIED
+    title = f"{view.counts} · denied by a policy" if is_denied else f"{view.counts} · rejected"
+    why = "" if is_denied else fence(tail(run.reason, MAX_REASON))
+    lines = (why, "Nothing was applied. Push a change: it makes the next run.", make_again(view))
     return _Said(status=CheckStatus.COMPLETED, conclusion=Conclusion.FAILURE, title=title, lines=lines)
 
 
@@ -346,7 +376,10 @@ def _summary(view: RunView, said: _Said) -> str:
 
 
 def _prose(view: RunView, said: _Said) -> str:
-    parts = (*said.lines, _dangers(view), failed_before(view), origin(view))
+    policies = policy_lines(view.run.plan.rulings) if view.run.plan is not None else ()
+    denied = policies if view.run.state is RunState.FAILED else ()
+    after = () if denied else policies
+    parts = (*denied, *said.lines, *review_lines(view), *after, _dangers(view), failed_before(view), origin(view))
     return "\n\n".join(part for part in parts if part)
 
 
@@ -378,7 +411,10 @@ def _footer(view: RunView) -> str:
 
 
 def _text(view: RunView) -> str:
-    """Outputs after an apply, then the changes."""
+    """Outputs after an apply, then the changes; where everybody can read them, only where they are to be found."""
+    if view.is_veiled:
+        link = f"What changes is on [the run's page](<{view.run_url}>), for those who may write here."
+        return link if view.has_changes else ""
     outputs = _outputs(view.outputs) if view.run.state is RunState.FINISHED else ""
     if view.summary is None or not view.summary.delta.resources.total + view.summary.delta.outputs.total:
         return outputs

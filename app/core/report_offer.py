@@ -132,4 +132,6 @@ def command(view: RunView, verb: Verb, rest: str) -> str:
 
 def person(login: str) -> str:
     """A login that notifies nobody."""
-    return code(login, limit=60) if login else "nobody in particular"
+    if not login:
+        return "nobody in particular"
+    return code(login, limit=60) + (" (bot)" if login.endswith("[bot]") else "")

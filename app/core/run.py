@@ -14,6 +14,7 @@ from app.core.choice import Targeting
 from app.core.flags import FlagOwners
 from app.core.names import ConfigVersionId, DecisionId, Digest, RepositoryId, RunId, Sha, StackId
 from app.core.plan import Delta
+from app.core.ruling import Approval, ApprovalRuling, PlanRuling, Verdict, approval_of, verdict_of
 from app.core.statepoint import Obstacle, StatePoint
 
 
@@ -155,6 +156,7 @@ TABLE: Final[dict[tuple[RunState, Step], RunState]] = {
     (S.PLANNING, T.LOSE): S.READY,
     (S.PENDING_REVIEW, T.FINISH): S.FINISHED,
     (S.PENDING_REVIEW, T.FAIL): S.FAILED,
+    (S.PENDING_REVIEW, T.DISCARD): S.DISCARDED,
     (S.UNCONFIRMED, T.CONFIRM): S.CONFIRMED,
     (S.UNCONFIRMED, T.DISCARD): S.DISCARDED,
     (S.UNCONFIRMED, T.EXPIRE): S.DISCARDED,
@@ -236,6 +238,20 @@ class Plan:
     """When its check run stood on GitHub; a comment written before cannot mean this plan."""
     state: StatePoint | None = None
     """Where the state was that it was made from; None when the plan file did not say."""
+    rulings: tuple[PlanRuling, ...] = ()
+    """What the plan policies said of it, when it was handed in."""
+    approvals: tuple[ApprovalRuling, ...] = ()
+    """What the approval policies said of its reviews, when they were asked last."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the plan policies come to."""
+        return verdict_of(self.rulings)
+
+    @property
+    def approval(self) -> Approval:
+        """What the approval policies come to."""
+        return approval_of(self.approvals)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -389,7 +405,8 @@ def confirm(run: Run, *, stack_digest: Digest, actor: str, at: datetime, source:
     """The confirmation of the run's newest plan.
 
     Raises: StepRefused unless the run waits for it (or is planning, for autodeploy); ValueError when there is nothing
-    to confirm, or when the stack's effective settings are not those that were planned.
+    to confirm, when the stack's effective settings are not those that were planned, when a plan policy denied the plan,
+    or when an approval policy has not approved it.
     """
     if run.state not in (RunState.UNCONFIRMED, RunState.PLANNING):
         raise StepRefused(run, Step.CONFIRM)
@@ -397,6 +414,8 @@ def confirm(run: Run, *, stack_digest: Digest, actor: str, at: datetime, source:
         raise ValueError(f"run {run.id} has no plan to confirm")
     if stack_digest != run.stack_digest:
         raise ValueError(f"the settings of stack {run.stack_name} changed since the plan")
+    if run.plan.verdict is Verdict.DENIED or run.plan.approval not in (Approval.NONE, Approval.APPROVED):
+        raise ValueError(f"run {run.id}: its policies say {run.plan.verdict.value} and {run.plan.approval.value}")
     return Confirmation(
         run_id=run.id,
         plan_number=run.plan.number,

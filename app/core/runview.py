@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from app.core.changelist import delta_line
 from app.core.plan import Delta, PlanSummary
 from app.core.protocol import Output
+from app.core.ruling import Approval
 from app.core.run import Run, RunState, Trigger
+from app.core.stack import ConfirmRules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +47,15 @@ class RunView:
     """What they said about it; hostile text."""
     is_promotion_allowed: bool = False
     """The stack lets the head of a pull request be deployed."""
+    confirm_rules: ConfirmRules = ConfirmRules()  # noqa: RUF009 - frozen
+    """Who may confirm."""
+    owner: str = ""
+    """Of the repository: whose teams are meant."""
+    is_veiled: bool = False
+    """Everybody can read the report and nobody has said that they may read the plan: it carries counts and states, but
+    no change, no output and no word of the engine."""
+    unjudged: tuple[str, ...] = ()
+    """Plan policies that have not judged the waiting plan, by name."""
     prefix: str = "/trackside"
     """How a command begins in a comment."""
     run_url: str
@@ -59,7 +70,9 @@ class RunView:
     @property
     def is_confirmable(self) -> bool:
         """True when nothing but a person's word is missing."""
-        is_spoilt = self.is_superseded or self.is_settings_changed or self.is_stale
+        is_spoilt = self.is_superseded or self.is_settings_changed or self.is_stale or bool(self.unjudged)
+        if self.run.plan is not None and self.run.plan.approval not in (Approval.NONE, Approval.APPROVED):
+            return False
         return self.run.state is RunState.UNCONFIRMED and not is_spoilt
 
     @property

@@ -5,7 +5,7 @@ Markdown, foreign words in code; a run's check and the stack's page say it the s
 
 from app.core.command import Verb
 from app.core.markdown import code, sentence
-from app.core.stack import CONFIG_PATH, Stack
+from app.core.stack import CONFIG_PATH, ConfirmRules, Stack
 
 
 def on_hold(name: str, reason: str, prefix: str) -> str:
@@ -15,6 +15,20 @@ def on_hold(name: str, reason: str, prefix: str) -> str:
         f"**The stack is on hold**: {code(reason)}. Nothing of it starts until a person has resolved that: "
         f"{free} takes the hold away."
     )
+
+
+def who_confirms(rules: ConfirmRules, owner: str) -> str:
+    """Who may confirm, where more than a permission is asked for; empty elsewhere. Markdown."""
+    if not rules.is_refined:
+        return ""
+    needs = [f"{rules.permission.value} permission"]
+    if rules.roles:
+        needs.append(f"the role {' or '.join(code(role, limit=100) for role in rules.roles)}")
+    if rules.teams:
+        needs.append(f"a member of {' or '.join(code(f'{owner}/{team}') for team in rules.teams)}")
+    if rules.not_author:
+        needs.append("somebody who neither made the change nor asked for the run")
+    return f"Confirming it needs {', '.join(needs[:-1])} and {needs[-1]}."
 
 
 def locked(owner: str, note: str) -> str:

@@ -15,6 +15,15 @@ class Person:
     permission: Permission
     repository: str
     """`owner/name`, for words."""
+    role: str = ""
+    """GitHub's `role_name`; empty on the server."""
+    is_bot: bool = False
+    """A machine, which gives no commands."""
+
+    @property
+    def is_operator(self) -> bool:
+        """True on the server: whoever is there has the keys already, and is asked for no role and no team."""
+        return self.source == "cli"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from app.core.event import Repository
 from app.core.identity import Bearer
 from app.core.names import AssignmentId, Secret
 from app.core.organisation import EVERY, Organisation, served_nowhere
+from app.core.planresources import CLEAR_LABEL, HASHED, MARKED
 from app.core.protocol import Assignment, ClaimRequest, Phase
 from app.core.record import AssignmentRecord, NewAssignment
 from app.core.run import GIVEN_BACK_COSTS, LOST_COSTS, Confirmation, Run, RunState, Step, Transition, advance
@@ -224,11 +225,19 @@ class Assign:
             state=state_access(held.stack, record, tokens.state) if mode is StateMode.MANAGED else None,
             data_key=held.data_key.reveal(),
             archive_context=archive_context(run),
+            policy_values=_policy_values(held),
             targets=run.targeting.targets if run.targeting and not held.confirmation else (),
             excluded=run.targeting.excluded if run.targeting and not held.confirmation else (),
             plan_digest=held.confirmation.plan_digest if held.confirmation else "",
             engine=run.plan.engine if held.confirmation and run.plan else "",
         )
+
+
+def _policy_values(held: Held) -> str:
+    """What plan policies are to see of the plan's values; empty where none will be asked."""
+    if held.record.phase is not Phase.PLAN or not held.stack.plan_policies:
+        return ""
+    return MARKED if CLEAR_LABEL in held.stack.settings.labels else HASHED
 
 
 def _facts(pool: str, request: ClaimRequest) -> WorkerFacts:

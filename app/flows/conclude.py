@@ -11,8 +11,10 @@ from typing import Any, BinaryIO
 
 import msgspec
 
+from app.core import words_policy
 from app.core.attestation import APPLIED, FAILED, UNKNOWN
-from app.core.errors import LeaseLost, NotAuthorised, RetryableError, UserError
+from app.core.errors import BrokenError, LeaseLost, NotAuthorised, RetryableError, UserError
+from app.core.flags import turn_flags
 from app.core.names import AssignmentId, Digest, Secret
 from app.core.protocol import (
     MAX_ARCHIVE_BYTES,
@@ -33,7 +35,8 @@ from app.core.protocol import (
     TransferAnswer,
     TransferRequest,
 )
-from app.core.record import AssignmentRecord, AuditLine
+from app.core.record import AssignmentRecord
+from app.core.ruling import Approval, Verdict
 from app.core.run import (
     GIVEN_BACK_COSTS,
     LOST_COSTS,
@@ -46,10 +49,10 @@ from app.core.run import (
     Step,
     Transition,
     advance,
-    confirm,
 )
 from app.core.stack import StateMode
 from app.core.variables import SKIP_APPLYING
+from app.flows.autodeploy import confirm_by_setting, may_autodeploy
 from app.flows.change_phase import ChangePhase
 from app.flows.handover import offer, what_is_missing
 from app.flows.held import (
@@ -64,8 +67,8 @@ from app.flows.held import (
 from app.flows.identity import Identity
 from app.flows.ports import Artifacts, GitHub, Sealer, Store, Transaction
 from app.flows.schedule import SYSTEM, schedule
+from app.flows.weigh import Weigh, Weighed, judging
 
-AUTODEPLOY = "autodeploy"
 NOT_TARGETED = (
     "the worker planned the whole commit instead of what was chosen: it is older than the control plane. Nothing was "
     "applied; bring the worker to the same version"
@@ -92,6 +95,7 @@ class Conclude:
     sealer: Sealer
     identity: Identity
     change_phase: ChangePhase
+    weigh: Weigh
     lease_s: float
 
     def authorise(self, assignment_id: AssignmentId, token: str) -> None:
@@ -136,24 +140,44 @@ class Conclude:
         return StageAnswer(state=access)
 
     def report_plan(self, assignment_id: AssignmentId, token: str, report: PlanReport) -> PlanAnswer:
-        """Take in a plan and say what comes next: archive it, apply it here (autodeploy), or nothing."""
+        """Take in a plan and say what comes next: archive it, apply it here (autodeploy), or nothing.
+
+        Policies are asked between two transactions. Raises: RetryableError when they changed meanwhile: sent again, the
+        plan is judged by the new ones.
+        """
         with self.store.begin() as tx:
             held = self._guard(tx, assignment_id, token, report.fencing)
-            require_phase(held, Phase.PLAN)
-            if held.run.state is RunState.APPLYING and held.run.confirmed_digest == report.digest:
-                # The answer before was lost on its way.
-                return self.change_phase.answer(tx, held.run, held.stack, held.record)
-            if held.run.targeting is not None and not report.is_targeted:
-                self._end(tx, held, Step.FAIL, cause=NOT_TARGETED)
-                answer = PlanAnswer(next=Next.DONE)
-            else:
-                answer = self._take_in(tx, held, report)
+            answer = self._known(tx, held, report)
+            if answer is None and not self.weigh.is_needed(held.stack):
+                answer = self._take_in(tx, held, report, Weighed())
+            ground = self.weigh.ground(tx, held.run, held.stack) if answer is None else None
+        if ground is not None:
+            weighed = self.weigh.handed_in(ground, report)
+            with self.store.begin() as tx:
+                held = self._guard(tx, assignment_id, token, report.fencing)
+                answer = self._known(tx, held, report) or self._take_in(tx, held, report, weighed)
+        if answer is None:
+            raise BrokenError(f"taking in plan {held.run.plan_number} of run {held.run.id}: nothing was said of it")
         if answer.next is Next.DONE:
             self._revoke(held)
         return answer
 
-    def _take_in(self, tx: Transaction, held: Guarded, report: PlanReport) -> PlanAnswer:
-        """Keep the plan, and say what comes next."""
+    def _known(self, tx: Transaction, held: Guarded, report: PlanReport) -> PlanAnswer | None:
+        """The answer that needs no look at the plan: the one before was lost on its way, or it is another's plan."""
+        require_phase(held, Phase.PLAN)
+        if held.run.state is RunState.APPLYING and held.run.confirmed_digest == report.digest:
+            return self.change_phase.answer(tx, held.run, held.stack, held.record)
+        if held.run.targeting is not None and not report.is_targeted:
+            self._end(tx, held, Step.FAIL, cause=NOT_TARGETED)
+            return PlanAnswer(next=Next.DONE)
+        return None
+
+    def _take_in(self, tx: Transaction, held: Guarded, report: PlanReport, weighed: Weighed) -> PlanAnswer:
+        """Keep the plan with what policies said of it, and say what comes next."""
+        if weighed.policies != judging(held.stack):
+            raise RetryableError(
+                f"taking in the plan of run {held.run.id}: the policies of its stack changed meanwhile"
+            )
         plan = Plan(
             number=held.run.plan_number,
             digest=Digest(report.digest),
@@ -162,9 +186,14 @@ class Conclude:
             engine=report.engine[:100],
             created_at=tx.now(),
             state=report.state,
+            rulings=weighed.plan.rulings,
+            approvals=weighed.approvals,
         )
         tx.save_plan(held.run.id, plan, report.summary)
-        return self._after_plan(tx, held, plan)
+        said = weighed.plan
+        if said.flags or said.reset_flags:
+            tx.save_flags(held.run.id, turn_flags(held.run.flag_owners, sets=said.flags, resets=said.reset_flags))
+        return self._after_plan(tx, held, plan, environment_asks=weighed.environment_asks)
 
     def begin_apply(self, assignment_id: AssignmentId, token: str, request: ApplyRequest) -> None:
         """Commit `applying` for this fencing number: the engine may start. Raises: LeaseLost when it may not."""
@@ -319,56 +348,30 @@ class Conclude:
         tx.save_assignment(record)
         return "", state_access(held.stack, record, password)
 
-    def _after_plan(self, tx: Transaction, held: Guarded, plan: Plan) -> PlanAnswer:
+    def _after_plan(self, tx: Transaction, held: Guarded, plan: Plan, *, environment_asks: bool) -> PlanAnswer:
         if held.record.stop_requested:  # the plan and the wish crossed on their way
             self._stopped(tx, held, "")
             return PlanAnswer(next=Next.DONE)
+        if plan.verdict is Verdict.DENIED or plan.approval is Approval.REJECTED:
+            cause = words_policy.denied(plan) or words_policy.rejected(plan)
+            self._end(tx, held, Step.FAIL, plan=plan, cause=cause)
+            return PlanAnswer(next=Next.DONE)
         if not plan.has_changes or not held.run.type.is_state_changing:
-            self._end(tx, held, Step.FINISH, plan=plan)
+            is_open = plan.verdict is Verdict.WARNED and plan.approval is Approval.UNDECIDED
+            is_review = is_open and held.run.type is RunType.PROPOSED
+            self._end(tx, held, Step.REVIEW if is_review else Step.FINISH, plan=plan)
             return PlanAnswer(next=Next.DONE)
         if any(held.stack.settings.environment.get(name) == "true" for name in SKIP_APPLYING):
             self._end(tx, held, Step.FINISH, plan=plan, cause="planned only: SKIP_APPLYING is set for the stack")
             return PlanAnswer(next=Next.DONE)
-        is_newest = held.run.head_seq == held.stack.head_seq
-        stack = held.stack
-        is_free = not (stack.is_detached or stack.hold_reason or stack.lock_key or stack.lock_owner)
-        is_ordinary = held.run.type is RunType.TRACKED  # what destroys everything is never confirmed by a setting
-        is_same = stack.settings.digest() == held.run.stack_digest  # else they changed while it was planned
-        is_bound = is_same and tx.is_current(stack.id)
-        is_whole = held.run.targeting is None  # a part was asked for by a person, who has not seen it yet
-        if stack.settings.autodeploy and is_ordinary and is_newest and is_free and is_bound and is_whole:
+        if not environment_asks and may_autodeploy(tx, held.run, held.stack, plan):
             missing = self.change_phase.missing(tx, held.run, held.stack)
             if missing:
                 self._end(tx, held, Step.FAIL, plan=plan, cause=missing)
                 return PlanAnswer(next=Next.DONE)
-            self._autodeploy(tx, held, plan)
+            confirm_by_setting(tx, held.run, held.stack, plan, Step.APPLY)
             return self.change_phase.answer(tx, held.run, held.stack, held.record)
         return PlanAnswer(next=Next.ARCHIVE)
-
-    def _autodeploy(self, tx: Transaction, held: Guarded, plan: Plan) -> None:
-        """The stack's setting confirms, by the same proof as a person."""
-        at = tx.now()
-        ready = replace(held.run, plan=plan)
-        proof = confirm(ready, stack_digest=held.stack.settings.digest(), actor=AUTODEPLOY, at=at, source=AUTODEPLOY)
-        tx.add_confirmation(proof)
-        tx.add_audit(
-            AuditLine(
-                at=at,
-                actor=AUTODEPLOY,
-                source=AUTODEPLOY,
-                command=f"confirm {held.run.id}",
-                run_id=held.run.id,
-                repository_id=held.run.repository_id,
-                is_allowed=True,
-                reason="the stack has `autodeploy: true`",
-            )
-        )
-
-        def change(run: Run) -> tuple[Run, Transition]:
-            proven = replace(run, plan=plan, confirmed_digest=proof.plan_digest, decided_by=AUTODEPLOY)
-            return advance(proven, Step.APPLY, by=AUTODEPLOY, at=at)
-
-        tx.change_run(held.run.id, change)
 
     def _planned(self, tx: Transaction, held: Guarded) -> None:
         """The archive is stored: the run waits for a person, unless its stack went away meanwhile."""

@@ -15,12 +15,13 @@ from app.core.errors import UserError
 from app.core.event import Click, Comment, Repository
 from app.core.missed import TOO_LATE
 from app.core.names import DeliveryId, RunId, Sha, StackId
-from app.core.permit import Refused, may
+from app.core.permit import BOTS_NEVER, Refused, may
 from app.core.record import DeliveryOutcome, ReportKind
 from app.core.run import Run, RunType
 from app.core.stack import Permission, Stack
 from app.flows.answer import Done, Not, Person
 from app.flows.explain import Explain
+from app.flows.inquire import Inquire, Stand
 from app.flows.lock import keep_stack
 from app.flows.order import Order, carry_out, takes
 from app.flows.ports import Artifacts, GitHub, Store, Transaction
@@ -40,8 +41,10 @@ class Found:
     """The commit that the comment is about."""
     prospect: Prospect | Not | None
     """Of a line that starts runs."""
-    standing: Standing | None
+    standing: Standing | None = None
     """Of a line that makes a run once more."""
+    stand: Stand | None = None
+    """Of a line that decides about a plan."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +57,7 @@ class Control:
     prefix: str
     explain: Explain
     start: Start
+    inquire: Inquire
 
     def click(self, click: Click, guid: DeliveryId, *, is_late: bool = False) -> None:
         """Carry out a button. A refusal is said in a comment on the commit: a check run has no place for it. A click
@@ -73,6 +77,8 @@ class Control:
         is_wish = verb.is_start and not is_late
         prospect = self._prospect(_wish_of(verb, click, run, digest_start), person) if is_wish else None
         standing = self._standing(click.repository, run, person) if verb is Verb.RETRY and not is_late else None
+        command = Command(verb=verb)
+        stand = None if is_late or is_wish else self.inquire.look(run.id, command, person)
         with self.store.begin() as tx:
             if is_late:
                 result: Done | Not = Not(words.click_too_late(verb))
@@ -80,9 +86,10 @@ class Control:
                 result = self._begin(tx, verb, click.repository, prospect, person)
             else:
                 order = Order(
-                    command=Command(verb=verb),
+                    command=command,
                     run_id=run.id,
                     person=person,
+                    stand=stand,
                     digest_start=digest_start,
                     shown_plan=_shown_plan(click),
                     standing=standing,
@@ -98,7 +105,7 @@ class Control:
     def comment(self, comment: Comment, guid: DeliveryId) -> None:
         """Carry out the commands of a comment, in their order, all in one transaction; answer once."""
         if comment.is_bot:
-            self._close(guid, DeliveryOutcome.IGNORED, "written by a bot or an App")
+            self._turn_away(comment, guid)
             return
         lines = parse_comment(comment.body, self.prefix)
         if not lines:
@@ -108,7 +115,13 @@ class Control:
         sha = comment.sha or self._pull_sha(comment)
         told = [self._tell(comment.repository, line, sha, person) for line in lines]
         found = [
-            Found(sha, self._look(comment, line, person), self._look_back(comment, line, sha, person)) for line in lines
+            Found(
+                sha,
+                self._look(comment, line, person),
+                self._look_back(comment, line, sha, person),
+                self._stand(comment, line, sha, person),
+            )
+            for line in lines
         ]
         with self.store.begin() as tx:
             tx.save_repository(comment.repository)
@@ -120,6 +133,24 @@ class Control:
             said = "; ".join(_head(result) for result in results)
             tx.close_delivery(guid, DeliveryOutcome.EVENT, said[:1000])
         self._forget(results)
+
+    def _turn_away(self, comment: Comment, guid: DeliveryId) -> None:
+        """A bot, or an App, wrote it: what it asks for is written down, and not done. Nobody is answered: two bots
+        that answer each other never end."""
+        commands = [line for line in parse_comment(comment.body, self.prefix) if isinstance(line, Command)]
+        with self.store.begin() as tx:
+            if commands:
+                tx.save_repository(comment.repository)
+            for line in commands:
+                person = Person(
+                    actor=comment.sender,
+                    source="comment",
+                    permission=Permission.NONE,
+                    repository=comment.repository.full_name,
+                    is_bot=True,
+                )
+                self.start.refuse(tx, line.verb, comment.repository.id, Not(BOTS_NEVER), person)
+            tx.close_delivery(guid, DeliveryOutcome.IGNORED, "written by a bot or an App")
 
     def run(self, run_id: RunId, command: Command, actor: str) -> Done | Not:
         """Carry out a command that was given on the server: whoever can start it there has the keys already.
@@ -136,8 +167,9 @@ class Control:
         standing = None
         if repository is not None and command.verb is Verb.RETRY:
             standing = self._standing(repository, run, person)
+        stand = self.inquire.look(run.id, command, person)
         with self.store.begin() as tx:
-            order = Order(command=command, run_id=run.id, person=person, standing=standing)
+            order = Order(command=command, run_id=run.id, person=person, standing=standing, stand=stand)
             result = carry_out(tx, order, self.prefix)
         self._forget([result])
         return result
@@ -234,10 +266,26 @@ class Control:
         )
         return Standing(run.id, self.start.standing(wish))
 
+    def _stand(self, comment: Comment, line: Command | Unreadable, sha: Sha | None, person: Person) -> Stand | None:
+        """What has to be known for a line that decides about a plan; None for every other line."""
+        if isinstance(line, Unreadable) or sha is None or not (line.verb is Verb.CONFIRM or line.verb.is_review):
+            return None
+        with self.store.begin() as tx:
+            runs = tx.list_runs_at(comment.repository.id, sha)
+            meant = self._meant(tx, comment.repository, line, runs)
+        return self.inquire.look(meant.id, line, person) if isinstance(meant, Run) else None
+
     def _person(self, repository: Repository, login: str, source: str) -> Person:
         """Ask GitHub for the permission now: a click or a comment is no proof of any."""
-        permission = self.github.ask_permission(repository, login)
-        return Person(actor=login, source=source, permission=permission, repository=repository.full_name)
+        standing = self.github.ask_standing(repository, login)
+        return Person(
+            actor=login,
+            source=source,
+            permission=Permission.NONE if standing.is_bot else standing.permission,
+            repository=repository.full_name,
+            role=standing.role,
+            is_bot=standing.is_bot,
+        )
 
     def _pull_sha(self, comment: Comment) -> Sha | None:
         if comment.pull_number is None:
@@ -273,6 +321,7 @@ class Control:
             person=person,
             written_at=comment.created_at,
             standing=found.standing,
+            stand=found.stand,
         )
         return carry_out(tx, order, self.prefix)
 

@@ -7,21 +7,25 @@ Refusals are answers, not errors: each says why, and the way on.
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from app.core import words, words_choice, words_start
+from app.core import words, words_choice, words_policy, words_start
 from app.core.command import Command, Verb
 from app.core.errors import BrokenError
 from app.core.names import RunId
-from app.core.permit import Refused, may
+from app.core.permit import Permitted, Refused, may, may_confirm
 from app.core.record import AuditLine
 from app.core.retry import can_retry, run_mark
+from app.core.ruling import Approval, Verdict, approval_of
 from app.core.run import Run, RunState, Step, StepRefused, Transition, advance, allowed, confirm
 from app.core.stack import Stack
+from app.core.words_stack import who_confirms
 from app.flows.answer import Done, Not, Person
 from app.flows.choose import choose
 from app.flows.held import archive_key
+from app.flows.inquire import WAITING, Stand
 from app.flows.ports import Transaction
 from app.flows.propose import stop
 from app.flows.retry import Asking, Standing, make_retry, retry_refusal
+from app.flows.review import review_refusal, take_review, unjudged
 from app.flows.schedule import schedule
 
 STEPS = {
@@ -31,7 +35,7 @@ STEPS = {
     Verb.STOP: Step.STOP,
     Verb.CANCEL: Step.CANCEL,
 }
-ABOUT_PLAN = frozenset({Verb.CONFIRM, Verb.DISCARD, Verb.REPLAN})
+ABOUT_PLAN = frozenset({Verb.CONFIRM, Verb.DISCARD, Verb.REPLAN, Verb.APPROVE, Verb.REJECT})
 """Commands that mean a plan: whoever gives one must have been able to read it."""
 
 
@@ -50,10 +54,14 @@ class Order:
     """When the comment was written, by GitHub's clock, in whole seconds."""
     standing: Standing | None = None
     """Of a retry: what was asked about the pull request of a commit that is not merged."""
+    stand: Stand | None = None
+    """What was found out before, for a command that needs it."""
 
 
 def takes(verb: Verb, run: Run) -> bool:
     """True when the run is where the command can mean it."""
+    if verb.is_review:
+        return run.state in WAITING
     return can_retry(run) if verb is Verb.RETRY else STEPS.get(verb) in allowed(run)
 
 
@@ -80,6 +88,8 @@ def carry_out(tx: Transaction, order: Order, prefix: str) -> Done | Not:
 def _refusal(tx: Transaction, run: Run, stack: Stack, order: Order, prefix: str) -> Not | None:
     """Why the order must not be carried out, or None."""
     verb, person = order.command.verb, order.person
+    if person.is_bot:
+        return Not(words_policy.bot(person.actor))
     permitted = may(
         verb,
         permission=person.permission,
@@ -96,7 +106,9 @@ def _refusal(tx: Transaction, run: Run, stack: Stack, order: Order, prefix: str)
     if verb in ABOUT_PLAN and order.written_at is not None and not _has_seen(run, order.written_at):
         return Not(words.comment_too_old(verb, run, prefix))
     if verb is Verb.CONFIRM:
-        return _confirm_refusal(tx, run, stack, order, prefix)
+        return _confirm_refusal(tx, run, stack, order, prefix) or _unfit(tx, run, stack, order, prefix)
+    if verb.is_review:
+        return review_refusal(tx, run, stack, verb, order.stand, prefix)
     if verb is Verb.RETRY:
         return retry_refusal(tx, run, stack, Asking(person=person, standing=order.standing, prefix=prefix))
     return None
@@ -119,13 +131,32 @@ def _confirm_refusal(tx: Transaction, run: Run, stack: Stack, order: Order, pref
     return None
 
 
+def _unfit(tx: Transaction, run: Run, stack: Stack, order: Order, prefix: str) -> Not | None:
+    """Why this person must not confirm this plan: its policies, the stack's rules, its environment's; or None."""
+    plan, stand = run.plan, order.stand
+    if plan is None or plan.verdict is Verdict.DENIED:
+        return Not(words_policy.was_denied(run))
+    if missing := unjudged(stack, plan):
+        return Not(words_policy.not_judged(run, missing, prefix))
+    if stand is None or not stand.fits(run, stack, len(tx.list_reviews(run.id))):
+        return Not(words_policy.moved(run, Verb.CONFIRM, prefix))
+    if stand.confirming is not None:
+        rules = stack.settings.confirm_rules
+        permitted = may_confirm(rules, stand.confirming)
+        if isinstance(permitted, Refused):
+            return Not(words_policy.may_not_confirm(permitted.reason, who_confirms(rules, stand.confirming.owner)))
+    if approval_of(stand.approvals) not in (Approval.NONE, Approval.APPROVED):
+        return Not(words_policy.needs_approval(run, stand.approvals, prefix))
+    return None
+
+
 def _change(tx: Transaction, run: Run, stack: Stack, order: Order, prefix: str) -> Done | Not:
     """Do it."""
     try:
         match order.command.verb:
             case Verb.CONFIRM:
                 _confirm(tx, run, stack, order)
-                return Done(words.confirmed(run))
+                return Done(words.confirmed(run) + words_policy.by_force(_forced(stack, order)))
             case Verb.DISCARD:
                 _end(tx, run, order, Step.DISCARD)
                 return Done(words.discarded(run), _archive(run))
@@ -139,6 +170,8 @@ def _change(tx: Transaction, run: Run, stack: Stack, order: Order, prefix: str) 
                 return Done(words_start.canceled(run))
             case Verb.RETRY:
                 return make_retry(tx, run, stack, order.person)
+            case Verb.APPROVE | Verb.REJECT if order.stand is not None:
+                return take_review(tx, run, stack, order.command.verb, order.stand)
             case Verb.HELP | Verb.WHY | Verb.PLAN | Verb.DEPLOY | Verb.LOCK | Verb.UNLOCK | Verb.APPROVE | Verb.REJECT:
                 raise BrokenError(f"carrying out {order.command.verb.value}: it moves no run")
     except StepRefused:
@@ -154,9 +187,14 @@ def _end(tx: Transaction, run: Run, order: Order, what: Step) -> None:
 
 def _confirm(tx: Transaction, run: Run, stack: Stack, order: Order) -> None:
     at, actor = tx.now(), order.person.actor
+    if run.plan is not None and order.stand is not None:  # asked again a moment ago: policies may look at the clock
+        tx.save_approvals(run.id, run.plan.number, order.stand.approvals)
+        run = replace(run, plan=replace(run.plan, approvals=order.stand.approvals))
     proof = confirm(run, stack_digest=stack.settings.digest(), actor=actor, at=at, source=order.person.source)
     tx.add_confirmation(proof)
-    cause = "even if superseded" if order.command.even_if_superseded else ""
+    forced = _forced(stack, order)
+    causes = ("even if superseded" if order.command.even_if_superseded else "", f"by force: {forced}" if forced else "")
+    cause = "; ".join(one for one in causes if one)
 
     def accept(found: Run) -> tuple[Run, Transition]:
         if found.plan is None or found.plan.digest != proof.plan_digest:
@@ -165,6 +203,13 @@ def _confirm(tx: Transaction, run: Run, stack: Stack, order: Order) -> None:
         return advance(proven, Step.CONFIRM, by=actor, at=at, cause=cause)
 
     tx.change_run(run.id, accept)
+
+
+def _forced(stack: Stack, order: Order) -> str:
+    """What an admin passes over by confirming; empty: nothing."""
+    asked = order.stand.confirming if order.stand is not None else None
+    permitted = may_confirm(stack.settings.confirm_rules, asked) if asked is not None else None
+    return permitted.by_force if isinstance(permitted, Permitted) else ""
 
 
 def _replan(tx: Transaction, run: Run, order: Order, prefix: str) -> Done | Not:

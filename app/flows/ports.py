@@ -29,7 +29,8 @@ from app.core.record import (
 )
 from app.core.reply import CheckReport, DeploymentReport, DeploymentState
 from app.core.run import Run, RunType, Transition
-from app.core.stack import Configuration, Permission, Stack, StateMode
+from app.core.stack import Configuration, Stack, StateMode
+from app.flows.ports_people import People
 from app.flows.ports_transaction import RunChange, Transaction
 
 
@@ -129,7 +130,7 @@ class Pull(Protocol):
         ...
 
 
-class GitHub(Protocol):
+class GitHub(People, Protocol):
     """What flows ask of GitHub. Each call may raise RetryableError (try later) or UserError (GitHub said no)."""
 
     def clone_url(self, repository: Repository) -> str: ...
@@ -143,8 +144,6 @@ class GitHub(Protocol):
         ...
 
     def revoke_token(self, token: Secret) -> None: ...
-
-    def ask_permission(self, repository: Repository, login: str) -> Permission: ...
 
     def find_pull(self, repository: Repository, number: int) -> Pull | None: ...
 

@@ -220,7 +220,7 @@ class Publish:
         if (
             run is not None
             and run.plan is not None
-            and run.state is RunState.UNCONFIRMED
+            and run.state in (RunState.UNCONFIRMED, RunState.PENDING_REVIEW)
             and run.plan.published_at is None
         ):
             with self.store.begin() as tx:
@@ -371,6 +371,10 @@ def make_view(run: Run, facts: RunFacts, *, run_url: str, prefix: str) -> RunVie
         lock_owner=facts.lock_owner,
         lock_note=facts.lock_note,
         is_promotion_allowed=facts.is_promotion_allowed,
+        confirm_rules=facts.confirm_rules,
+        owner=facts.owner,
+        is_veiled=facts.is_veiled,
+        unjudged=facts.unjudged,
         environment=facts.github_environment,
         is_production=is_production(facts.github_environment),
         prefix=prefix,

@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from threading import Lock
 
+from app.core.environment import Environment
 from app.core.event import Repository
 from app.core.missed import FoundComment
 from app.core.names import Secret, Sha
+from app.core.permit import Standing
 from app.core.pull import PullDetail, PullFacts, Reviews, Signature
 from app.core.reply import CheckReport, DeploymentReport, DeploymentState
 from app.core.stack import Permission
-from app.github import checks, deployments, people, pulls, registration, reviews, signatures, talk
+from app.github import checks, deployments, environments, people, pulls, registration, reviews, signatures, talk, teams
 from app.github.api import Api, Clock, OnRequest
 from app.github.caller import Caller
 from app.github.config import AppConfig
@@ -62,7 +64,31 @@ class GitHubApp:
     # people and pull requests
     def ask_permission(self, repository: Repository, login: str) -> Permission:
         """What the person may do there, now."""
-        return people.ask_permission(self._caller, repository, login)
+        return people.ask_standing(self._caller, repository, login).permission
+
+    def ask_standing(self, repository: Repository, login: str) -> Standing:
+        """The permission, with the role behind it, and whether a machine has it."""
+        return people.ask_standing(self._caller, repository, login)
+
+    def list_authors(self, repository: Repository, sha: Sha) -> tuple[str, ...]:
+        """Logins of those who made a commit, and of the authors of its pull requests."""
+        return people.list_authors(self._caller, repository, sha)
+
+    def is_team_member(self, repository: Repository, team: str, login: str) -> bool:
+        """True for an active member of the owner's team."""
+        return teams.is_member(self._caller, repository, team, login)
+
+    def list_teams(self, repository: Repository, login: str) -> tuple[str, ...]:
+        """The owner's teams that somebody is in, by slug."""
+        return teams.list_of(self._caller, repository, login)
+
+    def find_environment(self, repository: Repository, name: str) -> Environment | None:
+        """The protection rules of an environment, or None without one of that name."""
+        return environments.find(self._caller, repository, name)
+
+    def is_branch_protected(self, repository: Repository, branch: str) -> bool:
+        """True for a branch that GitHub protects."""
+        return environments.is_branch_protected(self._caller, repository, branch)
 
     def find_pull(self, repository: Repository, number: int) -> PullRequest | None:
         """The pull request, or None."""

@@ -1,19 +1,25 @@
-"""What a person may do in a repository, asked at the moment when it matters.
+"""What people may do in a repository and who made a commit, asked at the moment of the command. Closed by default: what
+is not known is none.
 
+GitHub folds maintain into write and triage into read in `permission`, and has the rest in `role_name`.
 Source: https://docs.github.com/rest/collaborators/collaborators#get-repository-permissions-for-a-user
 """
 
 import re
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
 from app.core.event import Repository
+from app.core.names import Sha
+from app.core.permit import Standing
 from app.core.stack import Permission
 from app.github.api import Ask, of_repository, read_answer
 from app.github.caller import Caller
 from app.github.refusals import NotFoundError
 
+MAX_PULLS: Final = 100
+"""Pull requests of one commit whose authors count."""
 _LOGIN: Final = re.compile(r"[A-Za-z0-9_-]{1,90}(\[bot\])?")
 _ROLES: Final = {
     "none": Permission.NONE,
@@ -25,15 +31,39 @@ _ROLES: Final = {
 }
 
 
+class _Account(msgspec.Struct, frozen=True):
+    login: str = ""
+    type: str = ""
+
+
 class _Answer(msgspec.Struct, frozen=True):
     permission: str
     role_name: str | None = None
+    user: _Account | None = None
 
 
-def ask_permission(caller: Caller, repository: Repository, login: str) -> Permission:
-    """The person's permission, folded. Who GitHub does not know, or whose login cannot be one, has none."""
-    if _LOGIN.fullmatch(login) is None:
-        return Permission.NONE
+class _Commit(msgspec.Struct, frozen=True):
+    author: _Account | None = None
+    committer: _Account | None = None
+
+
+class _Pull(msgspec.Struct, frozen=True):
+    user: _Account | None = None
+
+
+_Pulls = Annotated[list[_Pull], msgspec.Meta(max_length=MAX_PULLS)]
+
+
+def is_login(text: str) -> bool:
+    """True for what an account can be called; nothing else is put into an address."""
+    return _LOGIN.fullmatch(text) is not None
+
+
+def ask_standing(caller: Caller, repository: Repository, login: str) -> Standing:
+    """The person's permission, folded, with the role behind it. Who GitHub does not know, or whose login cannot be one,
+    has none."""
+    if not is_login(login):
+        return Standing(permission=Permission.NONE)
     ask = Ask(
         doing=f"asking for the permission of {login} on {repository.full_name}",
         method="GET",
@@ -41,11 +71,16 @@ def ask_permission(caller: Caller, repository: Repository, login: str) -> Permis
         values=of_repository(repository, login=login),
         needs="metadata: read",
     )
+    is_bot = login.endswith("[bot]")
     try:
         answer = read_answer(ask, caller.as_installation(repository, ask), _Answer)
     except NotFoundError:
-        return Permission.NONE
-    return fold(answer.permission, answer.role_name)
+        return Standing(permission=Permission.NONE, is_bot=is_bot)
+    return Standing(
+        permission=fold(answer.permission, answer.role_name),
+        role=(answer.role_name or answer.permission)[:100],
+        is_bot=is_bot or (answer.user is not None and answer.user.type == "Bot"),
+    )
 
 
 def fold(permission: str, role_name: str | None) -> Permission:
@@ -53,3 +88,31 @@ def fold(permission: str, role_name: str | None) -> Permission:
     base = _ROLES.get(permission, Permission.NONE)
     role = _ROLES.get(role_name or "", base)
     return min(base, role, key=lambda one: one.rank)
+
+
+def list_authors(caller: Caller, repository: Repository, sha: Sha) -> tuple[str, ...]:
+    """Logins behind a commit: its author, its committer, and the authors of the pull requests that it is in or that it
+    landed; those without an account have none. Sorted.
+
+    Source: https://docs.github.com/rest/commits/commits#list-pull-requests-associated-with-a-commit
+    """
+    ask = Ask(
+        doing=f"reading commit {sha[:7]} of {repository.full_name}",
+        method="GET",
+        route="/repos/{owner}/{repo}/commits/{sha}",
+        values=of_repository(repository, sha=sha),
+        query={"per_page": 1},
+        needs="contents: read",
+    )
+    commit = read_answer(ask, caller.as_installation(repository, ask), _Commit)
+    of_pulls = Ask(
+        doing=f"listing the pull requests of {sha[:7]} of {repository.full_name}",
+        method="GET",
+        route="/repos/{owner}/{repo}/commits/{sha}/pulls",
+        values=of_repository(repository, sha=sha),
+        query={"per_page": MAX_PULLS},
+        needs="pull_requests: read",
+    )
+    pulls = read_answer(of_pulls, caller.as_installation(repository, of_pulls), _Pulls)
+    accounts = (commit.author, commit.committer, *(pull.user for pull in pulls))
+    return tuple(sorted({account.login for account in accounts if account is not None and account.login}))

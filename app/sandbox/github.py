@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from app.sandbox import access, events, forks, keys, permits
+from app.sandbox import access, environments, events, forks, keys, permits
 from app.sandbox.bare import BareRepository, NewCommit
 from app.sandbox.errors import SandboxError
 from app.sandbox.hooks import Delivery, Post
@@ -264,6 +264,12 @@ class SandboxGitHub(World):
             del self.repositories[record.id]
             forks.forget(self, record)
             shutil.rmtree(record.git.path)
+
+    def team(self, full_name: str, members: Sequence[str] = (), *, pending: Sequence[str] = ()) -> None:
+        """Make a team of an organisation (`acme/platform`), or give it other members; accounts are made if missing."""
+        with self.mutex:
+            org, _, slug = full_name.partition("/")
+            environments.add_team(self, org, slug, members, pending)
 
     def set_permission(self, full_name: str, login: str, role: str) -> None:
         """Give a person a role: none, read, triage, write, maintain or admin. The account is made if missing."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from app.sandbox import access, opinions
+from app.sandbox import access, opinions, permits
 from app.sandbox.access import Caller
 from app.sandbox.errors import ApiError
 from app.sandbox.records import Pull, Repository, Review
@@ -143,10 +143,34 @@ class Answering:
         return Node(
             "Repository",
             {
+                "owner": lambda _: self._owner(repo),
                 "object": lambda given: self._object(repo, given),
                 "pullRequest": lambda given: self._pull(repo, given),
             },
         )
+
+    def _owner(self, repo: Repository) -> Node:
+        if repo.owner.type != "Organization" and not any(
+            org == repo.owner.login.lower() for org, _ in self.world.teams
+        ):
+            return Node("User", {})
+        return Node("Organization", {"teams": lambda given: self._teams(repo, given)})
+
+    def _teams(self, repo: Repository, arguments: Mapping[str, Any]) -> Node | None:
+        """Those of the organisation in which one of `userLogins` is active."""
+        token = self.caller.token
+        if token is None or not permits.reaches(token.permissions.get("members"), "read"):
+            self._fail("FORBIDDEN", ["repository", "owner", "teams"], "Resource not accessible by integration")
+            return None
+        logins = {str(login).lower() for login in arguments.get("userLogins") or ()}
+        slugs = [
+            team.slug
+            for (org, _), team in sorted(self.world.teams.items())
+            if org == repo.owner.login.lower()
+            and any(login in logins and state == "active" for login, state in team.members.items())
+        ]
+        nodes = [_team(slug) for slug in slugs]
+        return Node("TeamConnection", {"nodes": lambda _: nodes[: int(arguments.get("first") or 0)]})
 
     def _may(self, repo: Repository, need: str, name: str) -> bool:
         try:
@@ -200,6 +224,10 @@ class Answering:
         found = opinions.newest(self.world, repo, pull, writers_only=writers_only)
         nodes = [_review(one) for one in found[: int(arguments.get("first") or 0)]]
         return Node("PullRequestReviewConnection", {"nodes": lambda _: nodes})
+
+
+def _team(slug: str) -> Node:
+    return Node("Team", {"slug": lambda _: slug})
 
 
 def _review(one: Review) -> Node:

@@ -6,7 +6,7 @@ What they do with pull requests is in `people_pulls`.
 from collections.abc import Collection, Mapping, Sequence
 
 from app.core.names import ZERO_SHA
-from app.sandbox import checks, lfs, permits, refs, talk
+from app.sandbox import checks, environments, lfs, permits, refs, talk
 from app.sandbox.bare import NewCommit
 from app.sandbox.errors import SandboxError
 from app.sandbox.people_pulls import PullHandle
@@ -19,13 +19,29 @@ Files = Mapping[str, str | bytes | None]
 class Repo(PullHandle):
     """A repository in people's hands. `by` and `author` are logins; they default to the repository's owner."""
 
-    def set_permission(self, login: str, role: str) -> None:
-        """Give a person a role: none, read, triage, write, maintain or admin. The account is made if missing."""
+    def set_permission(self, login: str, role: str, *, custom: str = "") -> None:
+        """Give a person a role: none, read, triage, write, maintain or admin; `custom`: the name of one that the
+        organisation made of it. The account is made if missing."""
         if role not in permits.ROLES:
             raise SandboxError(f"there is no role {role!r}; roles: {', '.join(permits.ROLES)}")
         with self._world.mutex:
             self._world.find_or_add_user(login)
             self.record.roles[login.lower()] = role
+            self.record.custom_roles.pop(login.lower(), None)
+            if custom:
+                self.record.custom_roles[login.lower()] = custom
+
+    def environment(self, name: str, **rules: object) -> None:
+        """Give a deployment environment these protection rules: the fields of `records.Environment`, `reviewers` as
+        `["alice", "acme/platform"]`."""
+        with self._world.mutex:
+            listed = {key: tuple(value) if isinstance(value, list) else value for key, value in rules.items()}
+            environments.add_environment(self._world, self.record, name, listed)
+
+    def protect(self, branch: str) -> None:
+        """Protect a branch."""
+        with self._world.mutex:
+            self.record.protected.add(branch)
 
     def keep_large(self, content: bytes) -> str:
         """Upload a file with Git LFS; the pointer that is committed in its place."""

@@ -214,6 +214,37 @@ class Deployment:
 
 
 @dataclass(slots=True, eq=False)
+class Team:
+    """A team of an organisation."""
+
+    slug: str
+    members: dict[str, str]
+    """Login in lower case to `active` or `pending`."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Environment:
+    """A deployment environment with its protection rules."""
+
+    id: int
+    name: str
+    created_at: datetime
+    reviewers: tuple[str, ...] = ()
+    """Required ones: `alice`, or a team, `acme/platform`."""
+    prevent_self_review: bool = False
+    can_admins_bypass: bool = True
+    wait_minutes: int = 0
+    branches: tuple[str, ...] | None = None
+    """Patterns; None: any branch."""
+    tags: tuple[str, ...] = ()
+    protected_branches: bool = False
+    custom_rules: tuple[str, ...] = ()
+    """Slugs of the Apps whose rules are switched on."""
+    unknown_rules: tuple[str, ...] = ()
+    """Types that GitHub will think of one day."""
+
+
+@dataclass(slots=True, eq=False)
 class Repository:
     """A repository: its git store, its people, and everything that was said and checked in it."""
 
@@ -238,6 +269,12 @@ class Repository:
     parent: "Repository | None" = None
     """What it is a fork of."""
     roles: dict[str, str] = field(default_factory=dict)
+    custom_roles: dict[str, str] = field(default_factory=dict)
+    """Login to the name of a role that the organisation invented; `roles` has what it is based on."""
+    environments: dict[str, Environment] = field(default_factory=dict)
+    """By name in lower case."""
+    protected: set[str] = field(default_factory=set)
+    """Branches that are protected."""
     labels: dict[str, int] = field(default_factory=dict)
     """Name to id."""
     queue: list[QueuedGroup] = field(default_factory=list)

@@ -182,8 +182,9 @@ def get_permission(call: Call) -> Answer:
     if who is None:
         raise ApiError(404, f"{call.params['login']} is not a user")
     role = call.world.role(call.repo, who.login)
-    person = shapes.user(call.world, who) | {"permissions": permits.role_flags(role), "role_name": role}
-    return Answer({"permission": permits.FOLDED[role], "role_name": role, "user": person})
+    name = call.repo.custom_roles.get(who.login.lower(), role)
+    person = shapes.user(call.world, who) | {"permissions": permits.role_flags(role), "role_name": name}
+    return Answer({"permission": permits.FOLDED[role], "role_name": name, "user": person})
 
 
 @route("GET", "/repos/{owner}/{repo}/commits/{sha:path}", "contents:read")

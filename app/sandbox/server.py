@@ -16,7 +16,16 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from app.sandbox import api, githttp, pages, routes_app, routes_checks, routes_git, routes_graphql, routes_talk
+from app.sandbox import (
+    api,
+    githttp,
+    pages,
+    routes_app,
+    routes_checks,
+    routes_git,
+    routes_graphql,
+    routes_talk,
+)
 from app.sandbox.errors import SandboxError
 from app.sandbox.world import World
 

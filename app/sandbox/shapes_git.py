@@ -140,13 +140,13 @@ def stats(files: Sequence[FileDiff]) -> Json:
 
 
 def branch(world: World, repo: Repository, name: str, tip: Commit) -> Json:
-    """`branch-with-protection`; nothing is protected here."""
+    """`branch-with-protection`; of its protection only whether there is one."""
     api, page = repository_url(world, repo), page_url(world, repo)
     return {
         "name": name,
         "commit": commit(world, repo, tip),
         "_links": {"self": f"{api}/branches/{name}", "html": f"{page}/tree/{name}"},
-        "protected": False,
+        "protected": name in repo.protected,
         "protection": {
             "enabled": False,
             "required_status_checks": {"enforcement_level": "off", "contexts": [], "checks": []},

@@ -15,7 +15,7 @@ from app.sandbox.bare import Signature
 from app.sandbox.clock import Clock
 from app.sandbox.errors import SandboxError
 from app.sandbox.hooks import Post
-from app.sandbox.records import CheckRun, Installation, Pull, Repository, RequestRecord, Signed, Token, User
+from app.sandbox.records import CheckRun, Installation, Pull, Repository, RequestRecord, Signed, Team, Token, User
 from app.sandbox.trouble import RateLimits, Trouble
 
 _FIRST_ID: Final = 1001
@@ -54,6 +54,8 @@ class World:
         self.tokens: dict[str, Token] = {}
         self.signed: dict[str, Signed] = {}
         """By SHA of the commit or tag object: a signature is part of it, whichever repository has it."""
+        self.teams: dict[tuple[str, str], Team] = {}
+        """By organisation and slug, in lower case."""
         self.requests: list[RequestRecord] = []
         self.unknown_requests: list[RequestRecord] = []
         self.buttons_on_commits = False

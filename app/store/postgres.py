@@ -22,6 +22,7 @@ from app.store.transaction_identity import IdentityWrites
 from app.store.transaction_missed import MissedWrites
 from app.store.transaction_organisation import OrganisationWrites
 from app.store.transaction_plans import PlanWrites
+from app.store.transaction_reviews import ReviewWrites
 from app.store.transaction_stacks import StackWrites
 from app.store.transaction_standing import StandingWrites
 from app.store.transaction_workers import WorkerWrites
@@ -50,6 +51,7 @@ class PostgresTransaction(
     WorkerWrites,
     MissedWrites,
     StandingWrites,
+    ReviewWrites,
 ):
     """One database transaction. Lock order, always: stack, run, assignment."""
 

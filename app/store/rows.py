@@ -3,6 +3,7 @@
 Runs no SQL itself.
 """
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -23,10 +24,11 @@ from app.core.names import (
 from app.core.plan import Delta
 from app.core.protocol import Phase
 from app.core.record import AssignmentRecord
+from app.core.ruling import ApprovalRuling, PlanRuling, approval_of
 from app.core.run import Confirmation, ExternalState, Plan, Run, RunState, RunType, Trigger
 from app.core.statepoint import Obstacle, StatePoint
 from app.store.schema import assignments, plans, runs
-from app.store.wire import safe_text
+from app.store.wire import safe_json, safe_text
 
 _PLAN_COLUMNS: Final = (
     "digest",
@@ -37,6 +39,8 @@ _PLAN_COLUMNS: Final = (
     "published_at",
     "state_serial",
     "state_lineage",
+    "rulings",
+    "approvals",
 )
 _SEALED: Final = ("sealed_outputs", "sealed_data_key", "event_key")
 
@@ -62,6 +66,8 @@ def read_run(row: Row[Any]) -> Run:
             created_at=row.plan_created_at,
             published_at=row.plan_published_at,
             state=_state_point(row.plan_state_serial, row.plan_state_lineage),
+            rulings=msgspec.convert(row.plan_rulings, tuple[PlanRuling, ...]),
+            approvals=msgspec.convert(row.plan_approvals, tuple[ApprovalRuling, ...]),
         )
     return Run(
         id=RunId(row.id),
@@ -175,7 +181,15 @@ def plan_values(run_id: RunId, plan: Plan) -> dict[str, object]:
         "created_at": plan.created_at,
         "state_serial": plan.state.serial if plan.state is not None else None,
         "state_lineage": safe_text(plan.state.lineage) if plan.state is not None else None,
+        "rulings": safe_json(msgspec.to_builtins(plan.rulings)),
+        "verdict": plan.verdict.value,
+        **approval_values(plan.approvals),
     }
+
+
+def approval_values(approvals: Sequence[ApprovalRuling]) -> dict[str, object]:
+    """The columns of what approval policies said last."""
+    return {"approvals": safe_json(msgspec.to_builtins(tuple(approvals))), "approval": approval_of(approvals).value}
 
 
 def read_plan(row: Row[Any]) -> Plan:
@@ -189,6 +203,8 @@ def read_plan(row: Row[Any]) -> Plan:
         created_at=row.created_at,
         published_at=row.published_at,
         state=_state_point(row.state_serial, row.state_lineage),
+        rulings=msgspec.convert(row.rulings, tuple[PlanRuling, ...]),
+        approvals=msgspec.convert(row.approvals, tuple[ApprovalRuling, ...]),
     )
 
 

@@ -19,7 +19,7 @@ from app.store.schema_repositories import (
     repositories,
     stacks,
 )
-from app.store.schema_runs import assignments, confirmations, log_chunks, plans, run_steps, runs
+from app.store.schema_runs import assignments, confirmations, log_chunks, plans, reviews, run_steps, runs
 from app.store.schema_workers import drained_pools, workers
 
 __all__ = [
@@ -51,6 +51,7 @@ __all__ = [
     "remotes",
     "reports",
     "repositories",
+    "reviews",
     "run_secrets",
     "run_steps",
     "runs",

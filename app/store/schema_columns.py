@@ -28,6 +28,8 @@ CREATED = "create"
 """The word of a run's first line of history, before its first step."""
 STATE_CHANGING = tuple(sorted(kind for kind in RunType if kind.is_state_changing))
 NEEDS_CONFIRMATION = (RunState.CONFIRMED, RunState.PREPARING_APPLY, RunState.APPLYING)
+REVIEWED = (RunState.UNCONFIRMED, RunState.PENDING_REVIEW)
+"""Where a run is that people may review."""
 APPLIABLE = (RunState.UNCONFIRMED, *NEEDS_CONFIRMATION)
 """Where a run waits to be applied, or is: a preview or a drift run never gets there."""
 
@@ -54,9 +56,11 @@ CLAIM_ORDER = (
 """What is claimed first; `created_at` and `id` follow."""
 
 
-def enum_column(name: str, enum: type[StrEnum], *, nullable: bool = False, more: tuple[str, ...] = ()) -> Column[str]:
+def enum_column(
+    name: str, enum: type[StrEnum], *, nullable: bool = False, more: tuple[str, ...] = (), default: str | None = None
+) -> Column[str]:
     check = CheckConstraint(one_of(name, (*words_of(enum), *more)), name=name)
-    return Column(name, Text, check, nullable=nullable)
+    return Column(name, Text, check, nullable=nullable, server_default=text(default) if default is not None else None)
 
 
 def column(

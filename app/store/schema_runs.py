@@ -20,6 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSON
 
 from app.core.protocol import Phase
+from app.core.ruling import Approval, Verdict
 from app.core.run import RunState, RunType, Step, Trigger
 from app.core.statepoint import Obstacle
 from app.store.schema_columns import (
@@ -30,6 +31,7 @@ from app.store.schema_columns import (
     IS_LIVE,
     IS_STATE_CHANGING,
     NEEDS_CONFIRMATION,
+    REVIEWED,
     column,
     enum_column,
     is_hex,
@@ -156,9 +158,31 @@ plans = Table(
     Column("sealed_summary", LargeBinary),
     Column("state_serial", BigInteger),
     Column("state_lineage", Text),
+    column("rulings", JSON, default="'[]'"),
+    enum_column("verdict", Verdict, default="'none'"),
+    column("approvals", JSON, default="'[]'"),
+    enum_column("approval", Approval, default="'none'"),
     UniqueConstraint("run_id", "number", "digest"),
     is_hex("digest", 64),
     CheckConstraint("number > 0", name="number"),
+)
+
+reviews = Table(
+    "reviews",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("run_id", ForeignKey("runs.id"), nullable=False),
+    column("plan_number", Integer),
+    Column("state", Text, CheckConstraint(one_of("state", REVIEWED), name="state"), nullable=False),
+    column("author"),
+    column("is_approval", Boolean),
+    column("note", default="''"),
+    column("role", default="''"),
+    column("teams", JSON, default="'[]'"),
+    column("source"),
+    Column("at", DateTime(timezone=True), nullable=False),
+    ForeignKeyConstraint(["run_id", "plan_number"], ["plans.run_id", "plans.number"]),
+    Index("ix_reviews_run", "run_id", "id"),
 )
 
 confirmations = Table(

@@ -3,7 +3,7 @@
 Knows nothing of what a step means: the pure change that is handed in says that. Lock order: stack, run, assignment.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -26,6 +26,7 @@ from app.store.schema import (
     IS_STATE_CHANGING,
     assignments,
     plans,
+    repositories,
     run_secrets,
     run_steps,
     runs,
@@ -45,7 +46,15 @@ MAX_QUARANTINED: Final = 20
 MAX_FOLLOWERS: Final = 20
 """How many queued runs of a stack are told that the one before them moved."""
 WORK_CHANNEL: Final = "trackside_work"
-_SHOWN: Final = frozenset({RunState.UNCONFIRMED, RunState.CONFIRMED, RunState.PREPARING_APPLY, RunState.APPLYING})
+_SHOWN: Final = frozenset(
+    {
+        RunState.PENDING_REVIEW,
+        RunState.UNCONFIRMED,
+        RunState.CONFIRMED,
+        RunState.PREPARING_APPLY,
+        RunState.APPLYING,
+    }
+)
 """In these states a person was shown the plan, or accepted it unseen: it never changes again."""
 
 
@@ -169,8 +178,12 @@ class RunWrites(ReportWrites):
             stacks.c.lock_owner,
             stacks.c.lock_note,
             stacks.c.state_mode,
+            stacks.c.policies,
+            repositories.c.owner,
+            repositories.c.is_private,
         )
         found = runs.join(stacks, stacks.c.id == runs.c.stack_id)
+        found = found.join(repositories, repositories.c.id == runs.c.repository_id)
         row = self._first(select(*columns, runs.c.sealed_outputs).select_from(found).where(runs.c.id == run.id))
         if row is None:
             raise BrokenError(f"reading the facts of run {run.id}: there is none")
@@ -195,6 +208,10 @@ class RunWrites(ReportWrites):
             lock_owner=row.lock_owner,
             lock_note=row.lock_note,
             is_promotion_allowed=settings.allow_promotion,
+            confirm_rules=settings.confirm_rules,
+            owner=row.owner,
+            is_veiled=not row.is_private and not settings.public_plans,
+            unjudged=_unjudged(run, row.policies),
             is_stale=row.state_mode == StateMode.MANAGED.value and self._is_stale(run),
             quarantined=self._list_quarantined(run.id) if run.is_outcome_unknown else (),
         )
@@ -339,6 +356,16 @@ def _waits_for(run: Run, row: Row[Any]) -> str:
     if run.type.is_state_changing and owner and owner.lower() != run.triggered_by.lower():
         return f"{owner}, who has locked the stack" + (f": {row.lock_note}" if row.lock_note else "")
     return ""
+
+
+def _unjudged(run: Run, policies: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """The stack's plan policies that have not judged the waiting plan, by name."""
+    if run.state is not RunState.UNCONFIRMED or run.plan is None:
+        return ()
+    known = {ruling.key for ruling in run.plan.rulings}
+    return tuple(
+        one["name"] for one in policies if one["type"] == "plan" and (one["name"], one.get("digest", "")) not in known
+    )
 
 
 def _step_values(run_id: RunId, line: Transition) -> dict[str, object]:

@@ -123,10 +123,10 @@ def log_tail(chunks: Iterator[LogChunk], limit: int = LOG_TAIL_BYTES) -> LogTail
 
 
 def run_view(detail: RunDetail, doors: Doors) -> RunView:
-    """The run as its check run sees it, so that page and check say the same."""
+    """The run as its check run sees it, so that page and check say the same; a page is for those who may read it."""
     url = f"{doors.public_url}/runs/{detail.run.id}"
     view = make_view(detail.run, detail.facts, run_url=url, prefix=doors.command_prefix)
-    return replace(view, summary=detail.summary, whole=detail.whole, blocked_by=detail.blocked_by)
+    return replace(view, is_veiled=False, summary=detail.summary, whole=detail.whole, blocked_by=detail.blocked_by)
 
 
 class Pages:

@@ -44,6 +44,8 @@ SMALL_BYTES: Final = protocol.MAX_SMALL_BODY_BYTES
 MAX_REASON_CHARS: Final = 4000
 MAX_WAITING_WORKERS: Final = 5000
 ARCHIVES_AT_ONCE: Final = 16
+PLANS_AT_ONCE: Final = 8
+"""Plans that are taken in at once: policies may think for a while, and heartbeats must not wait behind them."""
 MAX_NUMBER: Final = 2**53
 LOCKED: Final = 423
 ASK_AGAIN_S: Final = 5
@@ -69,6 +71,7 @@ class WorkerApi:
         self._doors, self._work, self._claims = doors, doors.work, metrics.claims
         self._calls = CapacityLimiter(doors.database_connections)
         self._archives = CapacityLimiter(ARCHIVES_AT_ONCE)
+        self._plans = CapacityLimiter(PLANS_AT_ONCE)
         self._openapi = worker_openapi_text()
 
     def routes(self) -> list[Route]:
@@ -156,7 +159,9 @@ class WorkerApi:
             message = await self._of_assignment(request, shape, max_bytes)
             if isinstance(message, Response):
                 return message
-            answer = await self._threaded(method, _assignment_id(request), bearer_token(request.scope), message)
+            limiter = self._plans if isinstance(message, PlanReport) else self._calls
+            arguments = (_assignment_id(request), bearer_token(request.scope), message)
+            answer = await to_thread.run_sync(method, *arguments, limiter=limiter)
             return nothing() if answer is None else encoded(answer)
 
         return handle

@@ -38,6 +38,8 @@ from app.worker.transfer import chunks_of, download, upload
 
 RETRY_FOR_S: Final = 90.0
 _TIMEOUT_S: Final = 20.0
+JUDGED_WITHIN_S: Final = 330.0
+"""How long the answer to a plan may take: policies judge it, each within its own time, all within five minutes."""
 _CHUNK_BYTES: Final = 1024 * 1024
 _MAX_PROBLEM_CHARS: Final = 500
 _JSON: Final = {"content-type": "application/json"}
@@ -181,7 +183,7 @@ class Hold:
 
     def plan(self, report: PlanReport) -> PlanAnswer:
         """Hand in the plan; the answer says what is next."""
-        return _decode(self._post("plan", report), PlanAnswer)
+        return _decode(self._post("plan", report, timeout_s=JUDGED_WITHIN_S), PlanAnswer)
 
     def request_apply(self, *, digest: str, engine: str) -> None:
         """Return only after the control plane committed `applying`.
@@ -240,11 +242,11 @@ class Hold:
         path = f"{self._path}/archive?fencing={self.fencing}"
         return _Call(path=path, token=self._token, method=method, body=body, headers=headers, timeout_s=120)
 
-    def _post(self, name: str, report: msgspec.Struct) -> bytes:
+    def _post(self, name: str, report: msgspec.Struct, *, timeout_s: float = _TIMEOUT_S) -> bytes:
         body = msgspec.json.encode(report)
         if len(body) > MAX_BODY_BYTES:
             raise BrokenError(f"reporting {name}: {len(body)} bytes are more than the protocol takes")
-        return self._repeated(_Call(path=f"{self._path}/{name}", token=self._token, body=body))
+        return self._repeated(_Call(path=f"{self._path}/{name}", token=self._token, body=body, timeout_s=timeout_s))
 
     def _repeated(self, call: _Call) -> bytes:
         return self._again(lambda: self._guarded(call))

@@ -15,6 +15,7 @@ import msgspec
 from app.core.errors import BrokenError, UserError
 from app.core.names import Secret
 from app.core.planjson import read_plan
+from app.core.planresources import Resources, read_resources
 from app.core.protocol import (
     MAX_ARCHIVE_BYTES,
     Next,
@@ -129,6 +130,7 @@ def report_plan(job: Job) -> End | None:
         summary=read_plan(shown, secrets=job.log.known),
         is_targeted=bool(job.assignment.targets or job.assignment.excluded),
         state=read_state_point(job.workspace.plan_file),
+        resources=_resources(job, shown),
     )
     del shown
     job.log.line("planned: " + ("there are changes" if job.has_changes else "no changes"))
@@ -145,6 +147,17 @@ def report_plan(job: Job) -> End | None:
             return carry_out(job)
         case Next.DONE:
             return End(None)
+
+
+def _resources(job: Job, shown: bytes) -> Resources | None:
+    """What plan policies see of the plan, when there are any."""
+    mode = job.assignment.policy_values
+    if not mode:
+        return None
+    found = read_resources(shown, mode=mode, secrets=job.log.known)
+    if found.size_bytes:
+        job.log.line(f"the plan is too large for its policies: {found.size_bytes:,} bytes of resource changes")
+    return found
 
 
 def store(job: Job) -> End:

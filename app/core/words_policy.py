@@ -1,0 +1,137 @@
+"""What the App says of policies that judge plans and reviews: in the reason of a run, and in answers to commands.
+
+Policies' own words are hostile text: in a reason they stand as they are (it is shown as code), in Markdown as code.
+"""
+
+from collections.abc import Sequence
+
+from app.core.command import Verb
+from app.core.markdown import code
+from app.core.ruling import Approval, ApprovalRuling, PlanRuling, place
+from app.core.run import Plan, Run
+
+MAX_SAID = 10
+"""Messages of one policy that a reason lists; the rest is counted."""
+
+
+def denied(plan: Plan) -> str:
+    """Why the plan fails: every policy that denies it, its messages, and where it stands. Plain text."""
+    return "\n".join(line for ruling in plan.rulings if ruling.is_denial for line in _denial(ruling))
+
+
+def _denial(ruling: PlanRuling) -> list[str]:
+    where = place(ruling.path, ruling.deny_lines)
+    if ruling.failure:
+        return [f"policy {ruling.name} gave no answer, so the plan is denied ({where}): {ruling.failure}"]
+    shown = [f"  - {message}" for message in ruling.denies[:MAX_SAID]]
+    more = len(ruling.denies) - len(shown) + ruling.left_out
+    return [f"policy {ruling.name} denies the plan ({where}):", *shown, *([f"  and {more} more"] if more > 0 else [])]
+
+
+def rejected(plan: Plan) -> str:
+    """Why the run fails by its reviews. Plain text."""
+    told = [one for one in plan.approvals if one.decision is Approval.REJECTED]
+    return "\n".join(
+        f"policy {one.name} rejects the run ({place(one.path, one.lines)})"
+        + (f": rejected by {', '.join(one.rejected_by)}" if one.rejected_by else "")
+        + "".join(f"\n  - {note}" for note in one.notes[:MAX_SAID])
+        for one in told
+    )
+
+
+def needs_approval(run: Run, approvals: Sequence[ApprovalRuling], prefix: str) -> str:
+    """A confirm met a plan that is not approved."""
+    open_ = "; ".join(undecided(one) for one in approvals if one.decision is not Approval.APPROVED)
+    approve = code(f"{prefix} {Verb.APPROVE.value} {run.stack_name}")
+    return (
+        f"Not done: plan {run.plan_number} of {code(run.stack_name)} is not approved: {open_}. {approve} approves it."
+    )
+
+
+def undecided(ruling: ApprovalRuling) -> str:
+    """Where one policy stands, with who has said what. Markdown."""
+    name = f"policy {code(ruling.name)}"
+    if ruling.failure:
+        return f"{name} gave no answer ({code(ruling.failure)})"
+    if ruling.decision is Approval.REJECTED:
+        return f"{name} rejects it"
+    return f"{name} needs an approval: {said_by(ruling)}"
+
+
+def said_by(ruling: ApprovalRuling) -> str:
+    """`1 approval (alice), 0 rejections`. Markdown."""
+    told = []
+    for word, logins in (("approval", ruling.approved_by), ("rejection", ruling.rejected_by)):
+        names = ", ".join(code(login, limit=60) for login in logins[:MAX_SAID])
+        told.append(f"{len(logins)} {word}{'' if len(logins) == 1 else 's'}{f' ({names})' if names else ''}")
+    return ", ".join(told)
+
+
+def not_judged(run: Run, policies: Sequence[str], prefix: str) -> str:
+    """A confirm met a plan that was made before a plan policy was attached, or changed."""
+    names = ", ".join(code(name) for name in policies[:MAX_SAID])
+    replan = code(f"{prefix} {Verb.REPLAN.value} {run.stack_name}")
+    return (
+        f"Not done: plan {run.plan_number} of {code(run.stack_name)} was made before {names} could judge it. "
+        f"{replan} makes a plan that is judged."
+    )
+
+
+def was_denied(run: Run) -> str:
+    """A confirm met a plan that a policy denied."""
+    return f"Not done: a policy denied plan {run.plan_number} of {code(run.stack_name)}."
+
+
+def may_not_confirm(reason: str, who: str) -> str:
+    """The person does not fulfil the stack's `confirm` rules, or its environment's. `who`: who does, or empty."""
+    return f"Not done: {code(reason, limit=1000)}." + (f" {who}" if who else "")
+
+
+def by_force(why: str) -> str:
+    """What an admin passed over by a confirm; empty when nothing was."""
+    return f" By force: {code(why, limit=500)}." if why else ""
+
+
+def moved(run: Run, verb: Verb, prefix: str) -> str:
+    """Something about the run changed between the question and the command."""
+    again = code(f"{prefix} {verb.value} {run.stack_name}")
+    return (
+        f"Not done: a review, a plan or a policy of {code(run.stack_name)} changed at the same moment. Look at it, "
+        f"then repeat {again}."
+    )
+
+
+def nobody_asks(run: Run) -> str:
+    """A review of a run that no approval policy asks about."""
+    return (
+        f"Not done: no approval policy of {code(run.stack_name)} asks for reviews, so they would decide nothing: "
+        "whoever may confirm decides."
+    )
+
+
+def reviewed(run: Run, verb: Verb, approvals: Sequence[ApprovalRuling]) -> str:
+    """A review was taken in, and decided nothing yet, or all that was missing."""
+    word = "Approved" if verb is Verb.APPROVE else "Rejected"
+    open_ = [undecided(one) for one in approvals if one.decision is not Approval.APPROVED]
+    rest = f" Still open: {'; '.join(open_)}." if open_ else " Nothing more is missing."
+    return f"{word}: plan {run.plan_number} of {code(run.stack_name)}.{rest}"
+
+
+def review_rejects(run: Run) -> str:
+    """A review ended the run."""
+    return f"Rejected: the run of {code(run.stack_name)} fails, and nothing of plan {run.plan_number} is applied."
+
+
+def review_ends(run: Run) -> str:
+    """A review let a preview end well."""
+    return f"Approved: the preview of {code(run.stack_name)} is finished."
+
+
+def review_applies(run: Run) -> str:
+    """A review was all that an autodeploy stack waited for."""
+    return f"Approved: plan {run.plan_number} of {code(run.stack_name)} is applied, since the stack has `autodeploy`."
+
+
+def bot(actor: str) -> str:
+    """A machine gave a command."""
+    return f"Not done: {code(actor)} is a bot, and bots give no commands: a person has to."

@@ -1,0 +1,54 @@
+"""A stack's `autodeploy`: whether its setting confirms a plan, and the confirmation that it makes then.
+
+Called inside the transaction that moves the run, with the stack locked.
+"""
+
+from dataclasses import replace
+from typing import Final
+
+from app.core.record import AuditLine
+from app.core.ruling import Approval, Verdict
+from app.core.run import Plan, Run, RunType, Step, Transition, Trigger, advance, confirm
+from app.core.stack import Stack
+from app.flows.ports import Transaction
+
+AUTODEPLOY: Final = "autodeploy"
+
+
+def may_autodeploy(tx: Transaction, run: Run, stack: Stack, plan: Plan) -> bool:
+    """True when the setting may confirm that plan: nothing about it asks for a person."""
+    if not stack.settings.autodeploy or run.type is not RunType.TRACKED:
+        return False  # what destroys everything is never confirmed by a setting
+    is_free = not (stack.is_detached or stack.hold_reason or stack.lock_key or stack.lock_owner)
+    is_same = stack.settings.digest() == run.stack_digest  # else they changed while it was planned
+    is_whole = run.targeting is None  # a part was asked for by a person, who has not seen it yet
+    is_newest = run.head_seq == stack.head_seq
+    is_ordered = run.trigger is Trigger.COMMAND and stack.settings.confirm_rules.is_refined
+    is_judged = plan.verdict in (Verdict.NONE, Verdict.PASSED) and plan.approval in (Approval.NONE, Approval.APPROVED)
+    return is_free and is_same and is_whole and is_newest and is_judged and not is_ordered and tx.is_current(stack.id)
+
+
+def confirm_by_setting(tx: Transaction, run: Run, stack: Stack, plan: Plan, what: Step) -> None:
+    """The stack's setting confirms, by the same proof as a person; `what` the run does then."""
+    at = tx.now()
+    ready = replace(run, plan=plan)
+    proof = confirm(ready, stack_digest=stack.settings.digest(), actor=AUTODEPLOY, at=at, source=AUTODEPLOY)
+    tx.add_confirmation(proof)
+    tx.add_audit(
+        AuditLine(
+            at=at,
+            actor=AUTODEPLOY,
+            source=AUTODEPLOY,
+            command=f"confirm {run.id}",
+            run_id=run.id,
+            repository_id=run.repository_id,
+            is_allowed=True,
+            reason="the stack has `autodeploy: true`",
+        )
+    )
+
+    def change(found: Run) -> tuple[Run, Transition]:
+        proven = replace(found, plan=plan, confirmed_digest=proof.plan_digest, decided_by=AUTODEPLOY, attempts=0)
+        return advance(proven, what, by=AUTODEPLOY, at=at)
+
+    tx.change_run(run.id, change)

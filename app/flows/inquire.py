@@ -1,0 +1,152 @@
+"""What has to be known before a plan is confirmed or reviewed, and cannot be asked inside a transaction: what GitHub
+says of the person, the change and the environment, and what the approval policies say of the reviews.
+
+The transaction that carries the command out holds it against what is true by then (`Stand.fits`).
+"""
+
+from dataclasses import dataclass
+
+from app.core.command import Command, Verb
+from app.core.environment import Environment
+from app.core.errors import UserError
+from app.core.event import Repository
+from app.core.names import RunId
+from app.core.permit import Confirming
+from app.core.review import PlanReview
+from app.core.ruling import ApprovalRuling
+from app.core.run import Run, RunState
+from app.core.stack import Permission, PolicySpec, Stack
+from app.flows.answer import Person
+from app.flows.ports import GitHub, Store
+from app.flows.weigh import Ground, Weigh, starters
+
+WAITING = (RunState.UNCONFIRMED, RunState.PENDING_REVIEW)
+"""Where a run is that can be reviewed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stand:
+    """What was found out for one command about one plan."""
+
+    run_id: RunId
+    state: RunState
+    plan_number: int
+    reviews: int
+    """How many there were."""
+    policies: tuple[PolicySpec, ...]
+    """The approval policies that were asked."""
+    approvals: tuple[ApprovalRuling, ...]
+    """What they said: of a review, with that one among them."""
+    confirming: Confirming | None = None
+    """None on the server, and for a review of a stack that is not deployed by its setting."""
+    review: PlanReview | None = None
+    environment_asks: bool = False
+    """GitHub's environment asks for a person."""
+
+    def fits(self, run: Run, stack: Stack, reviews: int) -> bool:
+        """True when it is still true of that run."""
+        now = (run.id, run.state, run.plan_number, stack.approval_policies, reviews)
+        return now == (self.run_id, self.state, self.plan_number, self.policies, self.reviews)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inquire:
+    """Asks."""
+
+    store: Store
+    github: GitHub
+    weigh: Weigh
+
+    def look(self, run_id: RunId, command: Command, person: Person) -> Stand | None:
+        """What has to be known for a command, before its transaction; None for one that needs nothing, and for
+        somebody who may not give it."""
+        verb = command.verb
+        if not (verb is Verb.CONFIRM or verb.is_review) or person.permission.rank < Permission.WRITE.rank:
+            return None
+        with self.store.begin() as tx:
+            run = tx.find_run(run_id)
+            if run is None or run.state not in WAITING:
+                return None
+            ground = self.weigh.ground(tx, run, tx.get_stack(run.stack_id))
+            began = starters(tx, run)
+        stack, repository = ground.asked.stack, ground.asked.repository
+        review = self._review(ground, command, person) if verb.is_review else None
+        wants_environment = verb is Verb.CONFIRM and not person.is_operator
+        if review is not None and review.is_approval and stack.settings.autodeploy:
+            wants_environment = True
+        environment = self._environment(repository, stack, run) if wants_environment else None
+        confirming = None
+        if verb is Verb.CONFIRM and not person.is_operator:
+            confirming = self._confirming(ground, person, began, environment)
+        return Stand(
+            run_id=run.id,
+            state=run.state,
+            plan_number=run.plan_number,
+            reviews=len(ground.reviews),
+            policies=stack.approval_policies,
+            approvals=self.weigh.reviewed(ground, review),
+            confirming=confirming,
+            review=review,
+            environment_asks=environment is not None and environment.asks_somebody,
+        )
+
+    def _review(self, ground: Ground, command: Command, person: Person) -> PlanReview:
+        run, repository = ground.asked.run, ground.asked.repository
+        teams: tuple[str, ...] = ()
+        if ground.wants_teams and not person.is_operator:
+            teams = self.github.list_teams(repository, person.actor)
+        return PlanReview(
+            run_id=run.id,
+            plan_number=run.plan_number,
+            state=run.state,
+            author=person.actor,
+            is_approval=command.verb is Verb.APPROVE,
+            note=command.note,
+            at=ground.asked.at,
+            role=person.role,
+            teams=teams,
+            source=person.source,
+        )
+
+    def _confirming(
+        self, ground: Ground, person: Person, began: frozenset[str], environment: Environment | None
+    ) -> Confirming:
+        """What GitHub says of the person and the change, as far as some rule asks for it."""
+        stack, run, repository = ground.asked.stack, ground.asked.run, ground.asked.repository
+        rules = stack.settings.confirm_rules
+        teams = sorted({*rules.teams, *(environment.teams if environment is not None else ())})
+        authors = began
+        if rules.not_author:
+            authors |= {login.lower() for login in self.github.list_authors(repository, run.head_sha)}
+        return Confirming(
+            actor=person.actor,
+            permission=person.permission,
+            role=person.role,
+            owner=repository.owner,
+            stack=stack.name,
+            ref=_ref(run, stack),
+            teams=frozenset(team for team in teams if self.github.is_team_member(repository, team, person.actor)),
+            authors=authors,
+            starters=began,
+            environment=environment,
+        )
+
+    def _environment(self, repository: Repository, stack: Stack, run: Run) -> Environment | None:
+        """The rules of the stack's environment; one whose rules cannot be read is one that nobody can fulfil."""
+        name = stack.settings.github_environment
+        if name is None:
+            return None
+        try:
+            found = self.github.find_environment(repository, name)
+            if found is None or not found.is_for_protected_branches:
+                return found
+            branch = _ref(run, stack).removeprefix("refs/heads/")
+            is_fine = self.github.is_branch_protected(repository, branch)
+        except UserError as error:
+            return Environment(name=name, obstacles=(f"they cannot be read: {str(error)[:300]}",))
+        return found if is_fine else Environment(name=name, obstacles=("it takes protected branches alone",))
+
+
+def _ref(run: Run, stack: Stack) -> str:
+    """What is deployed: the event's ref; for a command's run of the tracked branch, that one."""
+    return run.ref or f"refs/heads/{stack.settings.branch}"

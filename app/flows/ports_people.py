@@ -1,0 +1,57 @@
+"""What flows ask of GitHub about people and environments, and of the store about reviews, as Protocols."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from app.core.environment import Environment
+from app.core.event import Repository
+from app.core.names import RunId, Sha
+from app.core.permit import Standing
+from app.core.review import PlanReview
+from app.core.ruling import ApprovalRuling
+from app.core.stack import Permission
+
+
+class People(Protocol):
+    """What GitHub knows of people, at this moment. Each call may raise RetryableError or UserError."""
+
+    def ask_permission(self, repository: Repository, login: str) -> Permission: ...
+
+    def ask_standing(self, repository: Repository, login: str) -> Standing:
+        """The permission with the role behind it, and whether a person or a machine has it."""
+        ...
+
+    def is_team_member(self, repository: Repository, team: str, login: str) -> bool:
+        """True for an active member of the owner's team, by its slug; false for a pending one, or without such a
+        team."""
+        ...
+
+    def list_teams(self, repository: Repository, login: str) -> tuple[str, ...]:
+        """The slugs of the owner's teams that the person is in (at most 100); none where a person owns it."""
+        ...
+
+    def list_authors(self, repository: Repository, sha: Sha) -> tuple[str, ...]:
+        """Who made a commit, as far as GitHub knows their logins: author, committer, authors of its pull requests."""
+        ...
+
+    def find_environment(self, repository: Repository, name: str) -> Environment | None:
+        """The protection rules of an environment; None when there is none of that name."""
+        ...
+
+    def is_branch_protected(self, repository: Repository, branch: str) -> bool: ...
+
+
+class ReviewRows(Protocol):
+    """What people and policies said of plans."""
+
+    def add_review(self, review: PlanReview) -> None:
+        """Keep a person's word, for ever. Call it with the run's stack locked."""
+        ...
+
+    def list_reviews(self, run_id: RunId) -> list[PlanReview]:
+        """All of a run, oldest first (at most 1,000)."""
+        ...
+
+    def save_approvals(self, run_id: RunId, plan_number: int, approvals: Sequence[ApprovalRuling]) -> None:
+        """Keep what the approval policies said last of a plan. Call it with the run's stack locked."""
+        ...
