@@ -6,12 +6,15 @@ Generated from the grammar, the permissions and the sentences themselves, so tha
 from datetime import UTC, datetime
 from typing import Final
 
-from app.core import words, words_start
+import msgspec
+
+from app.core import words, words_policy, words_start
 from app.core.command import GRAMMAR, MAX_COMMANDS, MAX_NOTE, MAX_TARGETS, Form, Verb
 from app.core.names import ConfigVersionId, Digest, RepositoryId, RunId, Sha, StackId
 from app.core.permit import needed
 from app.core.plan import Delta
 from app.core.retry import RETRYABLE
+from app.core.ruling import Approval, ApprovalRuling
 from app.core.run import TABLE, Plan, Run, RunState, RunType, Step, Trigger
 from app.core.stack import Permission, Stack, StackSettings
 
@@ -41,6 +44,7 @@ _STEPS: Final = {
 _WHO: Final = {
     Verb.UNLOCK: "; another person's lock, and a policy's, need admin",
     Verb.RETRY: "; a destroy run needs admin",
+    Verb.CONFIRM: "; `confirm:` of the stack and the reviewers of its GitHub environment say more",
 }
 _ON_SERVER: Final = """## On the server
 
@@ -51,7 +55,7 @@ as what everybody does. `RUN|STACK` is a run's id, or a stack's id for its one r
 | --- | --- |
 | `trackside plan STACK [--sha SHA]` | a preview of the stack's head, else of where its branch is, else of that commit |
 | `trackside deploy STACK [--sha SHA]` | the same as a tracked run: also a stack's very first |
-| `trackside confirm\\|discard\\|replan\\|stop\\|cancel\\|retry RUN\\|STACK` | as the command of that name |
+| `trackside confirm\\|discard\\|approve\\|reject\\|replan\\|stop\\|cancel\\|retry RUN\\|STACK` | as the command of that name |
 | `trackside lock\\|unlock STACK [note]` | as the command of that name; unlock takes a policy's lock away, too |
 | `trackside destroy STACK` | plans to destroy all that the stack's state holds; waits for `confirm RUN` |
 | `trackside drift STACK` | compares what exists with what the stack has deployed; applies nothing |
@@ -102,6 +106,8 @@ def _when(verb: Verb) -> str:
     """In which states a run takes it."""
     if verb is Verb.RETRY:
         states = [state for state in RunState if state in RETRYABLE]
+    elif verb.is_review:
+        states = [RunState.PENDING_REVIEW, RunState.UNCONFIRMED]
     elif verb in _STEPS:
         states = [state for state in RunState if (state, _STEPS[verb]) in TABLE]
     else:
@@ -124,7 +130,18 @@ def _answers(verb: Verb) -> tuple[str, ...]:
                 words_start.behind("network", "b" * 40, _SHA),
             )
         case Verb.CONFIRM:
-            return (words.confirmed(run), words.superseded(run, PREFIX), words.settings_changed(run, PREFIX))
+            return (
+                words.confirmed(run),
+                words.superseded(run, PREFIX),
+                words.settings_changed(run, PREFIX),
+                words_policy.needs_approval(run, [_UNDECIDED], PREFIX),
+                words_policy.may_not_confirm("bob made this change or asked for this run", ""),
+            )
+        case Verb.APPROVE:
+            approved = msgspec.structs.replace(_UNDECIDED, decision=Approval.APPROVED)
+            return (words_policy.reviewed(run, verb, [approved]), words_policy.nobody_asks(run))
+        case Verb.REJECT:
+            return (words_policy.review_rejects(run), words_policy.reviewed(run, verb, [_UNDECIDED]))
         case Verb.DISCARD:
             return (words.discarded(run), words.not_waiting(verb, _example(RunState.APPLYING), PREFIX))
         case Verb.REPLAN:
@@ -141,8 +158,13 @@ def _answers(verb: Verb) -> tuple[str, ...]:
         case Verb.UNLOCK:
             lock = f"the lock of {stack.lock_owner}"
             return (words_start.unlocked(stack, [lock], []), words_start.needs_admin(stack, [lock]))
-        case Verb.APPROVE | Verb.REJECT | Verb.WHY | Verb.HELP:
+        case Verb.WHY | Verb.HELP:
             return ()
+
+
+_UNDECIDED: Final = ApprovalRuling(
+    name="two-eyes", digest="", path="policies/two-eyes.rego", decision=Approval.UNDECIDED, approved_by=("alice",)
+)
 
 
 def _stack() -> Stack:

@@ -59,7 +59,7 @@ class _Document(msgspec.Struct, frozen=True):
 class Resources(msgspec.Struct, frozen=True, kw_only=True):
     """The resource changes for policies; or how large they are, when that is too much."""
 
-    changes: msgspec.Raw = _NULL
+    changes: msgspec.Raw = msgspec.field(default_factory=lambda: _NULL)
     """JSON: a list in the plan's order; null when they are too large, and of a worker that was not asked for them."""
     size_bytes: int = 0
     """Of what was left out; 0: nothing was."""

@@ -20,11 +20,13 @@ def stop_older(tx: Transaction, repository_id: RepositoryId, ref: str, *, head: 
 
 
 def stop(tx: Transaction, run: Run, cause: str, *, by: str = SYSTEM) -> None:
-    """Withdraw a run that no worker has; ask the worker of one that it has."""
+    """Withdraw a run that no worker has, or that waits for reviews; ask the worker of one that it has."""
     tx.lock_stack(run.stack_id)
     run = tx.get_run(run.id)
     if run.state in (RunState.QUEUED, RunState.READY):
         step(tx, run, Step.CANCEL, cause=cause)
+    elif run.state is RunState.PENDING_REVIEW:
+        step(tx, run, Step.DISCARD, cause=cause)
     elif run.state in WITH_WORKER and (run.state, Step.STOP) in TABLE:
         held = tx.find_live_assignment(run.id)
         locked = tx.lock_assignment(held.id) if held is not None else None

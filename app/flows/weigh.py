@@ -10,7 +10,8 @@ from typing import Final
 
 from app.core.contract import Evaluated, PolicyFailed, PolicyQuestions
 from app.core.contract_plan import PlanAnswer, refused_plan, rule_plan
-from app.core.errors import UserError
+from app.core.errors import RetryableError, UserError
+from app.core.event import Repository
 from app.core.names import RunId
 from app.core.planinput import PlanAsked, approval_document, plan_document
 from app.core.planresources import MAX_RESOURCES_BYTES
@@ -113,13 +114,20 @@ class Weigh:
             approvals = self.reviewed(replace(ground, asked=asked))
         is_by_setting = stack.settings.autodeploy and run.type.is_state_changing and is_waiting
         name = stack.settings.github_environment if is_by_setting else None
-        environment = self.github.find_environment(ground.asked.repository, name) if name else None
         return Weighed(
             policies=judging(stack),
             plan=plan,
             approvals=approvals,
-            environment_asks=environment is not None and environment.asks_somebody,
+            environment_asks=name is not None and self._environment_asks(ground.asked.repository, name),
         )
+
+    def _environment_asks(self, repository: Repository, name: str) -> bool:
+        """True when the environment asks for a person, or cannot be asked: a person can always be."""
+        try:
+            environment = self.github.find_environment(repository, name)
+        except (RetryableError, UserError):
+            return True
+        return environment is not None and environment.asks_somebody
 
     def reviewed(self, ground: Ground, review: PlanReview | None = None) -> tuple[ApprovalRuling, ...]:
         """What the approval policies say of the reviews so far, and of one more."""

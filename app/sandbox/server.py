@@ -22,6 +22,7 @@ from app.sandbox import (
     pages,
     routes_app,
     routes_checks,
+    routes_environments,
     routes_git,
     routes_graphql,
     routes_talk,
@@ -29,7 +30,7 @@ from app.sandbox import (
 from app.sandbox.errors import SandboxError
 from app.sandbox.world import World
 
-ROUTES = (routes_app, routes_checks, routes_git, routes_graphql, routes_talk)
+ROUTES = (routes_app, routes_checks, routes_environments, routes_git, routes_graphql, routes_talk)
 """The modules whose import registers the API's routes."""
 _START_S = 15.0
 _TICK_S = 0.02

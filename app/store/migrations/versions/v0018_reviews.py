@@ -21,7 +21,7 @@ ALTER TABLE plans
 
 CREATE TABLE reviews (
     id BIGINT GENERATED ALWAYS AS IDENTITY CONSTRAINT pk_reviews PRIMARY KEY,
-    run_id TEXT NOT NULL CONSTRAINT fk_reviews_run_id_runs REFERENCES runs (id),
+    run_id TEXT NOT NULL CONSTRAINT fk_reviews_run_id REFERENCES runs (id),
     plan_number INTEGER NOT NULL,
     state TEXT NOT NULL CONSTRAINT ck_reviews_state CHECK (state IN ('unconfirmed', 'pending_review')),
     author TEXT NOT NULL,
@@ -31,7 +31,7 @@ CREATE TABLE reviews (
     teams JSON NOT NULL DEFAULT '[]',
     source TEXT NOT NULL,
     at TIMESTAMPTZ NOT NULL,
-    CONSTRAINT fk_reviews_run_id_plan_number_plans FOREIGN KEY (run_id, plan_number) REFERENCES plans (run_id, number)
+    CONSTRAINT fk_reviews_run_id_plan_number FOREIGN KEY (run_id, plan_number) REFERENCES plans (run_id, number)
 );
 CREATE INDEX ix_reviews_run ON reviews (run_id, id);
 """
