@@ -23,7 +23,7 @@ def _of(call: Call) -> Environment:
     return found
 
 
-@route("GET", "/repos/{owner}/{repo}/environments/{environment}", "actions:read")
+@route("GET", "/repos/{owner}/{repo}/environments/{environment:path}", "actions:read")
 def get_environment(call: Call) -> Answer:
     """One environment with its rules."""
     one = _of(call)
@@ -48,7 +48,7 @@ def get_environment(call: Call) -> Answer:
     )
 
 
-@route("GET", "/repos/{owner}/{repo}/environments/{environment}/deployment_protection_rules", "actions:read")
+@route("GET", "/repos/{owner}/{repo}/environments/{environment:path}/deployment_protection_rules", "actions:read")
 def list_custom_rules(call: Call) -> Answer:
     """The rules of Apps that are switched on."""
     found = [
@@ -58,7 +58,7 @@ def list_custom_rules(call: Call) -> Answer:
     return Answer({"total_count": len(found), "custom_deployment_protection_rules": found})
 
 
-@route("GET", "/repos/{owner}/{repo}/environments/{environment}/deployment-branch-policies", "actions:read")
+@route("GET", "/repos/{owner}/{repo}/environments/{environment:path}/deployment-branch-policies", "actions:read")
 def list_branch_policies(call: Call) -> Answer:
     """The patterns of branches and tags that may be deployed to it."""
     one = _of(call)

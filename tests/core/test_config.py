@@ -12,6 +12,7 @@ from app.core.config import json_schema, read_configuration, suggest_configurati
 from app.core.stack import (
     MAX_CONFIG_BYTES,
     Configuration,
+    ConfirmRules,
     Permission,
     PolicySpec,
     Problem,
@@ -219,9 +220,12 @@ policies:
         (stack("environment: {A-B: x}"), "line 4: `A-B` is no name of a variable"),
         (stack("environment: {A: x, ro_A: y}"), "line 4: `A` reaches every phase already, so `ro_A` contradicts it"),
         (stack("confirm: {permission: read}"), "line 4: `permission` must be `write` or `admin`, not `read`"),
-        (stack("confirm: {teams: [x]}"), "line 4: `confirm.teams`: not part of this version yet"),
-        (stack("confirm: {roles: []}"), "line 4: `confirm.roles`: not part of this version yet"),
-        (stack("confirm: {not_author: true}"), "line 4: `confirm.not_author`: not part of this version yet"),
+        (
+            stack("confirm: {teams: [acme/Plat Form]}"),
+            "line 4: `acme/Plat Form` is no team of this repository's owner: a team is named as in its page's address",
+        ),
+        (stack("confirm: {roles: ['']}"), "line 4: `` is no name of a role"),
+        (stack("confirm: {not_author: 1}"), "line 4: `not_author` must be true or false"),
         (stack("confirm: {permision: write}"), "line 4: unknown key `permision` -> did you mean `permission`?"),
         (stack("github_environment: true"), "line 4: `github_environment` is a name, or false"),
         (stack("git: {submodules: all}"), "line 4: `submodules` must be true or false"),
@@ -237,8 +241,8 @@ policies:
             "line 3: `type` must be `push`, `plan`, `approval`, `trigger` or `notification`, not `pusch`",
         ),
         (
-            "version: 1\nstacks: []\npolicies: [{name: p, type: plan, path: a, attach: '*'}]",
-            "line 3: `type`: plan policies are not part of this version yet",
+            "version: 1\nstacks: []\npolicies: [{name: p, type: trigger, path: a, attach: '*'}]",
+            "line 3: `type`: trigger policies are not part of this version yet",
         ),
         (
             "version: 1\nstacks: []\npolicies: [{name: p, type: push, path: a, attach: []}]",
@@ -360,7 +364,10 @@ def test_the_schema_is_the_models() -> None:
     assert schema["additionalProperties"] is False
     assert stack_schema["additionalProperties"] is False
     assert stack_schema["required"] == ["name"]
-    elsewhere = {"confirm_permission", "secrets", "oidc_audience", "submodules", "lfs"}
+    elsewhere = {
+        *("confirm_permission", "confirm_roles", "confirm_teams", "confirm_not_author"),
+        *("secrets", "oidc_audience", "submodules", "lfs"),
+    }
     """Settings whose place in the file is another than their name."""
     assert set(StackSettings.__dataclass_fields__) - elsewhere <= set(stack_schema["properties"])
     assert all("description" in each or "$ref" in each for each in stack_schema["properties"].values())
@@ -377,6 +384,26 @@ def test_secrets_audiences_submodules_and_large_files_are_settings_of_a_stack() 
     assert settings.environment == {"PLAIN": "1"}
     assert settings.secrets == {"ro_ROLE": "READER", "TF_VAR_x": "x_1"}
     assert (settings.oidc_audience, settings.submodules, settings.lfs) == (("sts.amazonaws.com",), True, True)
+
+
+def test_who_confirms_and_policies_of_plans_and_reviews_are_read() -> None:
+    text = """version: 1
+stacks:
+  - name: a
+    confirm: {permission: admin, roles: [maintain, Deploy Master], teams: [platform, platform], not_author: true}
+    public_plans: true
+policies:
+  - {name: cost, type: plan, path: cost.rego, attach: [a]}
+  - {name: eyes, type: approval, path: eyes.rego, attach: "*"}
+"""
+    found = read_configuration(text.encode(), default_branch="main")
+    assert isinstance(found, Configuration)
+    settings = found.stacks[0].settings
+    assert settings.confirm_rules == ConfirmRules(
+        permission=Permission.ADMIN, roles=("maintain", "Deploy Master"), teams=("platform",), not_author=True
+    )
+    assert settings.public_plans
+    assert [policy.type for policy in found.policies] == ["plan", "approval"]
 
 
 def test_a_repository_without_the_file_is_offered_one() -> None:

@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 import pytest
 
 from app.core.names import ZERO_SHA, Secret, is_sha
-from app.core.stack import Permission, PolicySpec, StackSettings, StateMode, Tool, settings_from_json
+from app.core.stack import LATER, Permission, PolicySpec, StackSettings, StateMode, Tool, settings_from_json
 
 FULL = StackSettings(
     name="network",
@@ -33,6 +33,10 @@ FULL = StackSettings(
     oidc_audience=("sts.amazonaws.com",),
     submodules=True,
     lfs=True,
+    confirm_roles=("maintain",),
+    confirm_teams=("platform",),
+    confirm_not_author=True,
+    public_plans=True,
 )
 
 
@@ -119,6 +123,6 @@ def test_a_policy_speaks_about_what_it_is_attached_to(policy: PolicySpec, is_att
 def test_a_setting_of_a_later_version_that_says_nothing_changes_no_digest() -> None:
     """What waited for a person before an upgrade can be confirmed after it."""
     before = StackSettings(name="network", branch="main", environment={"A": "1"})
-    assert not {"secrets", "oidc_audience", "submodules", "lfs"} & json.loads(before.canonical_json()).keys()
+    assert not LATER & json.loads(before.canonical_json()).keys()
     assert settings_from_json(before.canonical_json()) == before
     assert settings_from_json(FULL.canonical_json()) == FULL

@@ -7,7 +7,7 @@ import pytest
 from app.core.config import read_configuration
 from app.core.organisation import Organisation, effective, pool_problems
 from app.core.organisationfile import organisation_schema, read_organisation
-from app.core.stack import Configuration, Permission, PolicySpec, StackSettings, Tool
+from app.core.stack import Configuration, ConfirmRules, Permission, PolicySpec, StackSettings, Tool
 
 FULL = """\
 version: 1
@@ -57,6 +57,14 @@ def under(defaults: str, *lines: str) -> StackSettings:
     """The stack's settings under these defaults."""
     settings = read(f"version: 1\ndefaults: {defaults}\n")
     return effective(own(*lines), settings).stacks[0].settings
+
+
+def test_who_confirms_is_a_default_as_a_whole() -> None:
+    """A stack that says `confirm` itself has nothing of the organisation's: half of two rules is nobody's rule."""
+    defaults = "{confirm: {teams: [platform], not_author: true}}"
+    inherited = under(defaults).confirm_rules
+    assert (inherited.teams, inherited.not_author, inherited.permission) == (("platform",), True, Permission.WRITE)
+    assert under(defaults, "confirm: {permission: admin}").confirm_rules == ConfirmRules(permission=Permission.ADMIN)
 
 
 def test_every_key_is_read() -> None:

@@ -3,8 +3,9 @@
 import pytest
 
 from app.core.command import Verb
-from app.core.permit import Permitted, Refused, may, may_unlock
-from app.core.stack import Permission
+from app.core.environment import Environment
+from app.core.permit import Confirming, Permitted, Refused, may, may_confirm, may_unlock
+from app.core.stack import ConfirmRules, Permission
 
 ACTS = (Verb.CONFIRM, Verb.DISCARD, Verb.REPLAN, Verb.DEPLOY)
 WRITES = (Verb.PLAN, Verb.STOP, Verb.CANCEL, Verb.RETRY, Verb.LOCK, Verb.UNLOCK, Verb.APPROVE, Verb.REJECT)
@@ -53,3 +54,114 @@ def test_a_refusal_says_who_has_what_where_and_what_is_needed() -> None:
         Verb.CONFIRM, permission=Permission.READ, required=Permission.WRITE, actor="alice", repository="acme/infra"
     )
     assert answer == Refused("alice has read permission on acme/infra: confirm needs write")
+
+
+def confirming(**known: object) -> Confirming:
+    """Dora, who may write and made nothing of it, confirms stack app."""
+    given: dict[str, object] = {
+        "actor": "Dora",
+        "permission": Permission.WRITE,
+        "role": "write",
+        "owner": "acme",
+        "stack": "app",
+        "ref": "refs/heads/main",
+    }
+    return Confirming(**(given | known))  # type: ignore[arg-type]  # a fixture's dictionary
+
+
+TEAM = frozenset({"platform"})
+REVIEWED = Environment(name="production", users=("erin",), teams=("platform",))
+
+
+@pytest.mark.parametrize(
+    ("rules", "known", "reason"),
+    [
+        ({}, {}, ""),
+        ({"roles": ("maintain", "deployer")}, {"role": "deployer"}, ""),
+        (
+            {"roles": ("maintain", "deployer")},
+            {"role": "admin"},
+            "Dora has the role admin: stack app is confirmed by maintain or deployer",
+        ),
+        ({"roles": ("maintain",)}, {"role": ""}, "Dora has the role none: stack app is confirmed by maintain"),
+        ({"teams": ("platform",)}, {"teams": TEAM}, ""),
+        (
+            {"teams": ("platform", "sre")},
+            {"teams": frozenset({"web"})},
+            "Dora is no active member of acme/platform or acme/sre, which confirms stack app",
+        ),
+        ({"not_author": True}, {"authors": frozenset({"alice"})}, ""),
+        (
+            {"not_author": True},
+            {"authors": frozenset({"dora"})},
+            "Dora made this change or asked for this run: stack app is confirmed by another",
+        ),
+        (
+            {"roles": ("write",), "teams": ("platform",), "not_author": True},
+            {"teams": TEAM, "authors": frozenset({"dora"})},
+            "Dora made this change or asked for this run: stack app is confirmed by another",
+        ),
+    ],
+)
+def test_whoever_confirms_fulfils_every_rule_of_the_stack(
+    rules: dict[str, object], known: dict[str, object], reason: str
+) -> None:
+    answer = may_confirm(ConfirmRules(**rules), confirming(**known))  # type: ignore[arg-type]  # a table's cells
+    assert answer == (Refused(reason) if reason else Permitted())
+
+
+@pytest.mark.parametrize(
+    ("environment", "known", "reason"),
+    [
+        (Environment(name="production"), {}, ""),
+        (REVIEWED, {"actor": "ERIN"}, ""),
+        (REVIEWED, {"teams": TEAM}, ""),
+        (
+            REVIEWED,
+            {},
+            "Dora is no required reviewer of GitHub's environment production (erin or acme/platform)",
+        ),
+        (
+            Environment(name="p", users=("dora",), is_self_review_prevented=True),
+            {"starters": frozenset({"dora"})},
+            "Dora asked for this run, and GitHub's environment p lets nobody review their own",
+        ),
+        (Environment(name="p", users=("dora",)), {"starters": frozenset({"dora"})}, ""),
+        (
+            Environment(name="p", obstacles=("a wait timer of 5 minutes",)),
+            {"permission": Permission.ADMIN},
+            "GitHub's environment p has rules that cannot be fulfilled here (a wait timer of 5 minutes)",
+        ),
+        (Environment(name="p", branches=("main", "release/*")), {"ref": "refs/heads/release/1"}, ""),
+        (
+            Environment(name="p", branches=("release/*",)),
+            {"ref": "refs/heads/release/1/2"},
+            "GitHub's environment p takes no deployment of refs/heads/release/1/2",
+        ),
+        (
+            Environment(name="p", branches=("v1",)),
+            {"ref": "refs/tags/v1"},
+            "GitHub's environment p takes no deployment of refs/tags/v1",
+        ),
+        (Environment(name="p", branches=(), tags=("v*",)), {"ref": "refs/tags/v1"}, ""),
+        (
+            Environment(name="p", branches=("[",)),
+            {},
+            "GitHub's environment p takes no deployment of refs/heads/main",
+        ),
+    ],
+)
+def test_whoever_confirms_fulfils_the_rules_of_the_environment(
+    environment: Environment, known: dict[str, object], reason: str
+) -> None:
+    answer = may_confirm(ConfirmRules(), confirming(environment=environment, **known))
+    assert answer == (Refused(reason) if reason else Permitted())
+
+
+def test_an_admin_passes_over_reviewers_where_github_lets_them_and_it_is_said() -> None:
+    admin = confirming(environment=REVIEWED, permission=Permission.ADMIN)
+    answer = may_confirm(ConfirmRules(), admin)
+    assert isinstance(answer, Permitted)
+    assert answer.by_force.startswith("Dora is no required reviewer")
+    strict = Environment(name="production", users=("erin",), may_admins_bypass=False)
+    assert isinstance(may_confirm(ConfirmRules(), confirming(environment=strict, permission=Permission.ADMIN)), Refused)

@@ -1,4 +1,4 @@
-"""Plan and approval policies: a plan is judged before it waits, and waits for as many people as its policies ask for."""
+"""Plan and approval policies: a plan is judged before it waits, and waits for as many people as they ask for."""
 
 from app.core.run import RunState
 from app.sandbox import Repo

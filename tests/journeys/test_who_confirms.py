@@ -67,7 +67,7 @@ def test_an_environments_reviewers_confirm_and_admins_pass_over_them_by_force_al
 
 
 def test_a_public_repository_shows_counts_and_states_and_nothing_of_a_plan(world: World) -> None:
-    """Unless the stack says `public_plans`: neither what changes, nor outputs, nor what the engine said of a failure."""
+    """Unless the stack says `public_plans`: neither changes, nor outputs, nor what the engine said of a failure."""
     repo = world.github.create_repository("acme", "infra", private=False)
     repo.set_permission("alice", "write")
     sha = world.push(repo, files(""), "First")

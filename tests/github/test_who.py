@@ -1,0 +1,123 @@
+"""Who somebody is to a repository: roles, teams, authors, and what an environment asks for; each closed by default."""
+
+import pytest
+
+from app.core.environment import Environment
+from app.core.errors import RetryableError, UserError
+from app.core.event import Repository
+from app.core.names import Sha
+from app.core.permit import Standing
+from app.core.stack import Permission
+from app.github.client import GitHubApp
+from app.sandbox import Repo, SandboxGitHub
+
+
+def test_a_custom_role_counts_by_what_it_is_based_on_and_keeps_its_name(
+    app: GitHubApp, repo: Repo, repository: Repository
+) -> None:
+    repo.set_permission("alice", "write", custom="Deploy Master")
+    assert app.ask_standing(repository, "alice") == Standing(permission=Permission.WRITE, role="Deploy Master")
+    repo.set_permission("alice", "maintain")
+    assert app.ask_standing(repository, "alice") == Standing(permission=Permission.WRITE, role="maintain")
+    assert app.ask_standing(repository, "nobody-at-all") == Standing(permission=Permission.NONE)
+    assert app.ask_standing(repository, "renovate[bot]").is_bot
+
+
+def test_active_members_alone_are_in_a_team(app: GitHubApp, sandbox: SandboxGitHub, repository: Repository) -> None:
+    sandbox.team("acme/platform", ["alice"], pending=["rita"])
+    assert app.is_team_member(repository, "platform", "alice")
+    assert not app.is_team_member(repository, "platform", "rita")
+    assert not app.is_team_member(repository, "platform", "dora")
+    assert not app.is_team_member(repository, "nowhere", "alice")
+    before = len(sandbox.requests)
+    assert not app.is_team_member(repository, "../../orgs", "alice")
+    assert not app.is_team_member(repository, "platform", "../alice")
+    assert len(sandbox.requests) == before
+
+
+def test_the_teams_of_somebody_are_one_request(app: GitHubApp, sandbox: SandboxGitHub, repository: Repository) -> None:
+    assert app.list_teams(repository, "alice") == ()
+    sandbox.team("acme/web", ["alice"])
+    sandbox.team("acme/platform", ["alice"], pending=["rita"])
+    before = len(sandbox.requests)
+    assert app.list_teams(repository, "alice") == ("platform", "web")
+    assert app.list_teams(repository, "rita") == ()
+    assert len(sandbox.requests) - before == 2
+
+
+def test_without_the_permission_nobody_is_taken_for_a_member(
+    app: GitHubApp, sandbox: SandboxGitHub, repository: Repository
+) -> None:
+    sandbox.team("acme/platform", ["alice"])
+    sandbox.installation("acme").permissions.pop("members")
+    for ask in (
+        lambda: app.is_team_member(repository, "platform", "alice"),
+        lambda: app.list_teams(repository, "alice"),
+    ):
+        with pytest.raises(UserError):
+            ask()
+
+
+def test_authors_are_those_of_the_commit_and_of_its_pull_requests(
+    app: GitHubApp, repo: Repo, repository: Repository
+) -> None:
+    repo.push("work", {"net/main.tf": "two\n"}, "Work", author="alice")
+    number = repo.open_pull("work", title="Work", author="rita")
+    repo.set_permission("dora", "write")
+    landed = repo.merge_pull(number, by="dora", method="squash")
+    assert {"rita"} <= set(app.list_authors(repository, Sha(landed)))
+    assert "alice" in app.list_authors(repository, Sha(repo.sha("work")))
+    with pytest.raises(UserError):
+        app.list_authors(repository, Sha("e" * 40))
+
+
+def test_the_rules_of_an_environment_are_read_and_what_is_not_known_is_an_obstacle(
+    app: GitHubApp, sandbox: SandboxGitHub, repo: Repo, repository: Repository
+) -> None:
+    assert app.find_environment(repository, "production") is None
+    sandbox.team("acme/platform", ["alice"])
+    repo.environment("production")
+    assert app.find_environment(repository, "production") == Environment(name="production")
+    repo.environment(
+        "production",
+        reviewers=["rita", "acme/platform"],
+        prevent_self_review=True,
+        can_admins_bypass=False,
+        wait_minutes=30,
+        branches=["main", "release/*"],
+        tags=["v*"],
+        custom_rules=["gatekeeper"],
+        unknown_rules=["quantum"],
+    )
+    assert app.find_environment(repository, "production") == Environment(
+        name="production",
+        users=("rita",),
+        teams=("platform",),
+        is_self_review_prevented=True,
+        may_admins_bypass=False,
+        branches=("main", "release/*"),
+        tags=("v*",),
+        obstacles=(
+            "the rule of the App gatekeeper",
+            "a wait timer of 30 minutes",
+            "a rule of the type quantum, which is not known",
+        ),
+    )
+
+
+def test_an_environment_for_protected_branches_says_so(app: GitHubApp, repo: Repo, repository: Repository) -> None:
+    repo.environment("staging/eu", protected_branches=True)
+    found = app.find_environment(repository, "staging/eu")
+    assert found is not None
+    assert found.is_for_protected_branches
+    assert not app.is_branch_protected(repository, "main")
+    repo.protect("main")
+    assert app.is_branch_protected(repository, "main")
+    assert not app.is_branch_protected(repository, "nowhere")
+    assert not app.is_branch_protected(repository, "refs/tags/v1")
+
+
+def test_no_answer_is_no_rule_but_an_error(app: GitHubApp, sandbox: SandboxGitHub, repository: Repository) -> None:
+    sandbox.trouble.fail_next("GET", "environments", 500, times=3)
+    with pytest.raises(RetryableError, match="reading environment production of acme/infra"):
+        app.find_environment(repository, "production")
