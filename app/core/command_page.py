@@ -55,7 +55,8 @@ as what everybody does. `RUN|STACK` is a run's id, or a stack's id for its one r
 | --- | --- |
 | `trackside plan STACK [--sha SHA]` | a preview of the stack's head, else of where its branch is, else of that commit |
 | `trackside deploy STACK [--sha SHA]` | the same as a tracked run: also a stack's very first |
-| `trackside confirm\\|discard\\|approve\\|reject\\|replan\\|stop\\|cancel\\|retry RUN\\|STACK` | as the command of that name |
+| `trackside confirm\\|discard\\|replan\\|stop\\|cancel\\|retry RUN\\|STACK` | as the command of that name |
+| `trackside approve\\|reject RUN\\|STACK [note]` | as the command of that name, said by whoever is logged in there |
 | `trackside lock\\|unlock STACK [note]` | as the command of that name; unlock takes a policy's lock away, too |
 | `trackside destroy STACK` | plans to destroy all that the stack's state holds; waits for `confirm RUN` |
 | `trackside drift STACK` | compares what exists with what the stack has deployed; applies nothing |
@@ -137,11 +138,8 @@ def _answers(verb: Verb) -> tuple[str, ...]:
                 words_policy.needs_approval(run, [_UNDECIDED], PREFIX),
                 words_policy.may_not_confirm("bob made this change or asked for this run", ""),
             )
-        case Verb.APPROVE:
-            approved = msgspec.structs.replace(_UNDECIDED, decision=Approval.APPROVED)
-            return (words_policy.reviewed(run, verb, [approved]), words_policy.nobody_asks(run))
-        case Verb.REJECT:
-            return (words_policy.review_rejects(run), words_policy.reviewed(run, verb, [_UNDECIDED]))
+        case Verb.APPROVE | Verb.REJECT:
+            return _of_review(verb, run)
         case Verb.DISCARD:
             return (words.discarded(run), words.not_waiting(verb, _example(RunState.APPLYING), PREFIX))
         case Verb.REPLAN:
@@ -160,6 +158,13 @@ def _answers(verb: Verb) -> tuple[str, ...]:
             return (words_start.unlocked(stack, [lock], []), words_start.needs_admin(stack, [lock]))
         case Verb.WHY | Verb.HELP:
             return ()
+
+
+def _of_review(verb: Verb, run: Run) -> tuple[str, ...]:
+    if verb is Verb.REJECT:
+        return (words_policy.review_rejects(run), words_policy.reviewed(run, verb, [_UNDECIDED]))
+    approved = msgspec.structs.replace(_UNDECIDED, decision=Approval.APPROVED)
+    return (words_policy.reviewed(run, verb, [approved]), words_policy.nobody_asks(run))
 
 
 _UNDECIDED: Final = ApprovalRuling(

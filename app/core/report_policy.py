@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from app.core.command import Verb
-from app.core.markdown import code
+from app.core.markdown import code, size_bytes
 from app.core.report_offer import command
 from app.core.ruling import Approval, ApprovalRuling, PlanRuling, place
 from app.core.runview import RunView
@@ -16,6 +16,8 @@ from app.core.words_stack import who_confirms
 
 MAX_SHOWN: Final = 20
 """Messages of one policy that a check shows; the rest is counted."""
+MAX_POLICIES_BYTES: Final = 20_000
+"""What plan policies said, in a check; and as much again for what reviews came to."""
 _SQUARES: Final = {Approval.APPROVED: "🟩", Approval.REJECTED: "🟥"}
 
 
@@ -23,7 +25,7 @@ def policy_lines(rulings: Sequence[PlanRuling]) -> tuple[str, ...]:
     """A paragraph for each policy that denied or warned, denials first; empty when none did."""
     denials = [_denial(one) for one in rulings if one.is_denial]
     warnings = [_paragraph("🟨", one, "warns", (one.warns, one.warn_lines)) for one in rulings if one.warns]
-    return (*denials, *warnings)
+    return _fitting((*denials, *warnings), "policy", "policies")
 
 
 def _denial(ruling: PlanRuling) -> str:
@@ -48,12 +50,26 @@ def review_lines(view: RunView) -> tuple[str, ...]:
     plan = view.run.plan
     if plan is None or not plan.approvals or not view.run.is_live:
         return ()
-    rows = "\n".join(f"- {_standing(one)}" for one in plan.approvals)
+    rows = "\n".join(_fitting([f"- {_standing(one)}" for one in plan.approvals], "policy", "policies"))
     if plan.approval is not Approval.UNDECIDED:
         return (rows,)
     approve = command(view, Verb.APPROVE, view.run.id)
     reject = command(view, Verb.REJECT, view.run.id)
     return (rows, f"{approve} vouches for it, {reject} speaks against it: whoever may write can say it.")
+
+
+def _fitting(parts: Sequence[str], one: str, several: str) -> tuple[str, ...]:
+    """The first parts that fit, and how many do not."""
+    shown: list[str] = []
+    room = MAX_POLICIES_BYTES
+    for part in parts:
+        room -= size_bytes(part) + 2
+        if room < 0:
+            break
+        shown.append(part)
+    missing = len(parts) - len(shown)
+    more = f"What {missing:,} more {one if missing == 1 else several} said is on the run's page."
+    return (*shown, more) if missing else tuple(shown)
 
 
 def _standing(ruling: ApprovalRuling) -> str:

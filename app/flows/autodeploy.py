@@ -16,16 +16,22 @@ AUTODEPLOY: Final = "autodeploy"
 
 
 def may_autodeploy(tx: Transaction, run: Run, stack: Stack, plan: Plan) -> bool:
-    """True when the setting may confirm that plan: nothing about it asks for a person."""
+    """True when the setting may confirm that plan."""
+    return asks_nobody(run, stack, plan) and tx.is_current(stack.id)
+
+
+def asks_nobody(run: Run, stack: Stack, plan: Plan) -> bool:
+    """True when nothing about the run asks for a person, as far as it is known of the stack and the plan."""
     if not stack.settings.autodeploy or run.type is not RunType.TRACKED:
         return False  # what destroys everything is never confirmed by a setting
     is_free = not (stack.is_detached or stack.hold_reason or stack.lock_key or stack.lock_owner)
     is_same = stack.settings.digest() == run.stack_digest  # else they changed while it was planned
     is_whole = run.targeting is None  # a part was asked for by a person, who has not seen it yet
     is_newest = run.head_seq == stack.head_seq
+    # Whoever orders a run must not pass over who may confirm it.
     is_ordered = run.trigger is Trigger.COMMAND and stack.settings.confirm_rules.is_refined
     is_judged = plan.verdict in (Verdict.NONE, Verdict.PASSED) and plan.approval in (Approval.NONE, Approval.APPROVED)
-    return is_free and is_same and is_whole and is_newest and is_judged and not is_ordered and tx.is_current(stack.id)
+    return is_free and is_same and is_whole and is_newest and is_judged and not is_ordered
 
 
 def confirm_by_setting(tx: Transaction, run: Run, stack: Stack, plan: Plan, what: Step) -> None:

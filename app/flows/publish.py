@@ -159,7 +159,8 @@ class Publish:
         """From now on a comment can mean the plans whose counts stand in the summary; a row that did not fit has no
         plan that anybody saw: `replan` gives its stack a check of its own."""
         runs = [line.run for line in view.affected if line.run is not None]
-        waiting = [run for run in runs if run.state is RunState.UNCONFIRMED and f"<{run.url}>" in report.summary]
+        states = (RunState.UNCONFIRMED, RunState.PENDING_REVIEW)
+        waiting = [run for run in runs if run.state in states and f"<{run.url}>" in report.summary]
         with self.store.begin() as tx:
             for run in waiting:
                 tx.mark_plan_published(run.id, run.plan_number)

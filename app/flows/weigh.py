@@ -82,7 +82,8 @@ class Weigh:
 
     def ground(self, tx: Transaction, run: Run, stack: Stack) -> Ground:
         """What the questions are made of."""
-        previous = _previous(tx, run)
+        is_judged = bool(judging(stack))  # else nobody looks at what is dear to read
+        previous = _previous(tx, run) if is_judged else None
         number = previous.plan.number if previous is not None and previous.plan is not None else 0
         states = tx.list_stack_states([stack.id])
         asked = PlanAsked(
@@ -92,7 +93,7 @@ class Weigh:
             stack=stack,
             state=states.get(stack.id),
             run=run,
-            summary=tx.find_summary(run.id, run.plan.number) if run.plan is not None else None,
+            summary=tx.find_summary(run.id, run.plan.number) if is_judged and run.plan is not None else None,
             previous=previous,
             previous_summary=tx.find_summary(previous.id, number) if previous is not None and number else None,
         )

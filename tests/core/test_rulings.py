@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from app.core import words_policy
@@ -176,6 +177,19 @@ def test_denials_come_before_warnings_and_failures_say_why() -> None:
         "🟨 Policy `calm` (`calm.rego:4`) warns:\n\n- `look`\n- and 2 more",
     )
     assert policy_lines((PlanRuling(name="a", digest="", path="a"),)) == ()
+
+
+def test_any_number_of_policies_fits_and_what_is_left_out_is_counted() -> None:
+    loud = [
+        PlanRuling(name=f"p{number}", digest="", path="p.rego", denies=tuple("é" * 480 for _ in range(50)))
+        for number in range(100)
+    ]
+    open_ = [msgspec.structs.replace(UNDECIDED, notes=("n" * 500,) * 50) for _ in range(100)]
+    run = replace(WAITING, plan=replace(PLAN, rulings=tuple(loud), approvals=tuple(open_)))
+    for state in (RunState.FAILED, RunState.UNCONFIRMED, RunState.PENDING_REVIEW):
+        report = check_report(view_of(replace(run, state=state)))
+        assert len(report.summary.encode()) < 65_535
+        assert "What 99 more policies said is on the run's page." in report.summary
 
 
 def test_a_plan_that_is_not_approved_offers_no_confirm_and_says_where_it_stands() -> None:

@@ -69,7 +69,11 @@ def test_what_is_not_said_plainly_by_a_person_does_nothing(world: World) -> None
     (words,) = world.replies(repo, still_open)
     assert "It was a preview: merge the pull request, and decide about the run of the merged commit" in words
     assert {run.state for run in world.runs() if run.type is RunType.TRACKED} == {RunState.UNCONFIRMED}
-    assert world.sql("SELECT command, is_allowed FROM audit") == [(f"confirm {world.runs()[-1].id}", False)]
+    assert world.sql("SELECT command, is_allowed, reason FROM audit WHERE reason LIKE '%bot%'") == [
+        ("confirm", False, "a bot gives no commands")
+    ]
+    asked = world.sql("SELECT command, is_allowed FROM audit WHERE actor = 'alice'")
+    assert asked == [(f"confirm {world.runs()[-1].id}", False)]
 
 
 def test_a_misunderstanding_is_answered_with_what_was_probably_meant(world: World) -> None:
@@ -85,7 +89,7 @@ def test_a_misunderstanding_is_answered_with_what_was_probably_meant(world: Worl
     world.settle()
 
     slip, which, grammar, unknown = world.replies(repo, number)
-    assert "I do not understand `/trackside confrim app`. Did you mean `/trackside confirm`?" in slip
+    assert "I do not understand `/trackside confrim app`. Did you mean `/trackside confirm app`?" in slip
     assert "Several runs could be meant, so I did nothing" in which
     assert "- `/trackside confirm app`" in which
     assert "- `/trackside confirm net`" in which
