@@ -91,7 +91,7 @@ def _section(form: Form) -> str:
         f"Needs {_who(verb)}.{_when(verb)}",
         "",
     ]
-    answers = _answers(verb)
+    answers = _of_review(verb) if verb.is_review else _answers(verb)
     if answers:
         lines += ["It answers, for instance:", "", *(f"- {' '.join(answer.split())}" for answer in answers), ""]
     return "\n".join(lines)
@@ -138,8 +138,6 @@ def _answers(verb: Verb) -> tuple[str, ...]:
                 words_policy.needs_approval(run, [_UNDECIDED], PREFIX),
                 words_policy.may_not_confirm("bob made this change or asked for this run", ""),
             )
-        case Verb.APPROVE | Verb.REJECT:
-            return _of_review(verb, run)
         case Verb.DISCARD:
             return (words.discarded(run), words.not_waiting(verb, _example(RunState.APPLYING), PREFIX))
         case Verb.REPLAN:
@@ -156,11 +154,13 @@ def _answers(verb: Verb) -> tuple[str, ...]:
         case Verb.UNLOCK:
             lock = f"the lock of {stack.lock_owner}"
             return (words_start.unlocked(stack, [lock], []), words_start.needs_admin(stack, [lock]))
-        case Verb.WHY | Verb.HELP:
+        case Verb.APPROVE | Verb.REJECT | Verb.WHY | Verb.HELP:
             return ()
 
 
-def _of_review(verb: Verb, run: Run) -> tuple[str, ...]:
+def _of_review(verb: Verb) -> tuple[str, ...]:
+    """The same of a review."""
+    run = _example(RunState.UNCONFIRMED)
     if verb is Verb.REJECT:
         return (words_policy.review_rejects(run), words_policy.reviewed(run, verb, [_UNDECIDED]))
     approved = msgspec.structs.replace(_UNDECIDED, decision=Approval.APPROVED)
