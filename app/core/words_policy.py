@@ -87,6 +87,12 @@ def may_not_confirm(reason: str, who: str) -> str:
     return f"Not done: {code(reason, limit=1000)}." + (f" {who}" if who else "")
 
 
+def not_known(run: Run, why: str) -> str:
+    """GitHub would not tell what decides whether the person may."""
+    said = code(why, limit=500)
+    return f"Not done: it cannot be told whether you may decide about {code(run.stack_name)}, so you may not: {said}."
+
+
 def by_force(why: str) -> str:
     """What an admin passed over by a confirm; empty when nothing was."""
     return f" By force: {code(why, limit=500)}." if why else ""

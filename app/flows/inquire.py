@@ -42,6 +42,8 @@ class Stand:
     review: PlanReview | None = None
     environment_asks: bool = False
     """GitHub's environment asks for a person."""
+    failure: str = ""
+    """What GitHub would not tell, in words; empty: it told everything."""
 
     def fits(self, run: Run, stack: Stack, reviews: int) -> bool:
         """True when it is still true of that run."""
@@ -70,14 +72,15 @@ class Inquire:
             ground = self.weigh.ground(tx, run, tx.get_stack(run.stack_id))
             began = starters(tx, run)
         stack, repository = ground.asked.stack, ground.asked.repository
-        review = self._review(ground, command, person) if verb.is_review else None
-        wants_environment = verb is Verb.CONFIRM and not person.is_operator
-        if review is not None and review.is_approval and stack.settings.autodeploy:
-            wants_environment = True
-        environment = self._environment(repository, stack, run) if wants_environment else None
-        confirming = None
-        if verb is Verb.CONFIRM and not person.is_operator:
-            confirming = self._confirming(ground, person, began, environment)
+        is_asked = verb is Verb.CONFIRM and not person.is_operator
+        is_by_setting = verb is Verb.APPROVE and stack.settings.autodeploy
+        environment = self._environment(repository, stack, run) if is_asked or is_by_setting else None
+        review, confirming, failure = None, None, ""
+        try:
+            review = self._review(ground, command, person) if verb.is_review else None
+            confirming = self._confirming(ground, person, began, environment) if is_asked else None
+        except UserError as error:
+            failure = str(error)[:500]
         return Stand(
             run_id=run.id,
             state=run.state,
@@ -88,6 +91,7 @@ class Inquire:
             confirming=confirming,
             review=review,
             environment_asks=environment is not None and environment.asks_somebody,
+            failure=failure,
         )
 
     def _review(self, ground: Ground, command: Command, person: Person) -> PlanReview:

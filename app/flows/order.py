@@ -140,6 +140,8 @@ def _unfit(tx: Transaction, run: Run, stack: Stack, order: Order, prefix: str) -
         return Not(words_policy.not_judged(run, missing, prefix))
     if stand is None or not stand.fits(run, stack, len(tx.list_reviews(run.id))):
         return Not(words_policy.moved(run, Verb.CONFIRM, prefix))
+    if stand.failure:
+        return Not(words_policy.not_known(run, stand.failure))
     if stand.confirming is not None:
         rules = stack.settings.confirm_rules
         permitted = may_confirm(rules, stand.confirming)

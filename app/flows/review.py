@@ -23,6 +23,8 @@ def review_refusal(tx: Transaction, run: Run, stack: Stack, verb: Verb, stand: S
     """Why the review must not be taken in, or None."""
     if not stack.approval_policies:
         return Not(words_policy.nobody_asks(run))
+    if stand is not None and stand.failure:
+        return Not(words_policy.not_known(run, stand.failure))
     if stand is None or stand.review is None or not stand.fits(run, stack, len(tx.list_reviews(run.id))):
         return Not(words_policy.moved(run, verb, prefix))
     return None

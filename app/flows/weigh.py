@@ -29,8 +29,8 @@ MAX_LOOKED_AT: Final = 50
 """Newest runs of a stack among which the one before is looked for."""
 _TEAMS: Final = re.compile(r"\bteams\b")
 OLD_WORKER: Final = (
-    "the worker handed in nothing for the policies to look at: it is older than the control plane. "
-    "Bring it to the same version"
+    "the worker handed in nothing for the policies to look at: they were attached after it had begun, or it is older "
+    "than the control plane. Retry the run; if that ends so too, bring the worker to the same version"
 )
 
 

@@ -31,12 +31,17 @@ def test_a_plan_is_confirmed_by_a_member_of_the_team_who_did_not_make_it(world: 
     assert "alice made this change or asked for this run: stack app is confirmed by another" in alice
     assert "bob is no active member of acme/platform, which confirms stack app" in bob
     assert "carol is no active member of acme/platform" in carol
+    world.github.trouble.fail_next("GET", "memberships", 403)
+    world.comment_on_commit(repo, sha, "/trackside confirm app", by="dora")
+    world.settle()
+    assert "it cannot be told whether you may decide about `app`, so you may not" in world.remarks(repo, sha)[-1]
     world.press(check, "Confirm", by="dora")
     world.expect_check(repo, sha, "deploy/app", "success")
     assert world.sql("SELECT actor, is_allowed FROM audit WHERE command LIKE 'confirm%' ORDER BY id") == [
         ("alice", False),
         ("bob", False),
         ("carol", False),
+        ("dora", False),
         ("dora", True),
     ]
 
