@@ -29,7 +29,7 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class Access:
     """What GitHub says of an account on a repository, at this moment."""
 
     permission: Permission

@@ -277,14 +277,14 @@ class Control:
 
     def _person(self, repository: Repository, login: str, source: str) -> Person:
         """Ask GitHub for the permission now: a click or a comment is no proof of any."""
-        standing = self.github.ask_standing(repository, login)
+        access = self.github.ask_access(repository, login)
         return Person(
             actor=login,
             source=source,
-            permission=Permission.NONE if standing.is_bot else standing.permission,
+            permission=Permission.NONE if access.is_bot else access.permission,
             repository=repository.full_name,
-            role=standing.role,
-            is_bot=standing.is_bot,
+            role=access.role,
+            is_bot=access.is_bot,
         )
 
     def _pull_sha(self, comment: Comment) -> Sha | None:

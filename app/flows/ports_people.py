@@ -6,7 +6,7 @@ from typing import Protocol
 from app.core.environment import Environment
 from app.core.event import Repository
 from app.core.names import RunId, Sha
-from app.core.permit import Standing
+from app.core.permit import Access
 from app.core.review import PlanReview
 from app.core.ruling import ApprovalRuling
 from app.core.stack import Permission
@@ -17,7 +17,7 @@ class People(Protocol):
 
     def ask_permission(self, repository: Repository, login: str) -> Permission: ...
 
-    def ask_standing(self, repository: Repository, login: str) -> Standing:
+    def ask_access(self, repository: Repository, login: str) -> Access:
         """The permission with the role behind it, and whether a person or a machine has it."""
         ...
 

@@ -11,7 +11,7 @@ from app.core.environment import Environment
 from app.core.event import Repository
 from app.core.missed import FoundComment
 from app.core.names import Secret, Sha
-from app.core.permit import Standing
+from app.core.permit import Access
 from app.core.pull import PullDetail, PullFacts, Reviews, Signature
 from app.core.reply import CheckReport, DeploymentReport, DeploymentState
 from app.core.stack import Permission
@@ -64,11 +64,11 @@ class GitHubApp:
     # people and pull requests
     def ask_permission(self, repository: Repository, login: str) -> Permission:
         """What the person may do there, now."""
-        return people.ask_standing(self._caller, repository, login).permission
+        return people.ask_access(self._caller, repository, login).permission
 
-    def ask_standing(self, repository: Repository, login: str) -> Standing:
+    def ask_access(self, repository: Repository, login: str) -> Access:
         """The permission, with the role behind it, and whether a machine has it."""
-        return people.ask_standing(self._caller, repository, login)
+        return people.ask_access(self._caller, repository, login)
 
     def list_authors(self, repository: Repository, sha: Sha) -> tuple[str, ...]:
         """Logins of those who made a commit, and of the authors of its pull requests."""

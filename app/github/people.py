@@ -12,7 +12,7 @@ import msgspec
 
 from app.core.event import Repository
 from app.core.names import Sha
-from app.core.permit import Standing
+from app.core.permit import Access
 from app.core.stack import Permission
 from app.github.api import Ask, of_repository, read_answer
 from app.github.caller import Caller
@@ -59,11 +59,11 @@ def is_login(text: str) -> bool:
     return _LOGIN.fullmatch(text) is not None
 
 
-def ask_standing(caller: Caller, repository: Repository, login: str) -> Standing:
+def ask_access(caller: Caller, repository: Repository, login: str) -> Access:
     """The person's permission, folded, with the role behind it. Who GitHub does not know, or whose login cannot be one,
     has none."""
     if not is_login(login):
-        return Standing(permission=Permission.NONE)
+        return Access(permission=Permission.NONE)
     ask = Ask(
         doing=f"asking for the permission of {login} on {repository.full_name}",
         method="GET",
@@ -75,8 +75,8 @@ def ask_standing(caller: Caller, repository: Repository, login: str) -> Standing
     try:
         answer = read_answer(ask, caller.as_installation(repository, ask), _Answer)
     except NotFoundError:
-        return Standing(permission=Permission.NONE, is_bot=is_bot)
-    return Standing(
+        return Access(permission=Permission.NONE, is_bot=is_bot)
+    return Access(
         permission=fold(answer.permission, answer.role_name),
         role=(answer.role_name or answer.permission)[:100],
         is_bot=is_bot or (answer.user is not None and answer.user.type == "Bot"),

@@ -6,7 +6,7 @@ from app.core.environment import Environment
 from app.core.errors import RetryableError, UserError
 from app.core.event import Repository
 from app.core.names import Sha
-from app.core.permit import Standing
+from app.core.permit import Access
 from app.core.stack import Permission
 from app.github.client import GitHubApp
 from app.sandbox import Repo, SandboxGitHub
@@ -16,11 +16,11 @@ def test_a_custom_role_counts_by_what_it_is_based_on_and_keeps_its_name(
     app: GitHubApp, repo: Repo, repository: Repository
 ) -> None:
     repo.set_permission("alice", "write", custom="Deploy Master")
-    assert app.ask_standing(repository, "alice") == Standing(permission=Permission.WRITE, role="Deploy Master")
+    assert app.ask_access(repository, "alice") == Access(permission=Permission.WRITE, role="Deploy Master")
     repo.set_permission("alice", "maintain")
-    assert app.ask_standing(repository, "alice") == Standing(permission=Permission.WRITE, role="maintain")
-    assert app.ask_standing(repository, "nobody-at-all") == Standing(permission=Permission.NONE)
-    assert app.ask_standing(repository, "renovate[bot]").is_bot
+    assert app.ask_access(repository, "alice") == Access(permission=Permission.WRITE, role="maintain")
+    assert app.ask_access(repository, "nobody-at-all") == Access(permission=Permission.NONE)
+    assert app.ask_access(repository, "renovate[bot]").is_bot
 
 
 def test_active_members_alone_are_in_a_team(app: GitHubApp, sandbox: SandboxGitHub, repository: Repository) -> None:
