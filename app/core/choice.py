@@ -15,6 +15,7 @@ import msgspec
 
 from app.core.errors import UserError
 from app.core.plan import Change, Kind, PlanSummary
+from app.core.typed import BLANKS, lowered, plain_word
 
 ONLY: Final = "only"
 EXCEPT: Final = "except"
@@ -26,6 +27,7 @@ MAX_TARGETS_BYTES: Final = 256 * 1024
 """Of all targets together: with the environment they have to fit into one command line."""
 MAX_COMPARED: Final = 2_000
 """Addresses among which the nearest to an unknown one is looked for."""
+_CURLY: Final = "\u201c\u201d\u201e\u201f"
 _RANGE: Final = re.compile(r"([0-9]{1,9})(?:-([0-9]{1,9}))?")
 
 
@@ -100,36 +102,38 @@ class Problem:
 def split_words(text: str) -> list[str] | None:
     """The words of a text: blanks and commas part them, but not within double quotes, where keys of addresses are.
 
-    None when a quote is not closed. Within quotes a backslash takes the next character with it, as in an address.
+    None when a quote is not closed. Within quotes a backslash takes the next character with it, as in an address. A
+    telephone's curly quotes are read as straight ones, if the quote began with one.
     """
     words, word = [], ""
-    is_quoted = is_escaped = False
+    ends, is_escaped = "", False
     for letter in text:
-        if is_quoted:
-            is_quoted = is_escaped or letter != '"'
+        if ends:
+            is_end = letter in ends and not is_escaped
             is_escaped = letter == "\\" and not is_escaped
-            word += letter
-        elif letter in " \t,":
+            word += '"' if is_end else letter
+            ends = "" if is_end else ends
+        elif letter in BLANKS or letter == ",":
             words.append(word)
             word = ""
         else:
-            is_quoted = letter == '"'
-            word += letter
-    return None if is_quoted else [one for one in (*words, word) if one]
+            ends = '"' if letter == '"' else _CURLY if letter in _CURLY else ""
+            word += '"' if ends else letter
+    return None if ends else [one for one in (*words, word) if one]
 
 
 def read_choice(words: Sequence[str]) -> Choice | None:
     """The choice that begins with `only` or `except`; None when there is none."""
-    if not words or words[0] not in (ONLY, EXCEPT):
+    if not words or lowered(words[0]) not in (ONLY, EXCEPT):
         return None
     picks: dict[str, list[str]] = {}
     kind = ""
     for word in words:
-        if word in (ONLY, EXCEPT):
-            kind = word
+        if lowered(word) in (ONLY, EXCEPT):
+            kind = lowered(word)
             picks.setdefault(kind, [])
         else:
-            picks[kind].append(word)
+            picks[kind].append(_pick(word))
     return Choice(
         is_only=ONLY in picks,
         only=tuple(picks.get(ONLY, ())),
@@ -226,6 +230,11 @@ def pending(whole: PlanSummary, applied: PlanSummary) -> tuple[Change, ...]:
     """The changes of the whole plan that the applied part of it did not have, with the whole plan's numbers."""
     done = {(change.kind, change.address) for change in applied.changes}
     return tuple(change for change in whole.changes if (change.kind, change.address) not in done)
+
+
+def _pick(word: str) -> str:
+    """A number or a range with a plain hyphen; an address as it is written."""
+    return plain_word(word) if _RANGE.fullmatch(plain_word(word)) else word
 
 
 def _addresses(picks: Sequence[str], changes: Sequence[Change]) -> tuple[str, ...] | Problem:

@@ -5,19 +5,15 @@ Markdown is parsed first, so that a quote, code or a hidden remark can never fir
 """
 
 import difflib
-import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
 from typing import Final
-
-from markdown_it import MarkdownIt
-from markdown_it.token import Token
 
 from app.core.choice import EXCEPT, ONLY, Choice, read_choice, split_words
 from app.core.names import Digest, is_sha
+from app.core.typed import lowered, plain_lines, plain_word, words_of
 
 
 class Verb(StrEnum):
@@ -43,6 +39,10 @@ class Verb(StrEnum):
     """Have the stack for oneself."""
     UNLOCK = "unlock"
     """Give the stack back: its lock, or its hold."""
+    APPROVE = "approve"
+    """Vouch for a run, where an approval policy counts that."""
+    REJECT = "reject"
+    """Speak against a run, where an approval policy counts that."""
     WHY = "why"
     """Say why each stack did or did not run for the commit."""
     HELP = "help"
@@ -57,6 +57,11 @@ class Verb(StrEnum):
     def is_start(self) -> bool:
         """True when it means stacks and a commit, and makes runs."""
         return self in (Verb.PLAN, Verb.DEPLOY)
+
+    @property
+    def is_review(self) -> bool:
+        """True when it says what a person thinks of a run, and moves none by itself."""
+        return self in (Verb.APPROVE, Verb.REJECT)
 
     @property
     def is_about_stack(self) -> bool:
@@ -80,7 +85,7 @@ class Command:
     choice: Choice | None = None
     """Replan only: which changes of the plan that is shown; None: the whole commit."""
     note: str = ""
-    """Why, in the person's words (discard, lock, unlock); at most MAX_NOTE characters, still hostile text."""
+    """Why, in the person's words, where the form takes a note; at most MAX_NOTE characters, still hostile text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +96,8 @@ class Unreadable:
     """The line as written, cut; hostile text."""
     nearest: str
     """What was probably meant, as one would type it: `/trackside confirm`."""
+    meant: str = ""
+    """The line with that command in it, where it can be read then: `/trackside confirm network`; hostile text."""
     why: str = ""
     """What is wrong with a command that was nearly right, in words; empty: nothing is known."""
 
@@ -168,12 +175,24 @@ GRAMMAR: Final = (
         needs_target=True,
         takes_note=True,
     ),
+    Form(
+        verb=Verb.APPROVE,
+        arguments="[STACK|RUN] [note]",
+        meaning="vouches for the run's plan, where an approval policy asks for that; applies nothing by itself",
+        takes_note=True,
+    ),
+    Form(
+        verb=Verb.REJECT,
+        arguments="[STACK|RUN] [note]",
+        meaning="speaks against the run's plan, where an approval policy asks for that",
+        takes_note=True,
+    ),
     Form(verb=Verb.WHY, arguments="[STACK]", meaning="says why each stack did or did not run for this commit"),
     Form(verb=Verb.HELP, arguments="", meaning="lists these commands", takes_target=False),
 )
 FORMS: Final = {form.verb: form for form in GRAMMAR}
 MAX_COMMANDS: Final = 20
-"""Commands of one comment that are read; what follows is dropped."""
+"""Commands of one comment that are read; of the rest it is said that they were not."""
 MAX_BODY: Final = 65_536
 """Characters of a comment; GitHub takes no longer one, so a longer one is not from GitHub and says nothing."""
 MAX_LINE: Final = 200
@@ -181,9 +200,7 @@ MAX_LINE: Final = 200
 MAX_NOTE: Final = 500
 MAX_TARGETS: Final = 50
 """Stacks that one command names."""
-_MARKED = frozenset({"em_open", "em_close", "strong_open", "strong_close", "s_open", "s_close", "text_special"})
 _TARGET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,99}")
-_BLANKS = re.compile(r"[ \t]+")
 _MEANT: Final = {
     "apply": Verb.CONFIRM,
     "abort": Verb.STOP,
@@ -199,19 +216,23 @@ def parse_comment(body: str, prefix: str) -> tuple[Command | Unreadable, ...]:
     """The commands of a comment, in its order: lines of plain paragraphs that begin with the prefix, one a line.
 
     Quotes, lists, tables, headings, code, HTML comments and struck-out text never fire; nor does an escaped prefix.
+    A telephone's capitals, its long dashes and its blanks that do not break are read as what was meant.
     """
-    if prefix not in body or len(body) > MAX_BODY:
+    if len(body) > MAX_BODY or lowered(prefix) not in lowered(body):
         return ()
     found: list[Command | Unreadable] = []
-    for line in _plain_lines(body.replace("\r\n", "\n").replace("\r", "\n")):
-        rest = line.removeprefix(prefix)
-        if rest == line or (rest and rest[0] not in " \t"):
-            continue
+    for line in plain_lines(body.replace("\r\n", "\n").replace("\r", "\n")):
+        rest = line[len(prefix) :]
+        if lowered(line[: len(prefix)]) != lowered(prefix) or words_of(rest[:1]):
+            continue  # other text, or a longer word
         read = _read(rest, prefix)
-        if read not in found:  # said twice in one comment, it is meant once
-            found.append(read)
+        if read in found:
+            continue  # said twice in one comment, it is meant once
         if len(found) == MAX_COMMANDS:
+            why = f"a comment takes {MAX_COMMANDS} commands: this one and those after it were not read"
+            found.append(_unreadable(words_of(rest), prefix, why=why))
             break
+        found.append(read)
     return tuple(found)
 
 
@@ -264,8 +285,8 @@ def parse_identifier(text: str) -> tuple[Verb, str] | None:
 
 def _read(rest: str, prefix: str) -> Command | Unreadable:
     """The command behind the prefix."""
-    words = [word for word in _BLANKS.split(rest) if word]
-    form = next((form for form in GRAMMAR if words and form.verb.value == words[0]), None)
+    words = words_of(rest)
+    form = next((form for form in GRAMMAR if words and form.verb.value == lowered(words[0])), None)
     if form is None:
         return _unreadable(words, prefix)
     if form.takes_many:
@@ -274,16 +295,25 @@ def _read(rest: str, prefix: str) -> Command | Unreadable:
         return _unreadable(words, prefix, why=f"{form.verb.value} needs the name of a stack")
     if form.takes_choice:
         return _read_choice(form, rest, prefix)
-    options = [word for word in words[1:] if word.startswith("--")] if not form.takes_note else []
-    plain = [word for word in words[1:] if word not in options]
-    target = plain[0] if plain and form.takes_target else ""
+    return _read_one(form, words, prefix)
+
+
+def _read_one(form: Form, words: Sequence[str], prefix: str) -> Command | Unreadable:
+    """A command that names at most one stack or run, with a note or with options behind it."""
+    typed = list(words[1:]) if form.takes_note else [plain_word(word) for word in words[1:]]
+    options = [word for word in typed if word.startswith("--")] if not form.takes_note else []
+    plain = [word for word in typed if word not in options]
+    target = plain_word(plain[0]) if plain and form.takes_target else ""
     surplus = plain[1:] if form.takes_target else plain
     unknown = next((option for option in options if option not in form.options), "")
     if unknown:
         return _unreadable(words, prefix, why=_takes_no(form, unknown))
-    is_odd = bool(target) and _TARGET.fullmatch(target) is None
-    if is_odd or (surplus and not form.takes_note):
-        return _unreadable(words, prefix)
+    if target and _TARGET.fullmatch(target) is None:
+        return _unreadable(words, prefix, why=_no_name(target))
+    if surplus and not form.takes_note:
+        most = "one stack or run" if form.takes_target else "nothing"
+        why = f"{form.verb.value} takes {most} behind it, and `{surplus[0][:40]}` is too much"
+        return _unreadable(words, prefix, why=why)
     return Command(
         verb=form.verb,
         target=target,
@@ -294,7 +324,7 @@ def _read(rest: str, prefix: str) -> Command | Unreadable:
 
 def _read_many(form: Form, words: Sequence[str], prefix: str) -> Command | Unreadable:
     """A command that names any number of stacks, and perhaps a commit."""
-    sha, rest = "", list(words[1:])
+    sha, rest = "", [plain_word(word) for word in words[1:]]
     if form.takes_sha and SHA_OPTION in rest:
         at = rest.index(SHA_OPTION)
         sha = "".join(rest[at + 1 : at + 2]).lower()
@@ -304,7 +334,7 @@ def _read_many(form: Form, words: Sequence[str], prefix: str) -> Command | Unrea
     odd = next((word for word in rest if _TARGET.fullmatch(word) is None), "")
     if odd:
         is_option = odd.startswith("--") and not (form.takes_sha and odd == SHA_OPTION)
-        return _unreadable(words, prefix, why=_takes_no(form, odd) if is_option else "")
+        return _unreadable(words, prefix, why=_takes_no(form, odd) if is_option else _no_name(odd))
     if len(rest) > MAX_TARGETS:
         return _unreadable(words, prefix, why=f"{form.verb.value} takes at most {MAX_TARGETS} stacks at a time")
     return Command(verb=form.verb, targets=tuple(dict.fromkeys(rest)), sha=sha)
@@ -314,13 +344,15 @@ def _read_choice(form: Form, rest: str, prefix: str) -> Command | Unreadable:
     """A command with a choice of changes behind its target. Addresses keep every letter: blanks in their keys too."""
     words = split_words(rest)
     if words is None:
-        return _unreadable(_BLANKS.split(rest.strip(" \t")), prefix)
-    target = words[1] if len(words) > 1 and words[1] not in (ONLY, EXCEPT) else ""
+        return _unreadable(words_of(rest), prefix, why="a double quote is opened and not closed")
+    target = plain_word(words[1]) if len(words) > 1 and lowered(words[1]) not in (ONLY, EXCEPT) else ""
     picks = words[2 if target else 1 :]
     choice = read_choice(picks)
-    is_odd = bool(target) and _TARGET.fullmatch(target) is None
-    if is_odd or (picks and choice is None):
-        return _unreadable(words, prefix)
+    if target and _TARGET.fullmatch(target) is None:
+        return _unreadable(words, prefix, why=_no_name(target))
+    if picks and choice is None:
+        why = f"behind the stack or run come {ONLY} or {EXCEPT}, and then changes, but not `{picks[0][:40]}`"
+        return _unreadable(words, prefix, why=why)
     return Command(verb=form.verb, target=target, choice=choice)
 
 
@@ -328,55 +360,30 @@ def _takes_no(form: Form, option: str) -> str:
     return f"{form.verb.value} takes no `{option[:40]}`"
 
 
+def _no_name(word: str) -> str:
+    return f"`{word[:40]}` can be neither the name of a stack nor a run"
+
+
 def _unreadable(words: Sequence[str], prefix: str, *, why: str = "") -> Unreadable:
     """The line again, and the command that is nearest to it."""
-    text = " ".join((prefix, *words))
-    if words and words[0].lower() in _MEANT:
-        return Unreadable(text=_shown(text), nearest=f"{prefix} {_MEANT[words[0].lower()].value}", why=why)
-    close = difflib.get_close_matches(words[0].lower()[:40], [verb.value for verb in Verb], 1, 0.5) if words else []
-    nearest = Verb(close[0]) if close else Verb.HELP
-    return Unreadable(text=_shown(text), nearest=f"{prefix} {nearest.value}", why=why)
+    text = _shown(" ".join((prefix, *words)))
+    nearest = _nearest(words)
+    meant = ""
+    if nearest is not Verb.HELP and not why and lowered(words[0]) != nearest.value:
+        corrected = " ".join((nearest.value, *words[1:]))
+        if len(corrected) <= MAX_LINE and isinstance(_read(corrected, prefix), Command):
+            meant = f"{prefix} {corrected}"
+    return Unreadable(text=text, nearest=f"{prefix} {nearest.value}", meant=meant, why=why)
+
+
+def _nearest(words: Sequence[str]) -> Verb:
+    """The command that is most like the first word; help when none is."""
+    word = lowered(words[0]) if words else ""
+    if word in _MEANT:
+        return _MEANT[word]
+    close = difflib.get_close_matches(word[:40], [verb.value for verb in Verb], 1, 0.5)
+    return Verb(close[0]) if close else Verb.HELP
 
 
 def _shown(text: str) -> str:
     return text if len(text) <= MAX_LINE else text[: MAX_LINE - 1] + "…"
-
-
-@cache
-def _markdown() -> MarkdownIt:
-    """GitHub's dialect where it matters here. Escaped characters stay apart: an escaped prefix does not fire."""
-    return MarkdownIt("commonmark").enable(["table", "strikethrough"]).disable("text_join")
-
-
-def _plain_lines(body: str) -> Iterator[str]:
-    """The lines of top-level paragraphs that begin with plain text, their marks of emphasis and code taken off."""
-    tokens = _markdown().parse(body)
-    for opening, inline in itertools.pairwise(tokens):
-        if opening.type == "paragraph_open" and opening.level == 0:
-            yield from _lines_of(inline.children or [])
-
-
-def _lines_of(children: Sequence[Token]) -> Iterator[str]:
-    """The lines of one paragraph; one that begins with anything but plain text is left out."""
-    line: list[str] = []
-    is_plain = True
-    for token in children:
-        if token.type in ("softbreak", "hardbreak"):
-            if is_plain:
-                yield "".join(line).strip(" \t")
-            line, is_plain = [], True
-            continue
-        if not line and token.type != "text":
-            is_plain = False
-        line.append(_text_of(token))
-    if is_plain:
-        yield "".join(line).strip(" \t")
-
-
-def _text_of(token: Token) -> str:
-    """What one inline token adds to its line; a remark in HTML adds nothing."""
-    if token.type in ("text", "code_inline"):
-        return token.content
-    if token.type == "html_inline":
-        return "" if token.content.startswith("<!--") else token.content
-    return token.markup if token.type in _MARKED else ""

@@ -26,6 +26,7 @@ docs/commands.md`.
 
 A command is a line of a new comment, on a pull request (open or merged) or on a commit. It begins the line; quotes,
 lists, code and edited comments never fire. A comment has up to {MAX_COMMANDS} of them, carried out in their order.
+Capitals, blanks that do not break and the long dashes of a telephone are read as what was meant.
 `STACK` is a stack's name, `RUN` a run's id; a note has up to {MAX_NOTE} characters, `plan` and `deploy` take up to
 {MAX_TARGETS} stacks. On a pull request the answer is a reaction, with words when something was refused; on a commit it
 is a comment.
@@ -140,7 +141,7 @@ def _answers(verb: Verb) -> tuple[str, ...]:
         case Verb.UNLOCK:
             lock = f"the lock of {stack.lock_owner}"
             return (words_start.unlocked(stack, [lock], []), words_start.needs_admin(stack, [lock]))
-        case Verb.WHY | Verb.HELP:
+        case Verb.APPROVE | Verb.REJECT | Verb.WHY | Verb.HELP:
             return ()
 
 

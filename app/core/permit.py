@@ -27,7 +27,7 @@ def needed(verb: Verb, required: Permission) -> Permission:
     match verb:
         case Verb.HELP | Verb.WHY:
             return Permission.READ
-        case Verb.PLAN | Verb.STOP | Verb.CANCEL | Verb.RETRY | Verb.LOCK | Verb.UNLOCK:
+        case Verb.PLAN | Verb.STOP | Verb.CANCEL | Verb.RETRY | Verb.LOCK | Verb.UNLOCK | Verb.APPROVE | Verb.REJECT:
             return Permission.WRITE
         case Verb.CONFIRM | Verb.DISCARD | Verb.REPLAN | Verb.DEPLOY:
             return max(required, Permission.WRITE, key=lambda permission: permission.rank)

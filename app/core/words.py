@@ -30,7 +30,7 @@ def unreadable(line: Unreadable, prefix: str) -> str:
         way_on = f" It is written {written}; {code(f'{prefix} {Verb.HELP.value}')} lists every command."
     if line.why:
         return f"I cannot carry out {code(line.text)}: {sentence(line.why)}.{way_on}"
-    return f"I do not understand {code(line.text)}. Did you mean {code(line.nearest)}?{way_on}"
+    return f"I do not understand {code(line.text)}. Did you mean {code(line.meant or line.nearest)}?{way_on}"
 
 
 def no_run(verb: Verb, target: str) -> str:

@@ -9,6 +9,10 @@ from app.core.run import Run
 
 MAX_PICK = 200
 """Characters of a chosen word that are shown again."""
+_ADDRESSES = (
+    ". An address names one too, written as the plan has it, a key in double quotes and all of it in backticks: "
+    + code('aws_instance.web["a b"]')
+)
 
 
 def choice_refused(run: Run, problem: Problem, prefix: str, *, listed: int) -> str:
@@ -59,6 +63,7 @@ def chosen_words(targeting: Targeting) -> str:
 
 def _unknown(problem: Problem, pick: str, number: int, listed: int) -> str:
     if not problem.nearest:
-        return f"plan {number} has no change {pick}: its changes are numbered 1 to {listed:,}"
+        addresses = "" if problem.pick[:1].isdecimal() else _ADDRESSES
+        return f"plan {number} has no change {pick}: its changes are numbered 1 to {listed:,}{addresses}"
     nearest = code(problem.nearest, limit=MAX_PICK)
     return f"plan {number} has no change {pick}. Did you mean {nearest}? Its number can be given instead"

@@ -54,7 +54,7 @@ class Order:
 
 def takes(verb: Verb, run: Run) -> bool:
     """True when the run is where the command can mean it."""
-    return can_retry(run) if verb is Verb.RETRY else STEPS[verb] in allowed(run)
+    return can_retry(run) if verb is Verb.RETRY else STEPS.get(verb) in allowed(run)
 
 
 def carry_out(tx: Transaction, order: Order, prefix: str) -> Done | Not:
@@ -139,8 +139,8 @@ def _change(tx: Transaction, run: Run, stack: Stack, order: Order, prefix: str) 
                 return Done(words_start.canceled(run))
             case Verb.RETRY:
                 return make_retry(tx, run, stack, order.person)
-            case Verb.HELP | Verb.WHY | Verb.PLAN | Verb.DEPLOY | Verb.LOCK | Verb.UNLOCK:
-                raise BrokenError(f"carrying out {order.command.verb.value}: it means no run")
+            case Verb.HELP | Verb.WHY | Verb.PLAN | Verb.DEPLOY | Verb.LOCK | Verb.UNLOCK | Verb.APPROVE | Verb.REJECT:
+                raise BrokenError(f"carrying out {order.command.verb.value}: it moves no run")
     except StepRefused:
         return Not(words.not_waiting(order.command.verb, tx.get_run(run.id), prefix))
 

@@ -246,6 +246,7 @@ def test_the_sentences_about_choices() -> None:
         for trouble in Trouble
     ]
     said.append(choice_refused(WAITING, Problem(trouble=Trouble.UNKNOWN, pick="9"), "/trackside", listed=1_200))
+    said.append(choice_refused(WAITING, Problem(trouble=Trouble.UNKNOWN, pick="foo"), "/trackside", listed=5))
     said.append(choice_refused(WAITING, Problem(trouble=Trouble.OUTPUT), "/trackside", listed=5))
     said.append(part_requested(WAITING, Targeting(of_plan=1, chosen=("x.a",))))
     said.append(part_requested(WAITING, Targeting(of_plan=1, excluded=("x.a", "x.b"))))
@@ -260,6 +261,7 @@ def test_the_sentences_about_choices() -> None:
             "Not done: `network`: the changes of plan 1 are not kept any more. `/trackside replan network` plans the whole commit again.",  # noqa: E501 - a sentence as it is said
             "Not done: `network`: the choice is longer than the engine's command line takes. Choose fewer changes.",
             "Not done: `network`: plan 1 has no change `9`: its changes are numbered 1 to 1,200.",
+            'Not done: `network`: plan 1 has no change `foo`: its changes are numbered 1 to 5. An address names one too, written as the plan has it, a key in double quotes and all of it in backticks: `aws_instance.web["a b"]`.',  # noqa: E501 - a sentence as it is said
             "Not done: `network`: only outputs are chosen, and outputs cannot be chosen: they follow from the resources that are planned.",  # noqa: E501 - a sentence as it is said
             "Another plan of `network` is being made, of a part of plan 1: one resource chosen. What that depends on may come with it.",  # noqa: E501 - a sentence as it is said
             "Another plan of `network` is being made, of a part of plan 1: everything but 2 resources. What that depends on may come with it.",  # noqa: E501 - a sentence as it is said

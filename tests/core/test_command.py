@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from inline_snapshot import snapshot
 
+from app.core.choice import Choice
 from app.core.command import (
     GRAMMAR,
     MAX_BODY,
@@ -29,9 +30,15 @@ PREFIX = "/trackside"
 SHA = "3fa9c1d2" * 5
 
 
-def unreadable(line: str, nearest: str, why: str = "") -> Unreadable:
+def unreadable(line: str, nearest: str, why: str = "", *, meant: str = "") -> Unreadable:
     """The answer to a line that is no command."""
-    return Unreadable(text=f"{PREFIX} {line}", nearest=f"{PREFIX} {nearest}", why=why)
+    written = f"{PREFIX} {meant}" if meant else ""
+    return Unreadable(text=f"{PREFIX} {line}", nearest=f"{PREFIX} {nearest}", meant=written, why=why)
+
+
+def no_name(word: str) -> str:
+    """Why a word cannot be meant as a stack or a run."""
+    return f"`{word}` can be neither the name of a stack nor a run"
 
 
 @pytest.mark.parametrize(
@@ -41,7 +48,7 @@ def unreadable(line: str, nearest: str, why: str = "") -> Unreadable:
         ("confirm network", Command(verb=Verb.CONFIRM, target="network")),
         ("confirm prod/net_work-1.x", Command(verb=Verb.CONFIRM, target="prod/net_work-1.x")),
         ("confirm `network`", Command(verb=Verb.CONFIRM, target="network")),
-        ("confirm **network**", Unreadable(text="/trackside confirm **network**", nearest="/trackside confirm")),
+        ("confirm **network**", unreadable("confirm **network**", "confirm", no_name("**network**"))),
         ("confirm  \t network  ", Command(verb=Verb.CONFIRM, target="network")),
         ("confirm net --even-if-superseded", Command(verb=Verb.CONFIRM, target="net", even_if_superseded=True)),
         ("confirm --even-if-superseded net", Command(verb=Verb.CONFIRM, target="net", even_if_superseded=True)),
@@ -52,10 +59,13 @@ def unreadable(line: str, nearest: str, why: str = "") -> Unreadable:
         ("replan network", Command(verb=Verb.REPLAN, target="network")),
         ("help", Command(verb=Verb.HELP)),
         ("", Unreadable(text="/trackside", nearest="/trackside help")),
-        ("confrim network", Unreadable(text="/trackside confrim network", nearest="/trackside confirm")),
-        ("Confirm", Unreadable(text="/trackside Confirm", nearest="/trackside confirm")),
-        ("\u0441onfirm", Unreadable(text="/trackside \u0441onfirm", nearest="/trackside confirm")),
-        ("apply", Unreadable(text="/trackside apply", nearest="/trackside confirm")),
+        ("confrim network", unreadable("confrim network", "confirm", meant="confirm network")),
+        ("confrim a b", unreadable("confrim a b", "confirm")),
+        ("Confirm Network", Command(verb=Verb.CONFIRM, target="Network")),
+        ("\u0441onfirm", unreadable("\u0441onfirm", "confirm", meant="confirm")),
+        ("loc\u212a a", unreadable("loc\u212a a", "lock", meant="lock a")),
+        ("apply", unreadable("apply", "confirm", meant="confirm")),
+        ("apply network", unreadable("apply network", "confirm", meant="confirm network")),
         ("destroy app", Unreadable(text="/trackside destroy app", nearest="/trackside help")),
         ("plan", Command(verb=Verb.PLAN)),
         ("plan a b/c a", Command(verb=Verb.PLAN, targets=("a", "b/c"))),
@@ -63,38 +73,80 @@ def unreadable(line: str, nearest: str, why: str = "") -> Unreadable:
         (f"plan --sha {SHA.upper()} a b", Command(verb=Verb.PLAN, targets=("a", "b"), sha=SHA)),
         ("plan a --sha 3fa9c1d", unreadable("plan a --sha 3fa9c1d", "plan", "--sha takes all 40 digits of a commit")),
         ("plan a --sha", unreadable("plan a --sha", "plan", "--sha takes all 40 digits of a commit")),
-        (f"plan --sha {SHA} --sha {SHA}", unreadable(f"plan --sha {SHA} --sha {SHA}", "plan")),
+        (f"plan --sha {SHA} --sha {SHA}", unreadable(f"plan --sha {SHA} --sha {SHA}", "plan", no_name("--sha"))),
         ("plan --force", unreadable("plan --force", "plan", why="plan takes no `--force`")),
-        ("plan ../x", unreadable("plan ../x", "plan")),
+        ("plan ../x", unreadable("plan ../x", "plan", no_name("../x"))),
         ("deploy", Command(verb=Verb.DEPLOY)),
         ("deploy a b", Command(verb=Verb.DEPLOY, targets=("a", "b"))),
         (f"deploy a --sha {SHA}", unreadable(f"deploy a --sha {SHA}", "deploy", why="deploy takes no `--sha`")),
         ("stop", Command(verb=Verb.STOP)),
         ("stop network", Command(verb=Verb.STOP, target="network")),
-        ("stop a b", unreadable("stop a b", "stop")),
+        ("stop a b", unreadable("stop a b", "stop", "stop takes one stack or run behind it, and `b` is too much")),
         ("cancel network", Command(verb=Verb.CANCEL, target="network")),
         ("cancel --all", unreadable("cancel --all", "cancel", why="cancel takes no `--all`")),
         ("retry 01JDV3F4K5M6N7P8Q9R0S1T2V3", Command(verb=Verb.RETRY, target="01JDV3F4K5M6N7P8Q9R0S1T2V3")),
-        ("retri", unreadable("retri", "retry")),
+        ("retri", unreadable("retri", "retry", meant="retry")),
         ("lock network", Command(verb=Verb.LOCK, target="network")),
         ("lock network until *noon*", Command(verb=Verb.LOCK, target="network", note="until *noon*")),
         ("lock", unreadable("lock", "lock", "lock needs the name of a stack")),
         ("unlock network", Command(verb=Verb.UNLOCK, target="network")),
         ("unlock", unreadable("unlock", "unlock", "unlock needs the name of a stack")),
-        ("unlok network", unreadable("unlok network", "unlock")),
-        ("confirm a b", Unreadable(text="/trackside confirm a b", nearest="/trackside confirm")),
+        ("unlok network", unreadable("unlok network", "unlock", meant="unlock network")),
+        ("unlok", unreadable("unlok", "unlock")),
+        (
+            "confirm a looks good",
+            unreadable(
+                "confirm a looks good", "confirm", "confirm takes one stack or run behind it, and `looks` is too much"
+            ),
+        ),
         (
             "replan --even-if-superseded",
-            Unreadable(text="/trackside replan --even-if-superseded", nearest="/trackside replan"),
+            unreadable("replan --even-if-superseded", "replan", no_name("--even-if-superseded")),
+        ),
+        (
+            "replan net 1,2",
+            unreadable(
+                "replan net 1 2", "replan", "behind the stack or run come only or except, and then changes, but not `1`"
+            ),
+        ),
+        (
+            'replan only a["b',
+            unreadable('replan only a["b', "replan", "a double quote is opened and not closed"),
         ),
         ("confirm --force", unreadable("confirm --force", "confirm", why="confirm takes no `--force`")),
-        ("confirm <b>network</b>", Unreadable(text="/trackside confirm <b>network</b>", nearest="/trackside confirm")),
-        ("confirm ../x", Unreadable(text="/trackside confirm ../x", nearest="/trackside confirm")),
+        ("confirm <b>network</b>", unreadable("confirm <b>network</b>", "confirm", no_name("<b>network</b>"))),
+        ("confirm ../x", unreadable("confirm ../x", "confirm", no_name("../x"))),
         (
             "discard --even-if-superseded",
-            Unreadable(text="/trackside discard --even-if-superseded", nearest="/trackside discard"),
+            unreadable("discard --even-if-superseded", "discard", no_name("--even-if-superseded")),
         ),
-        ("help me", Unreadable(text="/trackside help me", nearest="/trackside help")),
+        ("help me", unreadable("help me", "help", "help takes nothing behind it, and `me` is too much")),
+        ("approve", Command(verb=Verb.APPROVE)),
+        ("approve network I read it -- all", Command(verb=Verb.APPROVE, target="network", note="I read it -- all")),
+        ("reject network the *database* goes", Command(verb=Verb.REJECT, target="network", note="the *database* goes")),
+        ("aprove network", unreadable("aprove network", "approve", meant="approve network")),
+        ("CONFIRM net --EVEN-if-superseded", Command(verb=Verb.CONFIRM, target="net", even_if_superseded=True)),
+        ("confirm net \u2014even-if-superseded", Command(verb=Verb.CONFIRM, target="net", even_if_superseded=True)),
+        (
+            "confirm net \u2013\u2013even-if-superseded",
+            Command(verb=Verb.CONFIRM, target="net", even_if_superseded=True),
+        ),
+        ("confirm my\u2011net", Command(verb=Verb.CONFIRM, target="my-net")),
+        (f"plan a \u2014sha\u00a0{SHA}", Command(verb=Verb.PLAN, targets=("a",), sha=SHA)),
+        ("confirm\u00a0network\u202f", Command(verb=Verb.CONFIRM, target="network")),
+        ("discard net\u00a0no \u2014 not now", Command(verb=Verb.DISCARD, target="net", note="no \u2014 not now")),
+        (
+            "Replan net Only 1,4\u20137 EXCEPT 5",
+            Command(
+                verb=Verb.REPLAN,
+                target="net",
+                choice=Choice(is_only=True, only=("1", "4-7"), is_except=True, excepted=("5",)),
+            ),
+        ),
+        (
+            'replan only x.y[\u201ca b\u201d] x.y["a\u2013b"]',
+            Command(verb=Verb.REPLAN, choice=Choice(is_only=True, only=('x.y["a b"]', 'x.y["a\u2013b"]'))),
+        ),
     ],
 )
 def test_a_line_means(line: str, command: Command | Unreadable) -> None:
@@ -128,8 +180,6 @@ def test_a_line_means(line: str, command: Command | Unreadable) -> None:
         "please /trackside confirm",
         "/tracksides confirm",
         "/trackside-confirm",
-        "/Trackside confirm",
-        "/trackside\u00a0confirm",
         "/tr\u0430ckside confirm",
         "\u2215trackside confirm",
         "\u200b/trackside confirm",
@@ -152,14 +202,21 @@ def test_another_prefix_is_another_prefix() -> None:
     assert parse_comment("/trackside confirm", "/tf") == ()
 
 
+def test_capitals_and_blanks_that_do_not_break_are_a_telephones() -> None:
+    assert parse_comment("/Trackside\u00a0Confirm", PREFIX) == (Command(verb=Verb.CONFIRM),)
+    assert parse_comment("/tf confirm", "/TF") == (Command(verb=Verb.CONFIRM),)
+
+
 def test_a_command_that_is_said_twice_in_one_comment_is_meant_once() -> None:
     said = parse_comment("/trackside why\n/trackside help\n/trackside why\n/trackside nonsense\n" * 9, PREFIX)
     assert len(said) == 3
 
 
 def test_a_comment_is_bounded_in_commands_lines_notes_and_length() -> None:
-    several = "".join(f"/trackside why stack-{number}\n" for number in range(500))
-    assert len(parse_comment(several, PREFIX)) == MAX_COMMANDS
+    several = parse_comment("".join(f"/trackside why stack-{number}\n" for number in range(500)), PREFIX)
+    assert [isinstance(one, Command) for one in several] == [True] * MAX_COMMANDS + [False]
+    why = "a comment takes 20 commands: this one and those after it were not read"
+    assert several[-1] == unreadable("why stack-20", "why", why)
     assert parse_comment("/trackside help\n" + "x" * MAX_BODY, PREFIX) == ()
     [long] = parse_comment("/trackside " + "x" * 5000, PREFIX)
     assert isinstance(long, Unreadable)
@@ -202,6 +259,8 @@ I read these commands, one a line, at the start of a line of a new comment:
 - `/trackside retry [STACK|RUN]` makes a run of the same commit again that failed, was stopped, canceled or discarded
 - `/trackside lock STACK [note]` keeps a stack for yourself: only your runs go ahead, and nothing is deployed by itself
 - `/trackside unlock STACK [note]` gives it back, or takes its hold away; another person's lock needs admin
+- `/trackside approve [STACK|RUN] [note]` vouches for the run's plan, where an approval policy asks for that; applies nothing by itself
+- `/trackside reject [STACK|RUN] [note]` speaks against the run's plan, where an approval policy asks for that
 - `/trackside why [STACK]` says why each stack did or did not run for this commit
 - `/trackside help` lists these commands
 

@@ -7,7 +7,7 @@ from app.core.permit import Permitted, Refused, may, may_unlock
 from app.core.stack import Permission
 
 ACTS = (Verb.CONFIRM, Verb.DISCARD, Verb.REPLAN, Verb.DEPLOY)
-WRITES = (Verb.PLAN, Verb.STOP, Verb.CANCEL, Verb.RETRY, Verb.LOCK, Verb.UNLOCK)
+WRITES = (Verb.PLAN, Verb.STOP, Verb.CANCEL, Verb.RETRY, Verb.LOCK, Verb.UNLOCK, Verb.APPROVE, Verb.REJECT)
 
 
 @pytest.mark.parametrize("verb", ACTS)
