@@ -5,6 +5,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -26,6 +27,15 @@ class StateMode(StrEnum):
     """Kept by Trackside, at /state/<stack id>."""
     EXTERNAL = "external"
     """Kept by the backend of the configuration."""
+
+
+class Comments(StrEnum):
+    """Whether a stack's runs are told of in the App's comment on a pull request."""
+
+    ON = "on"
+    OFF = "off"
+    CHANGES = "changes"
+    """Only once a plan changes something, or a run fails."""
 
 
 class Permission(StrEnum):
@@ -54,6 +64,10 @@ HOOK_MOMENTS: Final = (
 """When a stack's hooks run, in their order."""
 LATER: Final = frozenset({"hooks", "secrets", "oidc_audience", "submodules", "lfs"})
 """Settings that came after the first version."""
+
+
+TOLD_ALONE: Final = frozenset({"comments"})
+"""Settings that change what is said, and nothing that is planned or applied: a confirmation binds none of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,18 +106,25 @@ class StackSettings:
     """Fetch git submodules."""
     lfs: bool = False
     """Fetch the files that Git LFS keeps."""
+    comments: Comments = Comments.ON
+    """Whether its runs are told of in the App's comment on a pull request."""
 
     def canonical_json(self) -> str:
-        """The settings as canonical JSON: sorted keys, no blanks. What `digest` is taken of.
+        """The settings as canonical JSON: sorted keys, no blanks.
 
         A key of `LATER` is there only when it says something: digests of before it existed stay what they are.
         """
-        told = {name: value for name, value in asdict(self).items() if value or name not in LATER}
-        return json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return _canonical(asdict(self))
 
     def digest(self) -> Digest:
-        """SHA-256 of the canonical JSON: what a confirmation binds."""
-        return Digest(hashlib.sha256(self.canonical_json().encode()).hexdigest())
+        """SHA-256 of the canonical JSON but for what is only told (`TOLD_ALONE`): what a confirmation binds."""
+        bound = {name: value for name, value in asdict(self).items() if name not in TOLD_ALONE}
+        return Digest(hashlib.sha256(_canonical(bound).encode()).hexdigest())
+
+
+def _canonical(settings: Mapping[str, object]) -> str:
+    told = {name: value for name, value in settings.items() if value or name not in LATER}
+    return json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def settings_from_json(text: str) -> StackSettings:
@@ -120,6 +141,7 @@ def settings_from_json(text: str) -> StackSettings:
         raw["tool"] = Tool(raw.get("tool", "terraform"))
         raw["state"] = StateMode(state) if state else None
         raw["confirm_permission"] = Permission(confirm)
+        raw["comments"] = Comments(raw.get("comments", "on"))
         return StackSettings(**raw)
     except (TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"reading stack settings: {error}") from error

@@ -16,6 +16,8 @@ from app.core.event import (
     AccountRenamed,
     Click,
     Comment,
+    CommentDeleted,
+    CommentEdited,
     Event,
     Ignored,
     InstallationChanged,
@@ -38,8 +40,11 @@ from app.flows.missed_comments import subject_of
 from app.flows.organise import Organise
 from app.flows.ports import PayloadReader, Store
 from app.flows.rehearse import Rehearse
+from app.flows.tick import Tick
 
-RepositoryEvent = Push | PullChanged | PullReviewed | MergeGroup | Click | Comment | RepositoryMoved | RepositoryStands
+Said = Comment | CommentEdited | CommentDeleted
+"""What is said in a conversation, and what becomes of what the App said."""
+RepositoryEvent = Push | PullChanged | PullReviewed | MergeGroup | Click | Said | RepositoryMoved | RepositoryStands
 """What happens in one repository."""
 HOOK_FIELDS = ("hook", "hook_id", "installation")
 """What differs between the twins that two hooks send of one event."""
@@ -71,6 +76,7 @@ class Deliver:
     rehearse: Rehearse
     organise: Organise
     follow: Follow
+    tick: Tick
     prefix: str
     """How a command in a comment begins."""
 
@@ -137,6 +143,10 @@ class Deliver:
                     self.control.click(event, guid, is_late=arrival.is_late)
                 case Comment():
                     self._comment(event, guid)
+                case CommentEdited():
+                    self.tick.edited(event, guid)
+                case CommentDeleted():
+                    self.tick.deleted(event, guid)
                 case RepositoryMoved():
                     self.follow.moved(event, guid)
                 case RepositoryStands():

@@ -33,6 +33,7 @@ from app.core.record import (
     Delivery,
     DeliveryOutcome,
     NewAssignment,
+    PullRecord,
     ReportKind,
     ReportRecord,
     RunFacts,
@@ -392,6 +393,14 @@ class ReportRows(Protocol):
         """Want the summary check of that name on a commit, from now on whenever a run that it lists has moved."""
         ...
 
+    def want_comment(self, repository_id: RepositoryId, number: int) -> None:
+        """Want the App's comment on the pull request, or want it again."""
+        ...
+
+    def want_comment_of(self, run: Run) -> None:
+        """Want the App's comment on the run's pull request, and on the one that became its commit."""
+        ...
+
     def find_report(self, report_id: ReportId) -> ReportRecord | None: ...
 
     def save_remote(
@@ -419,6 +428,41 @@ class ReportRows(Protocol):
     def add_audit(self, line: AuditLine) -> None: ...
 
 
+class PullRows(Protocol):
+    """Pull requests, and the App's comment on each."""
+
+    def find_pull(self, repository_id: RepositoryId, number: int) -> PullRecord:
+        """What is known of the pull request; nothing yet is a record, too."""
+        ...
+
+    def lock_pull(self, repository_id: RepositoryId, number: int) -> PullRecord:
+        """The same under its row's lock."""
+        ...
+
+    def save_ticks(
+        self, repository_id: RepositoryId, number: int, ticks: Mapping[str, Sequence[int]], *, edits: int
+    ) -> None:
+        """Save what is ticked, and how many edits were read, of a locked pull request."""
+        ...
+
+    def note_landed(self, repository_id: RepositoryId, number: int, sha: Sha) -> None:
+        """Note the commit that the pull request became; its comment goes on with that commit's runs."""
+        ...
+
+    def list_pull_runs(self, repository_id: RepositoryId, number: int) -> list[Run]:
+        """The newest proposed and the newest tracked run of each stack that the pull request made, or the commit that
+        it became; by stack name."""
+        ...
+
+    def find_comment(self, repository_id: RepositoryId, number: int) -> ReportRecord | None:
+        """The report of the App's comment on the pull request, or None before any was wanted."""
+        ...
+
+    def forget_remote(self, report_id: ReportId, external_id: str) -> None:
+        """Forget what was made on GitHub: it is there no more."""
+        ...
+
+
 class Transaction(
     DeliveryRows,
     HistoryRows,
@@ -431,6 +475,7 @@ class Transaction(
     WorkerRows,
     StateRows,
     ReportRows,
+    PullRows,
     IdentityRows,
     MissedRows,
     StandingRows,

@@ -1,11 +1,11 @@
 """What should stand on GitHub, and does not yet: one report at a time, computed from the run, never from the event.
 
 A report is a level, not an edge: jobs for the same one may come late, twice or in any order. `publish_checks`,
-`publish_deployments` and `publish_replies` put it there, each thing once.
+`publish_deployments`, `publish_comment` and `publish_replies` put it there, each thing once.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import msgspec
 
@@ -18,11 +18,12 @@ from app.core.run import Run, RunState, Trigger
 from app.flows.explain import Explain
 from app.flows.ports import Store
 from app.flows.publish_checks import Checks
+from app.flows.publish_comment import StatusComments
 from app.flows.publish_deployments import Deployments
 from app.flows.publish_replies import Replies, Reply
 from app.flows.rehearse import Rehearse
 from app.flows.replay import Wanted
-from app.flows.report_subject import Subject, make_view
+from app.flows.report_subject import Subject, look_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,7 @@ class Publish:
     checks: Checks
     deployments: Deployments
     replies: Replies
+    comments: StatusComments
     run_url: Callable[[RunId], str]
     prefix: str
     explain: Explain
@@ -57,6 +59,8 @@ class Publish:
                 done = self.checks.publish(subject, document)
             case ReportKind.DEPLOYMENT:
                 done = self.deployments.publish(subject, deployment_report(subject.get_view()))
+            case ReportKind.COMMENT:
+                done = self.comments.publish(subject)
             case ReportKind.REPLY:
                 done = self.replies.publish(subject, msgspec.json.decode(subject.record.document, type=Reply))
         if done:
@@ -75,13 +79,7 @@ class Publish:
             run, at = tx.find_run(record.run_id) if record.run_id else None, tx.now()
             if run is None:
                 return Subject(record=record, repository=repository, run=None, view=None, at=at)
-            number = run.plan.number if run.plan else 0
-            summary = tx.find_summary(run.id, number) if number else None
-            facts = tx.get_run_facts(run)
-            whole = tx.find_summary(run.id, run.targeting.of_plan) if run.targeting else None
-            blocker = tx.find_run(facts.blocked_by) if facts.blocked_by else None
-        view = make_view(run, facts, run_url=self.run_url(run.id), prefix=self.prefix)
-        view = replace(view, summary=summary, whole=whole, blocked_by=blocker)
+            view = look_at(tx, run, run_url=self.run_url(run.id), prefix=self.prefix)
         return Subject(record=record, repository=repository, run=run, view=view, at=at)
 
     def _is_left_to_summary(self, subject: Subject) -> bool:

@@ -1,6 +1,6 @@
 """A report of the outbox with what it is computed from: the run, its facts, the repository."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import msgspec
@@ -11,7 +11,7 @@ from app.core.protocol import Output
 from app.core.record import Remote, ReportRecord, RunFacts
 from app.core.report import RunView
 from app.core.run import Run
-from app.flows.ports import Store
+from app.flows.ports import Store, Transaction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +46,18 @@ def look_again(store: Store, subject: Subject, in_s: float) -> None:
     """Have the report looked at again later: it is too early to say more."""
     with store.begin() as tx:
         tx.defer_publish(subject.record.id, in_s=in_s)
+
+
+def look_at(tx: Transaction, run: Run, *, run_url: str, prefix: str) -> RunView:
+    """All that is known of a run as it is now: its facts, its newest plan, the plan that it is a part of."""
+    number = run.plan.number if run.plan else 0
+    facts = tx.get_run_facts(run)
+    return replace(
+        make_view(run, facts, run_url=run_url, prefix=prefix),
+        summary=tx.find_summary(run.id, number) if number else None,
+        whole=tx.find_summary(run.id, run.targeting.of_plan) if run.targeting else None,
+        blocked_by=tx.find_run(facts.blocked_by) if facts.blocked_by else None,
+    )
 
 
 def make_view(run: Run, facts: RunFacts, *, run_url: str, prefix: str) -> RunView:

@@ -3,15 +3,17 @@
 Callers hold the mutex.
 """
 
+import re
 from typing import Any, Final
 
 from app.sandbox import events
-from app.sandbox.errors import ApiError, invalid, not_found, unprocessable
+from app.sandbox.errors import ApiError, SandboxError, invalid, not_found, unprocessable
 from app.sandbox.records import CommitComment, IssueComment, Pull, Reaction, Repository, User
 from app.sandbox.shapes_talk import REACTIONS
 from app.sandbox.world import World
 
 LONGEST_BODY: Final = 65_536
+_BOX: Final = re.compile(r"\s*[-*+] \[([ xX])\](?= )")
 
 
 def checked_body(body: Any, resource: str) -> str:
@@ -49,6 +51,19 @@ def edit_comment(world: World, repo: Repository, comment: IssueComment, body: An
     comment.updated_at = world.now()
     events.issue_comment(world, repo, comment, "edited", by, changes={"body": {"from": old}})
     return comment
+
+
+def turn_box(body: str, label: str) -> str:
+    """The body with the box turned whose text holds the label. A task list's click sends the whole text, with the line
+    ends of a form. Raises: SandboxError when there is no such box, or more than one."""
+    lines = body.replace("\r\n", "\n").split("\n")
+    found = [at for at, line in enumerate(lines) if _BOX.match(line) and label in line]
+    if len(found) != 1:
+        raise SandboxError(f"clicking a box: {len(found)} boxes hold {label!r}")
+    line = lines[found[0]]
+    mark = " " if _BOX.match(line)[1] != " " else "x"  # type: ignore[index]  # it matched a moment ago
+    lines[found[0]] = _BOX.sub(lambda match: f"{match[0][:-3]}[{mark}]", line, count=1)
+    return "\r\n".join(lines)
 
 
 def delete_comment(world: World, repo: Repository, comment: IssueComment, by: User) -> None:
