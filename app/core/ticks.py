@@ -43,7 +43,8 @@ class BoxEdit:
     ticked: Mapping[str, frozenset[int]]
     """Changes by the digest of their plan, of those that got a tick; empty sets left out."""
     cleared: Mapping[str, frozenset[int]]
-    """The same, of those that lost it."""
+    """The same, of those that lost it; none when something else was changed, too: a page that began from an older body
+    sends that body's empty boxes with it."""
     replans: tuple[str, ...]
     """Digests whose box that asks for the next plan got its tick."""
     is_other: bool
@@ -96,6 +97,7 @@ def read_boxes(body: str) -> Boxes:
 def compare(old: str, new: str) -> BoxEdit:
     """What turned the old body into the new one."""
     before, after = read_boxes(old), read_boxes(new)
+    is_other = before.rest != after.rest
     was = {digest: _ticked(boxes) for digest, boxes in before.numbers.items()}
     ticked = {digest: _ticked(boxes) - was.get(digest, frozenset()) for digest, boxes in after.numbers.items()}
     cleared = {
@@ -105,9 +107,9 @@ def compare(old: str, new: str) -> BoxEdit:
     asked = [digest for digest, is_ticked in after.replans.items() if is_ticked and not before.replans.get(digest)]
     return BoxEdit(
         ticked={digest: found for digest, found in ticked.items() if found},
-        cleared={digest: found for digest, found in cleared.items() if found},
+        cleared={digest: found for digest, found in cleared.items() if found and not is_other},
         replans=tuple(asked),
-        is_other=before.rest != after.rest,
+        is_other=is_other,
     )
 
 

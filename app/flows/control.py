@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import msgspec
 
 from app.core import words, words_start, words_why
-from app.core.command import Command, Unreadable, Verb, help_text, parse_comment, parse_identifier
+from app.core.command import Command, Unreadable, Verb, help_text, nearest_name, parse_comment, parse_identifier
 from app.core.errors import UserError
 from app.core.event import Click, Comment, Repository
 from app.core.missed import TOO_LATE
@@ -104,6 +104,7 @@ class Control:
         if not lines:
             self._close(guid, DeliveryOutcome.IGNORED, "no command in it")
             return
+        self._hear(comment, guid, lines)
         person = self._person(comment.repository, comment.sender, "comment")
         sha = comment.sha or self._pull_sha(comment)
         told = [self._tell(comment.repository, line, sha, person) for line in lines]
@@ -112,6 +113,9 @@ class Control:
         ]
         with self.store.begin() as tx:
             tx.save_repository(comment.repository)
+            for line, answer in zip(lines, told, strict=True):
+                if answer is not None and isinstance(line, Command):
+                    self.start.note(tx, line.verb, comment.repository.id, answer, person)
             results = [
                 answer or self._line(tx, comment, line, one, person)
                 for line, answer, one in zip(lines, told, found, strict=True)
@@ -120,6 +124,16 @@ class Control:
             said = "; ".join(_head(result) for result in results)
             tx.close_delivery(guid, DeliveryOutcome.EVENT, said[:1000])
         self._forget(results)
+
+    def _hear(self, comment: Comment, guid: DeliveryId, lines: Sequence[Command | Unreadable]) -> None:
+        """Say at once that a command was heard that git is asked for; the answer takes this one's place, also where it
+        comes first."""
+        is_slow = any(isinstance(line, Command) and line.verb.is_start for line in lines)
+        if is_slow and comment.pull_number is not None:
+            eyes = Reply(reaction="eyes", pull_number=comment.pull_number, comment_id=comment.comment_id)
+            with self.store.begin() as tx:
+                tx.save_repository(comment.repository)
+                self._say(tx, comment.repository, f"comment/{guid}", eyes)
 
     def run(self, run_id: RunId, command: Command, actor: str) -> Done | Not:
         """Carry out a command that was given on the server: whoever can start it there has the keys already.
@@ -130,7 +144,7 @@ class Control:
             stack = tx.find_stack(StackId(run_id))
             run = self._run_of(tx, stack, command.verb) if stack is not None else tx.get_run(run_id)
             if isinstance(run, Not):
-                return run
+                return self._turned_down(tx, stack, command.verb, run, actor)
             repository = tx.find_repository(run.repository_id)
         person = _operator(repository, actor)
         standing = None
@@ -171,6 +185,13 @@ class Control:
             stack = _stack_here(tx, stack_id)
             person = _operator(tx.find_repository(stack.repository_id), actor)
             return start_here(tx, stack.id, kind, person)
+
+    def _turned_down(self, tx: Transaction, stack: Stack | None, verb: Verb, refusal: Not, actor: str) -> Not:
+        """A command on the server that no run of the stack takes."""
+        if stack is None:
+            return refusal
+        person = _operator(tx.find_repository(stack.repository_id), actor)
+        return self.start.refuse(tx, verb, stack.repository_id, refusal, person)
 
     def _run_of(self, tx: Transaction, stack: Stack, verb: Verb) -> Run | Not:
         """The one run of a stack that takes a command."""
@@ -308,7 +329,7 @@ class Control:
             if by_id is not None and by_id.repository_id == repository.id:
                 named = [by_id]
             fitting = [run for run in named if takes(command.verb, run)]
-            return (fitting or named)[0] if named else Not(words.no_run(command.verb, command.target))
+            return (fitting or named)[0] if named else self._no_run(command, runs)
         meant = [run for run in runs if takes(command.verb, run)]
         if len(meant) == 1:
             return meant[0]
@@ -318,6 +339,13 @@ class Control:
         if len(live) == 1:
             return live[0]
         return Not(words.no_run(command.verb, ""))
+
+    def _no_run(self, command: Command, runs: list[Run]) -> Not:
+        """No run of that name is here; perhaps one of nearly that name."""
+        names = [run.stack_name for run in runs if takes(command.verb, run)] or [run.stack_name for run in runs]
+        near = nearest_name(command.target, names)
+        nearest = f"{self.prefix} {command.verb.value} {near}" if near else ""
+        return Not(words.no_run(command.verb, command.target, nearest=nearest))
 
     def _keep(self, tx: Transaction, repository: Repository, line: Command, person: Person) -> Done | Not:
         """Lock or unlock a stack of the repository, by its name."""
