@@ -95,12 +95,13 @@ class Control:
             tx.close_delivery(guid, DeliveryOutcome.EVENT, _summary(verb, result))
         self._forget([result])
 
-    def comment(self, comment: Comment, guid: DeliveryId) -> None:
-        """Carry out the commands of a comment, in their order, all in one transaction; answer once."""
+    def comment(self, comment: Comment, guid: DeliveryId, *, is_decided: bool = False) -> None:
+        """Carry out the commands of a comment, in their order, all in one transaction; answer once. `is_decided`: a
+        policy made runs of it, so that none of its commands starts another."""
         if comment.is_bot:
             self._close(guid, DeliveryOutcome.IGNORED, "written by a bot or an App")
             return
-        lines = parse_comment(comment.body, self.prefix)
+        lines = [line for line in parse_comment(comment.body, self.prefix) if not (is_decided and _is_start(line))]
         if not lines:
             self._close(guid, DeliveryOutcome.IGNORED, "no command in it")
             return
@@ -128,8 +129,7 @@ class Control:
     def _hear(self, comment: Comment, guid: DeliveryId, lines: Sequence[Command | Unreadable]) -> None:
         """Say at once that a command was heard that git is asked for; the answer takes this one's place, also where it
         comes first."""
-        is_slow = any(isinstance(line, Command) and line.verb.is_start for line in lines)
-        if is_slow and comment.pull_number is not None:
+        if any(_is_start(line) for line in lines) and comment.pull_number is not None:
             eyes = Reply(reaction="eyes", pull_number=comment.pull_number, comment_id=comment.comment_id)
             with self.store.begin() as tx:
                 tx.save_repository(comment.repository)
@@ -215,7 +215,7 @@ class Control:
 
     def _look(self, comment: Comment, line: Command | Unreadable, person: Person) -> Prospect | Not | None:
         """What a line that starts runs comes to; None for every other line."""
-        if isinstance(line, Unreadable) or not line.verb.is_start:
+        if isinstance(line, Unreadable) or not _is_start(line):
             return None
         wish = Wish(
             verb=line.verb,
@@ -382,6 +382,10 @@ class Control:
     def _close(self, guid: DeliveryId, outcome: DeliveryOutcome, reason: str) -> None:
         with self.store.begin() as tx:
             tx.close_delivery(guid, outcome, reason)
+
+
+def _is_start(line: Command | Unreadable) -> bool:
+    return isinstance(line, Command) and line.verb.is_start
 
 
 def _clicked(tx: Transaction, click: Click, digest_start: str) -> Run | None:

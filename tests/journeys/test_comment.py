@@ -65,3 +65,62 @@ def test_one_comment_goes_with_a_pull_request_from_its_first_plan_to_its_deploym
     assert "| `app` | [applied](<" in comment.body
     assert world.replies(repo, number) == []
     assert world.sql("SELECT command, is_allowed FROM audit WHERE source = 'tick'") == [(f"replan {run.id}", True)]
+
+
+def test_whatever_people_do_to_the_comment_it_stays_true_and_there_is_one(world: World) -> None:
+    """Another text is put back; an old box, and a box of somebody who may not, are refused in words; one that was
+    deleted comes back with the next news; and a page that showed an older text takes nothing back."""
+    stacks = STACKS.replace("project_root: app}", "project_root: app, confirm: {permission: admin}}")
+    repo = world.repository()
+    world.push(repo, {".trackside/stacks.yml": stacks, "still/main.tf": "# none\n"}, "Stacks")
+    repo.set_permission("carol", "admin")
+    number, sha = world.land(repo, {"app/main.tf": THREE}, "Three")
+    comment = world.own_comment(repo, number)
+    said = comment.body
+    assert "`app` | [waiting for confirmation]" in said
+
+    repo.edit_comment(comment, said.replace("create", "destroy"), by="alice")
+    repo.tick(comment, "terraform_data.one", by="alice")
+    assert world.own_comment(repo, number).body == said.replace("[ ] **1.", "[x] **1."), "the text is put back"
+
+    repo.tick(comment, REPLAN, by="alice")
+    world.settle()
+    assert comment.body == said.replace("[ ] **1.", "[x] **1.")
+    assert "alice has write permission on acme/infra: replan needs admin" in world.replies(repo, number)[-1]
+    assert world.runs("app")[-1].plan_number == 1
+
+    repo.edit_comment(comment, said.replace("[ ] **2.", "[x] **2."), by="carol")
+    repo.tick(comment, REPLAN, by="carol")
+    run = world.expect_state(RunState.UNCONFIRMED, "app")
+    assert run.targeting is not None
+    assert run.targeting.chosen == ("terraform_data.three",), "box 1 is empty on the page that carol sent"
+
+    old = said.replace("- [ ] **Replan", "- [x] **Replan")
+    repo.edit_comment(comment, old, by="carol")
+    world.settle()
+    assert "Not done: the plan `" in world.replies(repo, number)[-1]
+    assert "plan 2" in comment.body
+    assert world.runs("app")[-1].plan_number == 2
+
+    repo.delete_comment(comment, by="alice")
+    world.settle()
+    assert world.own_comments(repo, number) == [], "nothing is new"
+    world.comment(repo, number, "/trackside discard app", by="carol")
+    assert "| `app` | [discarded](<" in world.own_comment(repo, number).body
+    refused = world.sql("SELECT actor FROM audit WHERE source = 'tick' AND NOT is_allowed ORDER BY id")
+    assert refused == [("alice",), ("carol",)]
+    assert repo.check_run(sha, "deploy/app") is not None
+
+
+def test_a_comment_whose_answer_was_lost_is_found_and_one_that_is_gone_is_made_again(world: World) -> None:
+    """A POST that was done and answered 502 is looked for before it is repeated; an event that never came is found out
+    by trying."""
+    repo = world.repository(FILES)
+    world.settle()
+    world.github.trouble.fail_next("POST", r"/issues/\d+/comments$", 502, after_work=True)
+    number, _ = world.land(repo, {"app/main.tf": THREE}, "Three")
+    comment = world.own_comment(repo, number)
+    assert "waiting for confirmation" in comment.body
+    repo.pull(number).comments.remove(comment)
+    world.comment(repo, number, "/trackside discard app")
+    assert "discarded" in world.own_comment(repo, number).body
