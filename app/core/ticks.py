@@ -49,6 +49,8 @@ class BoxEdit:
     """Digests whose box that asks for the next plan got its tick."""
     is_other: bool
     """Something else than boxes was changed."""
+    standing: Mapping[str, frozenset[int]]
+    """Every change that is ticked in the newer body: what the person saw."""
 
 
 def heading(stack_name: str, plan_number: int, digest: Digest) -> str:
@@ -110,6 +112,7 @@ def compare(old: str, new: str) -> BoxEdit:
         cleared={digest: found for digest, found in cleared.items() if found and not is_other},
         replans=tuple(asked),
         is_other=is_other,
+        standing={digest: _ticked(boxes) for digest, boxes in after.numbers.items()},
     )
 
 

@@ -87,7 +87,9 @@ class Tick:
         is_plain = not (edit.is_other or edit.replans)
         self._note(tx, event, edits=pull.edits, stands=event.new_body if is_plain else None)
         tx.want_comment(repository_id, number)
-        return [self._replan(tx, event, digest, _Selection(waiting, ticks), person) for digest in edit.replans]
+        # What the person saw counts with what was ticked: a click may have been lost between two bodies.
+        seen = {digest: sorted({*ticks.get(digest, ()), *edit.standing.get(digest, ())}) for digest in edit.replans}
+        return [self._replan(tx, event, digest, _Selection(waiting, seen), person) for digest in edit.replans]
 
     def _replan(
         self, tx: Transaction, event: CommentEdited, digest: str, selection: "_Selection", person: Person
@@ -132,7 +134,7 @@ class _Selection:
     """What is ticked, and of which runs."""
 
     waiting: Mapping[str, Run]
-    ticks: Mapping[str, tuple[int, ...]]
+    ticks: Mapping[str, Sequence[int]]
 
 
 def _find(tx: Transaction, event: CommentEdited) -> tuple[ReportRecord, Remote] | None:

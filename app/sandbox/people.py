@@ -162,7 +162,10 @@ class Repo(PullHandle):
         """Click the box of a comment's task list whose text holds the label; takes what editing it takes."""
         with self._acting(by) as who:
             self._check_comment(comment, who)
-            talk.edit_comment(self._world, self.record, comment, talk.turn_box(comment.body, label), who)
+            found = [box for box in talk.boxes(comment.body) if label in box.label]
+            if len(found) != 1:
+                raise SandboxError(f"clicking a box: {len(found)} boxes hold {label!r}")
+            talk.edit_comment(self._world, self.record, comment, talk.turn_box(comment.body, found[0]), who)
 
     def delete_comment(self, comment: IssueComment, *, by: str | None = None) -> None:
         """Take a comment away; takes what editing it takes."""

@@ -85,7 +85,7 @@ def test_a_misunderstanding_is_answered_with_what_was_probably_meant(world: Worl
     world.settle()
 
     slip, which, grammar, unknown = world.replies(repo, number)
-    assert "I do not understand `/trackside confrim app`. Did you mean `/trackside confirm`?" in slip
+    assert "I do not understand `/trackside confrim app`. Did you mean `/trackside confirm app`?" in slip
     assert "Several runs could be meant, so I did nothing" in which
     assert "- `/trackside confirm app`" in which
     assert "- `/trackside confirm net`" in which

@@ -159,6 +159,23 @@ propose if {
     assert world.replies(repo, number) == []
 
 
+def test_a_policy_and_our_grammar_may_share_the_prefix(tmp_path: Path, database_url: str) -> None:
+    """With `/spacelift` for a prefix, a command that a policy makes a run of starts no other run; one that no policy
+    takes is ours."""
+    policy = 'package spacelift\n\npropose { input.pull_request.comment == "/spacelift plan app" }\n'
+    with open_world(tmp_path, database_url, COMMAND_PREFIX="/spacelift") as world:
+        repo = world.repository(FILES | {".trackside/stacks.yml": STACKS + POLICY, "pulls.rego": policy})
+        world.push(repo, {"app/main.tf": RESOURCE}, "Work", branch="work")
+        number = repo.open_pull("work", title="Work", author="alice")
+        world.settle()
+        world.comment(repo, number, "/spacelift plan app")
+        world.settle()
+        assert [run.trigger.value for run in world.runs("app")] == ["comment"]
+        world.comment(repo, number, "/spacelift plan app net")
+        world.settle()
+        assert sorted(run.trigger.value for run in world.runs()) == ["command", "command", "comment"]
+
+
 def test_a_merge_group_gets_proposed_runs_of_its_own_commit(world: World) -> None:
     """What the queue made is planned, on its own commit; its branch's push is left to it."""
     repo = world.repository(FILES)
