@@ -110,7 +110,7 @@ class SummaryView:
     @property
     def under_way(self) -> int:
         """How many runs will go on without anybody's doing."""
-        return sum(line.run is not None and _is_under_way(line.run) for line in self.lines)
+        return sum(line.run is not None and is_under_way(line.run.state) for line in self.lines)
 
 
 def run_line(run: Run, run_url: str) -> RunLine:
@@ -331,9 +331,10 @@ def _rank(line: StackLine) -> int:
     return 2 if not run.state.is_terminal else 3
 
 
-def _is_under_way(run: RunLine) -> bool:
+def is_under_way(state: RunState) -> bool:
+    """True when a run goes on without anybody's doing."""
     passive = (RunState.QUEUED, RunState.UNCONFIRMED, RunState.PENDING_REVIEW)
-    return not run.state.is_terminal and run.state not in passive
+    return not state.is_terminal and state not in passive
 
 
 def _by_name(line: StackLine) -> tuple[str, str]:

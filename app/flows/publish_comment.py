@@ -14,7 +14,8 @@ from app.core.errors import BrokenError
 from app.core.names import RunId, StackId
 from app.core.record import Remote
 from app.core.report_comment import CommentRow, CommentView, comment_body, is_crowded, told_runs
-from app.core.run import Run, RunState
+from app.core.report_summary import is_under_way
+from app.core.run import Run
 from app.core.stack import Comments
 from app.core.ticks import normalised
 from app.flows.explain import FEW
@@ -24,8 +25,7 @@ from app.flows.report_subject import Subject, look_again, look_at
 COMMENT: Final = "comment"
 """The external id of the one thing that such a report makes."""
 HOLD_S: Final = 15.0
-"""How long what a run has just begun is not told: mostly it has ended by then, and that is told."""
-_RESTING: Final = (RunState.QUEUED, RunState.UNCONFIRMED, RunState.PENDING_REVIEW)
+"""How long it is not told that a run has begun: mostly it has ended by then, and that is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +51,9 @@ class StatusComments:
     def publish(self, subject: Subject) -> bool:
         """Make or edit the comment; False when it is too early to say more."""
         number, remote = pull_number_of(subject), subject.remote(COMMENT)
-        found = self._look(subject, number)
-        if not found.view.rows:
+        found = self._look(subject, number, is_there=remote is not None and remote.remote_id is not None)
+        if found is None or not found.view.rows:
             return True
-        if remote is not None and remote.remote_id is not None and len(found.under_way) > FEW:
-            return True  # each run that ends asks again
         wait_s = self._too_early(subject.at, remote, found.under_way)
         if wait_s > 0:
             look_again(self.store, subject, wait_s)
@@ -69,16 +67,18 @@ class StatusComments:
             self._edit(subject, number, known, body, digest)
         return True
 
-    def _look(self, subject: Subject, number: int) -> _Found:
-        """The pull request's runs as they are now, with what is told of each."""
+    def _look(self, subject: Subject, number: int, *, is_there: bool) -> _Found | None:
+        """The pull request's runs as they are now, with what is told of each; None while a comment that is there would
+        change with every run that goes on: each that ends asks again."""
         repository_id = subject.repository.id
         with self.store.begin() as tx:
             pull, runs = tx.find_pull(repository_id, number), tx.list_pull_runs(repository_id, number)
+            if is_there and sum(is_under_way(run.state) for run in runs) > FEW:
+                return None
             told = told_runs(runs, _switches(tx, runs))
             rows = tuple(self._row(tx, run, is_alone=is_crowded(told)) for run in told)
         view = CommentView(rows=rows, landed_sha=pull.landed_sha, ticks=pull.ticks, prefix=self.prefix)
-        under_way = tuple(run for run in told if not run.state.is_terminal and run.state not in _RESTING)
-        return _Found(view, pull.edits, under_way)
+        return _Found(view, pull.edits, tuple(run for run in told if is_under_way(run.state)))
 
     def _row(self, tx: Transaction, run: Run, *, is_alone: bool) -> CommentRow:
         url = self.run_url(run.id)
@@ -87,10 +87,10 @@ class StatusComments:
 
     def _too_early(self, at: datetime, remote: Remote | None, under_way: tuple[Run, ...]) -> float:
         """Seconds until there is something to say that will not be otherwise in a moment."""
-        held = [HOLD_S - (at - run.updated_at).total_seconds() for run in under_way]
+        held = min((HOLD_S - (at - _began_at(run)).total_seconds() for run in under_way), default=0.0)
         since = remote.published_at if remote is not None and remote.remote_id is not None else None
         quiet = self.every_s - (at - since).total_seconds() if since is not None else 0.0
-        return max(quiet, *held, 0.0)
+        return max(quiet, held, 0.0)
 
     def _find_lost(self, subject: Subject, number: int, remote: Remote | None, edits: int) -> int | None:
         """GitHub's number of the comment, also of one whose POST was never answered; None when there is none."""
@@ -113,6 +113,11 @@ class StatusComments:
     def _note(self, subject: Subject, comment_id: int | None, digest: str) -> None:
         with self.store.begin() as tx:
             tx.save_remote(subject.record.id, COMMENT, remote_id=comment_id, published=digest, is_completed=False)
+
+
+def _began_at(run: Run) -> datetime:
+    """Since when it goes on: a new one since it was made, one that somebody decided about since its last step."""
+    return run.updated_at if run.decided_by else run.created_at
 
 
 def digest_of(body: str, edits: int) -> str:

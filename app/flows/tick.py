@@ -52,8 +52,13 @@ class Tick:
         edit = compare(event.old_body, event.new_body)
         with self.store.begin() as tx:
             tx.save_repository(event.repository)
+            found = _find(tx, event)
+            if found is None:  # deleted meanwhile
+                tx.close_delivery(guid, DeliveryOutcome.IGNORED, f"comment edited: {UNKNOWN}")
+                return
             is_allowed = not event.is_bot and permission.rank >= Permission.WRITE.rank
-            results = self._take_in(tx, event, edit, person) if is_allowed else self._refuse(tx, event, edit, person)
+            take = self._take_in if is_allowed else self._refuse
+            results = take(tx, event, _Edited(*found, edit), person)
             refusals = [result.text for result in results if isinstance(result, Not)]
             if refusals and not event.is_bot:
                 reply = Reply(body="\n\n".join(refusals), pull_number=event.pull_number)
@@ -77,15 +82,15 @@ class Tick:
             said = f"the App's comment was deleted by {event.sender}: the next news makes another one"
             tx.close_delivery(guid, DeliveryOutcome.EVENT, said)
 
-    def _take_in(self, tx: Transaction, event: CommentEdited, edit: BoxEdit, person: Person) -> list[Done | Not]:
+    def _take_in(self, tx: Transaction, event: CommentEdited, edited: "_Edited", person: Person) -> list[Done | Not]:
         """Keep the ticks, then make the plans that were asked for."""
-        repository_id, number = event.repository.id, event.pull_number
+        repository_id, number, edit = event.repository.id, event.pull_number, edited.edit
         pull = tx.lock_pull(repository_id, number)
         waiting = {boxed(run): run for run in tx.list_pull_runs(repository_id, number) if boxed(run)}
         ticks = applied(pull.ticks, edit, frozenset(waiting))
         tx.save_ticks(repository_id, number, ticks, edits=pull.edits + 1)
         is_plain = not (edit.is_other or edit.replans)
-        self._note(tx, event, edits=pull.edits, stands=event.new_body if is_plain else None)
+        _note(tx, event, edited, edits=pull.edits, is_kept=is_plain)
         tx.want_comment(repository_id, number)
         # What the person saw counts with what was ticked: a click may have been lost between two bodies.
         seen = {digest: sorted({*ticks.get(digest, ()), *edit.standing.get(digest, ())}) for digest in edit.replans}
@@ -97,36 +102,35 @@ class Tick:
         """Ask for the plan of what is ticked."""
         run = selection.waiting.get(digest)
         if run is None:
-            return _written_down(tx, event, person, Not(words_tick.tick_too_old(digest)))
+            return _written_down(tx, event, person, f"replan {digest}", Not(words_tick.tick_too_old(digest)))
         if tx.now() - event.edited_at > TOO_LATE:
-            return _written_down(tx, event, person, Not(words_tick.tick_too_late()))
+            return _written_down(tx, event, person, f"replan {run.id}", Not(words_tick.tick_too_late()))
         numbers = tuple(str(number) for number in selection.ticks.get(digest, ()))
         command = Command(verb=Verb.REPLAN, target=run.id, choice=Choice(is_only=True, only=numbers))
         return carry_out(tx, Order(command=command, run_id=run.id, person=person, digest_start=digest), self.prefix)
 
-    def _refuse(self, tx: Transaction, event: CommentEdited, edit: BoxEdit, person: Person) -> list[Done | Not]:
+    def _refuse(self, tx: Transaction, event: CommentEdited, edited: "_Edited", person: Person) -> list[Done | Not]:
         """Have it put back; a bot's at the next news alone, so that two machines never write against each other."""
         pull = tx.lock_pull(event.repository.id, event.pull_number)
         tx.save_ticks(event.repository.id, event.pull_number, pull.ticks, edits=pull.edits + 1)
-        self._note(tx, event, edits=pull.edits, stands=None)
+        _note(tx, event, edited, edits=pull.edits, is_kept=False)
         if not event.is_bot:
             tx.want_comment(event.repository.id, event.pull_number)
         refusal = Not(words_tick.edit_refused(person.actor, person.permission.value))
-        return [_written_down(tx, event, person, refusal)] if edit.replans or not event.is_bot else [refusal]
-
-    def _note(self, tx: Transaction, event: CommentEdited, *, edits: int, stands: str | None) -> None:
-        """Note what stands on GitHub now, if that is certain: the edit began from what was published last."""
-        found = _find(tx, event)
-        if found is None:
-            return
-        record, remote = found
-        is_certain = stands is not None and remote.published == digest_of(event.old_body, edits)
-        published = digest_of(stands, edits + 1) if is_certain and stands is not None else remote.published or "edited"
-        tx.save_remote(record.id, COMMENT, remote_id=event.comment_id, published=published, is_completed=False)
+        return [_written_down(tx, event, person, f"edit the comment on #{event.pull_number}", refusal)]
 
     def _close(self, guid: DeliveryId, outcome: DeliveryOutcome, reason: str) -> None:
         with self.store.begin() as tx:
             tx.close_delivery(guid, outcome, reason)
+
+
+@dataclass(frozen=True, slots=True)
+class _Edited:
+    """The comment that was edited, as it is known here, and what the edit did."""
+
+    record: ReportRecord
+    remote: Remote
+    edit: BoxEdit
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,14 +159,25 @@ def _comment_of(record: ReportRecord, comment_id: int) -> Remote | None:
     return next((one for one in known if one.remote_id == comment_id), None)
 
 
-def _written_down(tx: Transaction, event: CommentEdited, person: Person, refusal: Not) -> Not:
+def _note(tx: Transaction, event: CommentEdited, edited: _Edited, *, edits: int, is_kept: bool) -> None:
+    """Note what stands on GitHub now, if it may stay and is certain: the edit began from what was published last. Else
+    what was published counts as of before the edit, and is written again."""
+    published = edited.remote.published
+    if is_kept and published == digest_of(event.old_body, edits):
+        published = digest_of(event.new_body, edits + 1)
+    tx.save_remote(
+        edited.record.id, COMMENT, remote_id=event.comment_id, published=published or "edited", is_completed=False
+    )
+
+
+def _written_down(tx: Transaction, event: CommentEdited, person: Person, command: str, refusal: Not) -> Not:
     """A refusal that no run was asked about, in the audit log."""
     tx.add_audit(
         AuditLine(
             at=tx.now(),
             actor=person.actor,
             source=person.source,
-            command=f"edit the comment on #{event.pull_number}",
+            command=command,
             run_id=None,
             repository_id=event.repository.id,
             is_allowed=False,
