@@ -1,7 +1,8 @@
 """The App's comment on a pull request: from its opening to what became of its merge, and what people do to it."""
 
+from app.core.command import Command, Verb
 from app.core.run import RunState
-from tests.driver import World
+from tests.driver import World, wait_until
 
 STACKS = """
 version: 1
@@ -20,8 +21,9 @@ REPLAN = "Replan with the selection"
 
 
 def test_one_comment_goes_with_a_pull_request_from_its_first_plan_to_its_deployment(world: World) -> None:
-    """It is made once and edited in place; it knows the merge, takes ticks for a part of the waiting plan, and ends
-    with what was applied. A stack can keep out of it, always or while it changes nothing."""
+    """It is made once and edited in place; it knows the merge, takes ticks for a part of the waiting plan, also one
+    that crossed an edit of our own, and ends with what was applied. A stack can keep out of it, always or while it
+    changes nothing."""
     repo = world.repository(FILES)
     world.settle()
     files = {"app/main.tf": THREE, "still/main.tf": "# still none\n"}
@@ -48,9 +50,15 @@ def test_one_comment_goes_with_a_pull_request_from_its_first_plan_to_its_deploym
     assert "`/trackside confirm app` applies exactly this plan" in comment.body
 
     repo.tick(comment, "terraform_data.one", by="alice")
-    repo.tick(comment, "terraform_data.two", by="alice")
     world.settle()
-    assert comment.body.count("- [x]") == 2, "ticks stay"
+    world.github.post.hold()
+    repo.tick(comment, "terraform_data.two", by="alice")
+    world.plane.control.keep(world.runs("app")[-1].stack_id, Command(verb=Verb.LOCK, note="mine"), "alice")
+    wait_until(lambda: "`mine`" in comment.body, "our own edit, which knows nothing of the second tick, is there")
+    assert comment.body.count("- [x]") == 1
+    world.github.post.release()
+    world.settle()
+    assert comment.body.count("- [x]") == 2, "ticks stay, and none is lost to our own edit"
     repo.tick(comment, REPLAN, by="alice")
     run = world.expect_state(RunState.UNCONFIRMED, "app")
     assert run.targeting is not None
