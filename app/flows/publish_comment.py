@@ -112,7 +112,8 @@ class StatusComments:
 
     def _note(self, subject: Subject, comment_id: int | None, digest: str) -> None:
         with self.store.begin() as tx:
-            tx.save_remote(subject.record.id, COMMENT, remote_id=comment_id, published=digest, is_completed=False)
+            is_made = comment_id is not None
+            tx.save_remote(subject.record.id, COMMENT, remote_id=comment_id, published=digest, is_completed=is_made)
 
 
 def _began_at(run: Run) -> datetime:

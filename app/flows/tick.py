@@ -166,7 +166,7 @@ def _note(tx: Transaction, event: CommentEdited, edited: _Edited, *, edits: int,
     if is_kept and published == digest_of(event.old_body, edits):
         published = digest_of(event.new_body, edits + 1)
     tx.save_remote(
-        edited.record.id, COMMENT, remote_id=event.comment_id, published=published or "edited", is_completed=False
+        edited.record.id, COMMENT, remote_id=event.comment_id, published=published or "edited", is_completed=True
     )
 
 
