@@ -33,7 +33,6 @@ from app.core.record import (
     Delivery,
     DeliveryOutcome,
     NewAssignment,
-    PullRecord,
     ReportKind,
     ReportRecord,
     RunFacts,
@@ -44,6 +43,7 @@ from app.core.run import Confirmation, ExternalState, Plan, Run, RunState, Trans
 from app.core.stack import Configuration, Stack, StackSpec
 from app.flows.ports_identity import IdentityRows
 from app.flows.ports_missed import MissedRows, StandingRows
+from app.flows.ports_pulls import PullRows
 from app.flows.ports_workers import WorkerRows
 
 RunChange = Callable[[Run], tuple[Run, Transition]]
@@ -426,41 +426,6 @@ class ReportRows(Protocol):
         ...
 
     def add_audit(self, line: AuditLine) -> None: ...
-
-
-class PullRows(Protocol):
-    """Pull requests, and the App's comment on each."""
-
-    def find_pull(self, repository_id: RepositoryId, number: int) -> PullRecord:
-        """What is known of the pull request; nothing yet is a record, too."""
-        ...
-
-    def lock_pull(self, repository_id: RepositoryId, number: int) -> PullRecord:
-        """The same under its row's lock."""
-        ...
-
-    def save_ticks(
-        self, repository_id: RepositoryId, number: int, ticks: Mapping[str, Sequence[int]], *, edits: int
-    ) -> None:
-        """Save what is ticked, and how many edits were read, of a locked pull request."""
-        ...
-
-    def note_landed(self, repository_id: RepositoryId, number: int, sha: Sha) -> None:
-        """Note the commit that the pull request became; its comment goes on with that commit's runs."""
-        ...
-
-    def list_pull_runs(self, repository_id: RepositoryId, number: int) -> list[Run]:
-        """The newest proposed and the newest tracked run of each stack that the pull request made, or the commit that
-        it became; by stack name."""
-        ...
-
-    def find_comment(self, repository_id: RepositoryId, number: int) -> ReportRecord | None:
-        """The report of the App's comment on the pull request, or None before any was wanted."""
-        ...
-
-    def forget_remote(self, report_id: ReportId, external_id: str) -> None:
-        """Forget what was made on GitHub: it is there no more."""
-        ...
 
 
 class Transaction(
