@@ -145,10 +145,8 @@ class Deliver:
                     self.control.click(event, guid, is_late=arrival.is_late)
                 case Comment():
                     self._comment(event, guid)
-                case CommentEdited():
-                    self.tick.edited(event, guid)
-                case CommentDeleted():
-                    self.tick.deleted(event, guid)
+                case CommentEdited() | CommentDeleted():
+                    self.tick.hear(event, guid)
                 case RepositoryMoved():
                     self.follow.moved(event, guid)
                 case RepositoryStands():

@@ -40,6 +40,13 @@ class Tick:
     artifacts: Artifacts
     prefix: str
 
+    def hear(self, event: CommentEdited | CommentDeleted, guid: DeliveryId) -> None:
+        """Carry out what somebody did to a comment of the App's."""
+        if isinstance(event, CommentEdited):
+            self.edited(event, guid)
+        else:
+            self.deleted(event, guid)
+
     def edited(self, event: CommentEdited, guid: DeliveryId) -> None:
         """Take in what was ticked, carry out what was asked for, and have everything else put back."""
         with self.store.begin() as tx:
