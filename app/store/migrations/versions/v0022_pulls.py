@@ -1,4 +1,4 @@
-"""0017: the App's comment on a pull request: what is ticked in it, and the commit that the pull request became.
+"""0022: the App's comment on a pull request: what is ticked in it, and the commit that the pull request became.
 
 Expands what was there: a table, an index, a kind of report.
 """
@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from alembic import op
 
-revision = "0017"
-down_revision = "0013"
+revision = "0022"
+down_revision = "0020"
 
 TABLES: Final = """
 CREATE TABLE pulls (
