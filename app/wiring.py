@@ -39,6 +39,10 @@ from app.flows.organise import Organise
 from app.flows.ports import Artifacts, GitHub, Policies, Sealer, Store
 from app.flows.ports_identity import Signer
 from app.flows.publish import Publish
+from app.flows.publish_checks import Checks
+from app.flows.publish_comment import StatusComments
+from app.flows.publish_deployments import Deployments
+from app.flows.publish_replies import Replies
 from app.flows.rehearse import Rehearse
 from app.flows.rehearse_organisation import RehearseOrganisation
 from app.flows.secrets import Secrets
@@ -46,6 +50,7 @@ from app.flows.start import Start
 from app.flows.state import States
 from app.flows.state_by_hand import StatesByHand
 from app.flows.sweep import Sweep
+from app.flows.tick import Tick
 from app.flows.tidy import Kept, Tidy
 from app.flows.weigh import Weigh
 from app.flows.workers import Workers
@@ -306,11 +311,21 @@ def _tasks(settings: Settings, made: _Adapters, control: Control, conclude: Conc
         rehearse=rehearse,
         organise=organise,
         follow=Follow(store=made.store, look=look, artifacts=made.artifacts),
+        tick=Tick(store=made.store, github=made.github, artifacts=made.artifacts, prefix=settings.command_prefix),
         prefix=settings.command_prefix,
     )
     publish = Publish(
         store=made.store,
-        github=made.github,
+        checks=Checks(store=made.store, github=made.github),
+        deployments=Deployments(store=made.store, github=made.github),
+        replies=Replies(store=made.store, github=made.github),
+        comments=StatusComments(
+            store=made.store,
+            github=made.github,
+            run_url=lambda run_id: run_url(settings.public_url, run_id),
+            prefix=settings.command_prefix,
+            every_s=settings.comment_every_s,
+        ),
         run_url=lambda run_id: run_url(settings.public_url, run_id),
         prefix=settings.command_prefix,
         explain=_explain(settings, made),

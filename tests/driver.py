@@ -25,7 +25,7 @@ from app.core.run import Run, RunState
 from app.engine.tools import find_engine
 from app.jobs import run_jobs
 from app.sandbox import Repo, SandboxGitHub, Served, serve_in_thread
-from app.sandbox.records import CheckRun
+from app.sandbox.records import CheckRun, IssueComment
 from app.serve import Tree
 from app.settings import load_settings, load_worker_settings
 from app.wiring import ControlPlane, open_control
@@ -122,8 +122,19 @@ class World:
         return self.github.repo(f"{OWNER}/infra")
 
     def replies(self, repo: Repo, number: int) -> list[str]:
-        """What the App said in a pull request, oldest first."""
-        return [comment.body for comment in repo.comments(number) if comment.by_app]
+        """What the App answered in a pull request, oldest first: all but its own comment."""
+        own = [one.id for one in self.own_comments(repo, number)]
+        return [one.body for one in repo.comments(number) if one.by_app and one.id not in own]
+
+    def own_comments(self, repo: Repo, number: int) -> list[IssueComment]:
+        """The App's own comments on a pull request; there should be at most one."""
+        return [one for one in repo.comments(number) if one.by_app and one.body.startswith("### Trackside")]
+
+    def own_comment(self, repo: Repo, number: int) -> IssueComment:
+        """The App's comment on a pull request, once everything has settled."""
+        self.settle()
+        (found,) = self.own_comments(repo, number)
+        return found
 
     def remarks(self, repo: Repo, sha: str) -> list[str]:
         """What the App said on a commit, oldest first."""
@@ -462,6 +473,7 @@ def _open_quiet_world(root: Path, database_url: str, port: int, variables: Mappi
             "DATABASE_URL": database_url,
             "WORKER_TOKENS": f"default={POOL_TOKEN}",
             "SWEEP_EVERY_S": "1",
+            "COMMENT_EVERY_S": "0",
             "ISOLATION_READABLE": str(shared),
             **variables,
         }

@@ -200,6 +200,8 @@ MAX_LINE: Final = 200
 MAX_NOTE: Final = 500
 MAX_TARGETS: Final = 50
 """Stacks that one command names."""
+MAX_COMPARED: Final = 500
+"""Names among which the nearest to an unknown one is looked for."""
 _TARGET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,99}")
 _MEANT: Final = {
     "apply": Verb.CONFIRM,
@@ -234,6 +236,12 @@ def parse_comment(body: str, prefix: str) -> tuple[Command | Unreadable, ...]:
             break
         found.append(read)
     return tuple(found)
+
+
+def nearest_name(word: str, names: Sequence[str]) -> str:
+    """The name that is most like the word; empty when none is."""
+    close = difflib.get_close_matches(word[:100], [*dict.fromkeys(names)][:MAX_COMPARED], 1, 0.6)
+    return close[0] if close else ""
 
 
 def help_text(prefix: str) -> str:

@@ -32,7 +32,10 @@ lists, code and edited comments never fire. A comment has up to {MAX_COMMANDS} o
 Capitals, blanks that do not break and the long dashes of a telephone are read as what was meant.
 `STACK` is a stack's name, `RUN` a run's id; a note has up to {MAX_NOTE} characters, `plan` and `deploy` take up to
 {MAX_TARGETS} stacks. On a pull request the answer is a reaction, with words when something was refused; on a commit it
-is a comment.
+is a comment. `plan` and `deploy` are seen at once (eyes) and answered when git has been asked.
+
+A comment that begins with the prefix, or with `/spacelift`, reaches push policies, too (`pull_request.comment`). Where
+a policy makes a run of it, no command of the same comment starts another.
 """
 _STEPS: Final = {
     Verb.CONFIRM: Step.CONFIRM,
@@ -72,6 +75,15 @@ _BUTTONS: Final = """## Buttons
 | a failed run | Retry; none once a newer commit has its place, or while it is not known what was applied |
 
 A button is of the plan that it stands under: pressed later, it is refused.
+
+## Boxes
+
+The App keeps one comment on each pull request: its stacks with what would change, and once it is merged what becomes
+of it. Below a plan that waits, each change has a box. Tick some, and last the box below them: that is
+`replan RUN only` the ticked numbers, and needs what `replan` needs. Nothing is ever confirmed by a box. A box of a plan
+that has changed since is refused, as a button is. Whatever else is changed in the comment is put back; one that was
+deleted is made again when there is news. `comments: off` keeps a stack out of it, `comments: changes` until its plan
+changes something or it fails.
 """
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from app.core.document import quoted
@@ -221,6 +221,11 @@ def _audience(value: str) -> str:
     raise wrong(f"{quoted(value)} is no audience", f"write 1 to {MAX_AUDIENCE} visible characters, as the cloud has it")
 
 
+def _switch(value: Any) -> Any:
+    """A switch as it is written: YAML makes truths of `on` and `off`."""
+    return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
+
+
 def _deployment_environment(value: Any) -> str | None:
     """The name of the deployment environment; None for `false`."""
     if value is False:
@@ -408,6 +413,8 @@ class StackModel(_Model):
     """Deployment environment; default the stack's name; false: no deployments."""
     worker_pool: Name = "default"
     """The pool whose workers run it."""
+    comments: Annotated[Literal["on", "off", "changes"], BeforeValidator(_switch)] = "on"
+    """Whether its runs are in the App's comment on a pull request: `on`, `off`, or only with `changes` or a failure."""
     git: GitModel = GitModel()
     """How the commit is fetched."""
     oidc: OidcModel = OidcModel()

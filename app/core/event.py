@@ -94,6 +94,31 @@ class Comment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CommentEdited:
+    """A comment of the App's on a pull request got another text, from somebody else."""
+
+    repository: Repository
+    comment_id: int
+    pull_number: int
+    old_body: str
+    new_body: str
+    edited_at: datetime
+    sender: str
+    is_bot: bool
+    """By a bot account: never obeyed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommentDeleted:
+    """A comment of the App's on a pull request was taken away."""
+
+    repository: Repository
+    comment_id: int
+    pull_number: int
+    sender: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PullChanged:
     """A pull request was opened, moved, edited, labeled, closed, merged…"""
 
@@ -203,6 +228,8 @@ Event = (
     Push
     | Click
     | Comment
+    | CommentEdited
+    | CommentDeleted
     | PullChanged
     | PullReviewed
     | MergeGroup

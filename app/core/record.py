@@ -1,5 +1,6 @@
 """The records that flows and store hand each other, besides run, stack, plan and decision. Values only."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -112,6 +113,8 @@ class ReportKind(StrEnum):
     """The summary check of a commit: subject is (repository, SHA, name); computed from decisions and runs."""
     REHEARSAL = "rehearsal"
     """The `config` check of a pull request's head: subject is (repository, SHA, name); computed when published."""
+    COMMENT = "comment"
+    """The App's own comment on a pull request: subject is its number; computed from the runs of the pull request."""
     REPLY = "reply"
     """An answer to a person, said once: subject is the delivery."""
 
@@ -125,7 +128,7 @@ class Remote:
     remote_id: int | None
     """GitHub's number; None: a POST was begun and its answer never came."""
     published: str
-    """SHA-256 of what was published last; empty before."""
+    """SHA-256 of what was published last; empty before. Of a comment that was begun: of what was to be said."""
     is_completed: bool
     """True once GitHub was told an end; such a check run is never reopened."""
     published_at: datetime | None
@@ -139,7 +142,8 @@ class ReportRecord:
     kind: ReportKind
     repository_id: RepositoryId
     subject: str
-    """`SHA/NAME` of a check, the run's id of a deployment, the delivery's GUID of a reply."""
+    """`SHA/NAME` of a check, the run's id of a deployment, the delivery's GUID of a reply, the number of a pull request
+    for its comment."""
     run_id: RunId | None
     document: bytes
     """The fixed content as JSON for CHECK and REPLY; empty for the computed kinds."""
@@ -150,6 +154,18 @@ class ReportRecord:
     created_at: datetime
     remotes: tuple[Remote, ...] = ()
     """Oldest first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullRecord:
+    """What the App's comment on a pull request needs to know besides its runs."""
+
+    landed_sha: Sha | None = None
+    """The commit of the base branch that it became; None before it is merged."""
+    ticks: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """The changes that people have ticked, by the first 16 digits of the plan's digest; ascending."""
+    edits: int = 0
+    """How many edits of the comment by others were read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,7 +204,7 @@ class AuditLine:
     at: datetime
     actor: str
     source: str
-    """`button`, `comment`, `cli`, `page`, `autodeploy`."""
+    """`button`, `comment`, `tick`, `cli`, `page`, `autodeploy`."""
     command: str
     """As understood: `confirm 01J…`."""
     run_id: RunId | None

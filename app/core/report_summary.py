@@ -15,7 +15,7 @@ from app.core.markdown import MAX_BYTES, code, fitting, sentence, size_bytes
 from app.core.names import RunId, Sha
 from app.core.plan import Delta
 from app.core.reply import CheckReport, CheckStatus, Conclusion
-from app.core.run import RunState, RunType
+from app.core.run import Run, RunState, RunType
 
 CROWD: Final = 20
 """More affected stacks than this on one commit: the summary speaks for all of them, until somebody acts on one."""
@@ -50,6 +50,12 @@ class RunLine:
     plan_number: int = 1
     is_from_fork: bool = False
     """Validated alone: there is never a plan."""
+
+    @property
+    def counts(self) -> str:
+        """The delta; a plan whose changes are not counted still says that it has some."""
+        is_counted = self.delta is not None and bool(self.delta.resources.total + self.delta.outputs.total)
+        return delta_line(self.delta) if is_counted and self.delta is not None else "changes outside resources"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +110,21 @@ class SummaryView:
     @property
     def under_way(self) -> int:
         """How many runs will go on without anybody's doing."""
-        return sum(line.run is not None and _is_under_way(line.run) for line in self.lines)
+        return sum(line.run is not None and is_under_way(line.run.state) for line in self.lines)
+
+
+def run_line(run: Run, run_url: str) -> RunLine:
+    """A run as one line of a table sees it."""
+    return RunLine(
+        id=run.id,
+        type=run.type,
+        state=run.state,
+        delta=run.plan.delta if run.plan is not None else None,
+        has_changes=run.plan is not None and run.plan.has_changes,
+        url=run_url,
+        plan_number=run.plan_number,
+        is_from_fork=run.is_from_fork,
+    )
 
 
 def says_something(view: SummaryView) -> bool:
@@ -197,10 +217,11 @@ def _word(line: StackLine, *, shows_state: bool) -> str:
         return "without a run"
     if not shows_state:
         return "tracked" if run.type.is_state_changing else "proposed"
-    return _state_word(run)
+    return state_word(run)
 
 
-def _state_word(run: RunLine) -> str:
+def state_word(run: RunLine) -> str:
+    """How a run stands, in a word or two."""
     match run.state:
         case RunState.FINISHED if run.is_from_fork:
             return "validated"
@@ -310,9 +331,10 @@ def _rank(line: StackLine) -> int:
     return 2 if not run.state.is_terminal else 3
 
 
-def _is_under_way(run: RunLine) -> bool:
+def is_under_way(state: RunState) -> bool:
+    """True when a run goes on without anybody's doing."""
     passive = (RunState.QUEUED, RunState.UNCONFIRMED, RunState.PENDING_REVIEW)
-    return not run.state.is_terminal and run.state not in passive
+    return not state.is_terminal and state not in passive
 
 
 def _by_name(line: StackLine) -> tuple[str, str]:

@@ -5,6 +5,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -26,6 +27,15 @@ class StateMode(StrEnum):
     """Kept by Trackside, at /state/<stack id>."""
     EXTERNAL = "external"
     """Kept by the backend of the configuration."""
+
+
+class Comments(StrEnum):
+    """Whether a stack's runs are told of in the App's comment on a pull request."""
+
+    ON = "on"
+    OFF = "off"
+    CHANGES = "changes"
+    """Only once a plan changes something, or a run fails."""
 
 
 class Permission(StrEnum):
@@ -66,6 +76,10 @@ LATER: Final = frozenset(
     }
 )
 """Settings that came after the first version."""
+
+
+TOLD_ALONE: Final = frozenset({"comments"})
+"""Settings that change what is said, and nothing that is planned or applied: a confirmation binds none of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +141,8 @@ class StackSettings:
     confirm_not_author: bool = False
     public_plans: bool = False
     """On a public repository, checks and comments carry the plan's changes and outputs, for everybody to read."""
+    comments: Comments = Comments.ON
+    """Whether its runs are told of in the App's comment on a pull request."""
 
     @property
     def confirm_rules(self) -> ConfirmRules:
@@ -139,16 +155,21 @@ class StackSettings:
         )
 
     def canonical_json(self) -> str:
-        """The settings as canonical JSON: sorted keys, no blanks. What `digest` is taken of.
+        """The settings as canonical JSON: sorted keys, no blanks.
 
         A key of `LATER` is there only when it says something: digests of before it existed stay what they are.
         """
-        told = {name: value for name, value in asdict(self).items() if value or name not in LATER}
-        return json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return _canonical(asdict(self))
 
     def digest(self) -> Digest:
-        """SHA-256 of the canonical JSON: what a confirmation binds."""
-        return Digest(hashlib.sha256(self.canonical_json().encode()).hexdigest())
+        """SHA-256 of the canonical JSON but for what is only told (`TOLD_ALONE`): what a confirmation binds."""
+        bound = {name: value for name, value in asdict(self).items() if name not in TOLD_ALONE}
+        return Digest(hashlib.sha256(_canonical(bound).encode()).hexdigest())
+
+
+def _canonical(settings: Mapping[str, object]) -> str:
+    told = {name: value for name, value in settings.items() if value or name not in LATER}
+    return json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 _LISTS: Final = (
@@ -176,6 +197,7 @@ def settings_from_json(text: str) -> StackSettings:
         raw["tool"] = Tool(raw.get("tool", "terraform"))
         raw["state"] = StateMode(state) if state else None
         raw["confirm_permission"] = Permission(confirm)
+        raw["comments"] = Comments(raw.get("comments", "on"))
         return StackSettings(**raw)
     except (TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"reading stack settings: {error}") from error

@@ -33,12 +33,15 @@ def unreadable(line: Unreadable, prefix: str) -> str:
     return f"I do not understand {code(line.text)}. Did you mean {code(line.meant or line.nearest)}?{way_on}"
 
 
-def no_run(verb: Verb, target: str) -> str:
-    """No run is here that the command could mean."""
+def no_run(verb: Verb, target: str, *, nearest: str = "") -> str:
+    """No run is here that the command could mean. `nearest`: the command that was probably meant."""
     if target:
+        way_on = (
+            f"Did you mean {code(nearest)}?" if nearest else "The name is the one after `deploy/` in the check's name."
+        )
         return (
             f"Nothing to {verb.value}: {code(target)} is neither a stack with a run here nor a run of this repository. "
-            "The name is the one after `deploy/` in the check's name."
+            f"{way_on}"
         )
     what = {
         Verb.STOP: "is being planned",

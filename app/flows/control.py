@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import msgspec
 
 from app.core import words, words_start, words_why
-from app.core.command import Command, Unreadable, Verb, help_text, parse_comment, parse_identifier
+from app.core.command import Command, Unreadable, Verb, help_text, nearest_name, parse_comment, parse_identifier
 from app.core.errors import UserError
 from app.core.event import Click, Comment, Repository
 from app.core.missed import TOO_LATE
@@ -25,7 +25,7 @@ from app.flows.inquire import Inquire, Stand
 from app.flows.lock import keep_stack
 from app.flows.order import Order, carry_out, takes
 from app.flows.ports import Artifacts, GitHub, Store, Transaction
-from app.flows.publish import Reply
+from app.flows.publish_replies import Reply
 from app.flows.retry import Standing, is_promotion
 from app.flows.start import Prospect, Start, Wish, start_here
 
@@ -102,15 +102,17 @@ class Control:
             tx.close_delivery(guid, DeliveryOutcome.EVENT, _summary(verb, result))
         self._forget([result])
 
-    def comment(self, comment: Comment, guid: DeliveryId) -> None:
-        """Carry out the commands of a comment, in their order, all in one transaction; answer once."""
+    def comment(self, comment: Comment, guid: DeliveryId, *, is_decided: bool = False) -> None:
+        """Carry out the commands of a comment, in their order, all in one transaction; answer once. `is_decided`: a
+        policy made runs of it, so that none of its commands starts another."""
         if comment.is_bot:
             self._turn_away(comment, guid)
             return
-        lines = parse_comment(comment.body, self.prefix)
+        lines = [line for line in parse_comment(comment.body, self.prefix) if not (is_decided and _is_start(line))]
         if not lines:
             self._close(guid, DeliveryOutcome.IGNORED, "no command in it")
             return
+        self._hear(comment, guid, lines)
         person = self._person(comment.repository, comment.sender, "comment")
         sha = comment.sha or self._pull_sha(comment)
         told = [self._tell(comment.repository, line, sha, person) for line in lines]
@@ -125,6 +127,9 @@ class Control:
         ]
         with self.store.begin() as tx:
             tx.save_repository(comment.repository)
+            for line, answer in zip(lines, told, strict=True):
+                if answer is not None and isinstance(line, Command):
+                    self.start.note(tx, line.verb, comment.repository.id, answer, person)
             results = [
                 answer or self._line(tx, comment, line, one, person)
                 for line, answer, one in zip(lines, told, found, strict=True)
@@ -152,6 +157,15 @@ class Control:
                 self.start.refuse(tx, line.verb, comment.repository.id, Not(BOTS_NEVER), person)
             tx.close_delivery(guid, DeliveryOutcome.IGNORED, "written by a bot or an App")
 
+    def _hear(self, comment: Comment, guid: DeliveryId, lines: Sequence[Command | Unreadable]) -> None:
+        """Say at once that a command was heard that git is asked for; the answer takes this one's place, also where it
+        comes first."""
+        if any(_is_start(line) for line in lines) and comment.pull_number is not None:
+            eyes = Reply(reaction="eyes", pull_number=comment.pull_number, comment_id=comment.comment_id)
+            with self.store.begin() as tx:
+                tx.save_repository(comment.repository)
+                self._say(tx, comment.repository, f"comment/{guid}", eyes)
+
     def run(self, run_id: RunId, command: Command, actor: str) -> Done | Not:
         """Carry out a command that was given on the server: whoever can start it there has the keys already.
 
@@ -161,7 +175,7 @@ class Control:
             stack = tx.find_stack(StackId(run_id))
             run = self._run_of(tx, stack, command.verb) if stack is not None else tx.get_run(run_id)
             if isinstance(run, Not):
-                return run
+                return self._turned_down(tx, stack, command.verb, run, actor)
             repository = tx.find_repository(run.repository_id)
         person = _operator(repository, actor)
         standing = None
@@ -204,6 +218,13 @@ class Control:
             person = _operator(tx.find_repository(stack.repository_id), actor)
             return start_here(tx, stack.id, kind, person)
 
+    def _turned_down(self, tx: Transaction, stack: Stack | None, verb: Verb, refusal: Not, actor: str) -> Not:
+        """A command on the server that no run of the stack takes."""
+        if stack is None:
+            return refusal
+        person = _operator(tx.find_repository(stack.repository_id), actor)
+        return self.start.refuse(tx, verb, stack.repository_id, refusal, person)
+
     def _run_of(self, tx: Transaction, stack: Stack, verb: Verb) -> Run | Not:
         """The one run of a stack that takes a command."""
         newest = tx.list_stack_runs(stack.id, limit=MAX_RUNS_OF_STACK)
@@ -226,7 +247,7 @@ class Control:
 
     def _look(self, comment: Comment, line: Command | Unreadable, person: Person) -> Prospect | Not | None:
         """What a line that starts runs comes to; None for every other line."""
-        if isinstance(line, Unreadable) or not line.verb.is_start:
+        if isinstance(line, Unreadable) or not _is_start(line):
             return None
         wish = Wish(
             verb=line.verb,
@@ -357,7 +378,7 @@ class Control:
             if by_id is not None and by_id.repository_id == repository.id:
                 named = [by_id]
             fitting = [run for run in named if takes(command.verb, run)]
-            return (fitting or named)[0] if named else Not(words.no_run(command.verb, command.target))
+            return (fitting or named)[0] if named else self._no_run(command, runs)
         meant = [run for run in runs if takes(command.verb, run)]
         if len(meant) == 1:
             return meant[0]
@@ -367,6 +388,13 @@ class Control:
         if len(live) == 1:
             return live[0]
         return Not(words.no_run(command.verb, ""))
+
+    def _no_run(self, command: Command, runs: list[Run]) -> Not:
+        """No run of that name is here; perhaps one of nearly that name."""
+        names = [run.stack_name for run in runs if takes(command.verb, run)] or [run.stack_name for run in runs]
+        near = nearest_name(command.target, names)
+        nearest = f"{self.prefix} {command.verb.value} {near}" if near else ""
+        return Not(words.no_run(command.verb, command.target, nearest=nearest))
 
     def _keep(self, tx: Transaction, repository: Repository, line: Command, person: Person) -> Done | Not:
         """Lock or unlock a stack of the repository, by its name."""
@@ -403,6 +431,10 @@ class Control:
     def _close(self, guid: DeliveryId, outcome: DeliveryOutcome, reason: str) -> None:
         with self.store.begin() as tx:
             tx.close_delivery(guid, outcome, reason)
+
+
+def _is_start(line: Command | Unreadable) -> bool:
+    return isinstance(line, Command) and line.verb.is_start
 
 
 def _clicked(tx: Transaction, click: Click, digest_start: str) -> Run | None:

@@ -101,6 +101,10 @@ class Decide:
     def pull(self, event: PullChanged, guid: DeliveryId, *, is_late: bool = False) -> str:
         """Decide what happened to a pull request, and close the delivery. One whose event was asked for again may have
         moved on since."""
+        if event.pull.landed_sha is not None:  # also where there is no stack yet: the merge may bring the first ones
+            with self.store.begin() as tx:
+                tx.save_repository(event.repository)
+                tx.note_landed(event.repository.id, event.number, event.pull.landed_sha)
         if is_late and not event.pull.is_closed:
             now = self.enquire.find_pull(event.repository, event.number)
             if now is None or now.head_sha != event.pull.head_sha or now.is_closed:

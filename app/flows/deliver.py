@@ -16,6 +16,8 @@ from app.core.event import (
     AccountRenamed,
     Click,
     Comment,
+    CommentDeleted,
+    CommentEdited,
     Event,
     Ignored,
     InstallationChanged,
@@ -38,11 +40,16 @@ from app.flows.missed_comments import subject_of
 from app.flows.organise import Organise
 from app.flows.ports import PayloadReader, Store
 from app.flows.rehearse import Rehearse
+from app.flows.tick import Tick
 
-RepositoryEvent = Push | PullChanged | PullReviewed | MergeGroup | Click | Comment | RepositoryMoved | RepositoryStands
+Said = Comment | CommentEdited | CommentDeleted
+"""What is said in a conversation, and what becomes of what the App said."""
+RepositoryEvent = Push | PullChanged | PullReviewed | MergeGroup | Click | Said | RepositoryMoved | RepositoryStands
 """What happens in one repository."""
 HOOK_FIELDS = ("hook", "hook_id", "installation")
 """What differs between the twins that two hooks send of one event."""
+POLICIES_PREFIX: Final = "/spacelift"
+"""What a comment begins with that policies from Spacelift wait for, whatever COMMAND_PREFIX is."""
 _FOUND: Final[dict[str, type[FoundRef | FoundComment]]] = {FOUND_REF: FoundRef, FOUND_COMMENT: FoundComment}
 """Deliveries of our own making."""
 
@@ -71,6 +78,7 @@ class Deliver:
     rehearse: Rehearse
     organise: Organise
     follow: Follow
+    tick: Tick
     prefix: str
     """How a command in a comment begins."""
 
@@ -137,6 +145,8 @@ class Deliver:
                     self.control.click(event, guid, is_late=arrival.is_late)
                 case Comment():
                     self._comment(event, guid)
+                case CommentEdited() | CommentDeleted():
+                    self.tick.hear(event, guid)
                 case RepositoryMoved():
                     self.follow.moved(event, guid)
                 case RepositoryStands():
@@ -157,21 +167,23 @@ class Deliver:
         return replace(push, is_forced=not self.decide.look.holds(push.repository, push.after, push.before))
 
     def _comment(self, event: Comment, guid: DeliveryId) -> None:
-        """A comment with our prefix is for the policies, and it is a command as well; what a policy made a run of need
-        not be a command of ours. One that comes late is answered alone."""
+        """A comment with our prefix, or with the one that policies know from Spacelift, is for the policies; with ours
+        it is a command as well. Where a policy made a run of it, no command of it starts another. One that comes late
+        is answered alone."""
         with self.store.begin() as tx:
             tx.note_subject(guid, subject_of(event.repository.id, event.comment_id))
             is_late = tx.now() - event.created_at > TOO_LATE
-        is_ours = event.body.lstrip().startswith(self.prefix)
-        if event.pull_number is None or event.is_bot or not is_ours or is_late:
+        is_for_policies = event.body.lstrip().startswith((self.prefix, POLICIES_PREFIX))
+        if event.pull_number is None or event.is_bot or not is_for_policies or is_late:
             self.control.comment(event, guid)
             return
         made = self.decide.comment(event, guid)
-        commands = [line for line in parse_comment(event.body, self.prefix) if isinstance(line, Command)]
-        if made and not commands:
+        lines = parse_comment(event.body, self.prefix)
+        left = [line for line in lines if isinstance(line, Command) and not (made and line.verb.is_start)]
+        if made and not left:
             self._close(guid, DeliveryOutcome.EVENT, f"decided by policies: {made} runs")
         else:
-            self.control.comment(event, guid)
+            self.control.comment(event, guid, is_decided=bool(made))
 
     def _close(self, guid: DeliveryId, outcome: DeliveryOutcome, reason: str) -> None:
         with self.store.begin() as tx:

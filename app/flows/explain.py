@@ -11,7 +11,7 @@ from app.core.decision import HELD_BACK, Decision, EventKind, Verdict
 from app.core.explanation import Explained, ShortDecision
 from app.core.happening import Happening
 from app.core.names import RepositoryId, RunId, Sha, StackId
-from app.core.report_summary import CROWD, RunLine, StackLine, SummaryName, SummaryView
+from app.core.report_summary import CROWD, StackLine, SummaryName, SummaryView, run_line
 from app.core.run import Run, RunType, Trigger
 from app.flows.ports import Transaction
 
@@ -126,20 +126,8 @@ class Explain:
             verdict=short.verdict,
             reason=short.words,
             tag=short.ref.removeprefix("refs/tags/") if short.event is EventKind.TAG else "",
-            run=self._run_line(run) if run is not None else None,
+            run=run_line(run, self.run_url(run.id)) if run is not None else None,
             is_held_back=short.verdict is Verdict.IGNORE and short.reason.endswith(HELD_BACK),
-        )
-
-    def _run_line(self, run: Run) -> RunLine:
-        return RunLine(
-            id=run.id,
-            type=run.type,
-            state=run.state,
-            delta=run.plan.delta if run.plan is not None else None,
-            has_changes=run.plan is not None and run.plan.has_changes,
-            url=self.run_url(run.id),
-            plan_number=run.plan_number,
-            is_from_fork=run.is_from_fork,
         )
 
 

@@ -10,7 +10,10 @@ from app.core.record import AuditLine
 from app.core.stack import Permission, Stack
 from app.flows.answer import Done, Not, Person
 from app.flows.ports import Transaction
-from app.flows.schedule import retell, schedule
+from app.flows.schedule import retell, schedule, tell
+
+MAX_HELD = 50
+"""Newest runs of a stack among which those are looked for that a hold was about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +82,17 @@ def _unlock(tx: Transaction, stack: Stack, person: Person) -> Done | Not:
         tx.set_state_lock(stack.id, None)
     schedule(tx, free)
     retell(tx, free)
+    if stack.hold_reason and not free.hold_reason:
+        _tell_held(tx, free)
     forced = [_forced(keep, person) for keep in taken]
     return Done(words_start.unlocked(stack, forced, left), is_answer=bool(left))
+
+
+def _tell_held(tx: Transaction, stack: Stack) -> None:
+    """Want the reports of the runs that the hold was about: they have ended, and still say that it is there."""
+    for run in tx.list_stack_runs(stack.id, limit=MAX_HELD):
+        if run.is_outcome_unknown:
+            tell(tx, run)
 
 
 def _keeps(stack: Stack) -> list[_Keep]:

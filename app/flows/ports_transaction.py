@@ -44,6 +44,7 @@ from app.core.stack import Configuration, Stack, StackSpec
 from app.flows.ports_identity import IdentityRows
 from app.flows.ports_missed import MissedRows, StandingRows
 from app.flows.ports_people import ReviewRows
+from app.flows.ports_pulls import PullRows
 from app.flows.ports_workers import WorkerRows
 
 RunChange = Callable[[Run], tuple[Run, Transition]]
@@ -393,6 +394,14 @@ class ReportRows(Protocol):
         """Want the summary check of that name on a commit, from now on whenever a run that it lists has moved."""
         ...
 
+    def want_comment(self, repository_id: RepositoryId, number: int) -> None:
+        """Want the App's comment on the pull request, or want it again."""
+        ...
+
+    def want_comment_of(self, run: Run) -> None:
+        """Want the App's comment on the run's pull request, and on the one that became its commit."""
+        ...
+
     def find_report(self, report_id: ReportId) -> ReportRecord | None: ...
 
     def save_remote(
@@ -432,6 +441,7 @@ class Transaction(
     WorkerRows,
     StateRows,
     ReportRows,
+    PullRows,
     IdentityRows,
     MissedRows,
     StandingRows,

@@ -72,6 +72,7 @@ def tell_state_moved(tx: Transaction, stack_id: StackId) -> None:
 
 
 def tell(tx: Transaction, run: Run) -> None:
-    """Want the run's check again: something that it says has changed beside the run."""
+    """Want the run's check and its pull request's comment again: something that they say has changed beside the run."""
     subject = f"{run.head_sha}/{check_name(run)}"
     tx.want_report(ReportKind.RUN_CHECK, run.repository_id, subject, run_id=run.id, document=b"")
+    tx.want_comment_of(run)

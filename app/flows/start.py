@@ -110,8 +110,14 @@ class Start:
 
     def refuse(self, tx: Transaction, verb: Verb, repository_id: RepositoryId, refusal: Not, person: Person) -> Not:
         """Write down a command that came to nothing before any stack or run was asked."""
-        tx.add_audit(_audit(tx, person, verb.value, repository_id, refusal))
+        self.note(tx, verb, repository_id, refusal, person)
         return refusal
+
+    def note(
+        self, tx: Transaction, verb: Verb, repository_id: RepositoryId, result: Done | Not, person: Person
+    ) -> None:
+        """Write down how a command ended that is about no stack and no run."""
+        tx.add_audit(_audit(tx, person, verb.value, repository_id, result))
 
     def permitted(self, verb: Verb, person: Person) -> Not | None:
         """The refusal of somebody who may start nothing at all: no git is asked for them."""

@@ -32,7 +32,7 @@ def make_reader(app_id: int) -> Callable[[str, bytes], Event | Ignored | Malform
     readers: dict[str, Reader] = {
         "push": read_push,
         "check_run": partial(read_check_run, app_id=app_id),
-        "issue_comment": read_issue_comment,
+        "issue_comment": partial(read_issue_comment, app_id=app_id),
         "commit_comment": read_commit_comment,
         "pull_request": read_pull_request,
         "pull_request_review": read_review,

@@ -20,6 +20,7 @@ from app.sandbox.errors import ApiError, SandboxError
 from app.sandbox.markdown import render
 from app.sandbox.people import Repo
 from app.sandbox.records import User
+from app.sandbox.talk import boxes
 from app.sandbox.world import World
 
 COOKIE: Final = "sandbox_viewer"
@@ -96,6 +97,7 @@ def _templates() -> Environment:
         )
         made.filters["markdown"] = render
         made.filters["ago"] = _ago
+        made.filters["boxes"] = boxes
         _ENVIRONMENT.append(made)
     return _ENVIRONMENT[0]
 

@@ -60,12 +60,12 @@ def open_pull(view: View) -> Response:
 
 
 def on_pull(view: View) -> Response:
-    """Comment, merge, close or reopen; edit, label, review."""
+    """Comment, tick, merge, close or reopen; edit, label, review."""
     repo, number, by = view.repo, int(view.params["number"]), view.viewer.login
     text = view.form.get("body", "")
     match view.params["verb"]:
-        case "comment":
-            repo.comment_on_pull(number, text, by=by)
+        case "comment" | "tick":
+            _talk(view, repo, number, by)
         case "title":
             repo.edit_pull(number, title=view.form.get("title", "").strip(), by=by)
         case "draft":
@@ -99,6 +99,18 @@ def _review(repo: Repo, number: int, state: str, text: str, by: str) -> None:
             repo.request_changes(number, text, by=by)
         case _:
             repo.review(number, text, by=by)
+
+
+def _talk(view: View, repo: Repo, number: int, by: str) -> None:
+    """Say something, or click a box of what was said."""
+    if view.params["verb"] == "comment":
+        repo.comment_on_pull(number, view.form.get("body", ""), by=by)
+        return
+    wanted = view.form.get("comment", "")
+    found = next((one for one in repo.comments(number) if str(one.id) == wanted), None)
+    if found is None:
+        raise SandboxError(f"#{number} has no such comment")
+    repo.tick(found, view.form.get("box", ""), by=by)
 
 
 def _find_review(repo: Repo, number: int, wanted: str) -> Review:

@@ -169,9 +169,30 @@ class Repo(PullHandle):
             return talk.comment_on_pull(self._world, self.record, self.pull(number), body, who)
 
     def edit_comment(self, comment: IssueComment, body: str, *, by: str | None = None) -> None:
-        """Give a comment another text; anyone with write access may edit the App's comment."""
+        """Give a comment another text: one's own, or with write access anybody's, the App's too."""
         with self._acting(by) as who:
+            self._check_comment(comment, who)
             talk.edit_comment(self._world, self.record, comment, body, who)
+
+    def tick(self, comment: IssueComment, label: str, *, by: str | None = None) -> None:
+        """Click the box of a comment's task list whose text holds the label; takes what editing it takes."""
+        with self._acting(by) as who:
+            self._check_comment(comment, who)
+            found = [box for box in talk.boxes(comment.body) if label in box.label]
+            if len(found) != 1:
+                raise SandboxError(f"clicking a box: {len(found)} boxes hold {label!r}")
+            talk.edit_comment(self._world, self.record, comment, talk.turn_box(comment.body, found[0]), who)
+
+    def delete_comment(self, comment: IssueComment, *, by: str | None = None) -> None:
+        """Take a comment away; takes what editing it takes."""
+        with self._acting(by) as who:
+            self._check_comment(comment, who)
+            talk.delete_comment(self._world, self.record, comment, who)
+
+    def _check_comment(self, comment: IssueComment, who: User) -> None:
+        writes = permits.reaches(permits.FOLDED[self._world.role(self.record, who.login)], "write")
+        if not writes and comment.user is not who:
+            raise SandboxError(f"{who.login} did not write that comment and has no write access to {self.full_name}")
 
     def comment_on_commit(self, sha: str, body: str, *, by: str | None = None) -> CommitComment:
         """Say something on a commit."""

@@ -3,6 +3,8 @@
 Callers hold the mutex.
 """
 
+import re
+from dataclasses import dataclass
 from typing import Any, Final
 
 from app.sandbox import events
@@ -12,6 +14,8 @@ from app.sandbox.shapes_talk import REACTIONS
 from app.sandbox.world import World
 
 LONGEST_BODY: Final = 65_536
+_BOX: Final = re.compile(r"\s*[-*+] \[([ xX])\](?= )")
+_FENCE: Final = re.compile(r"`{3,}|~{3,}")
 
 
 def checked_body(body: Any, resource: str) -> str:
@@ -49,6 +53,39 @@ def edit_comment(world: World, repo: Repository, comment: IssueComment, body: An
     comment.updated_at = world.now()
     events.issue_comment(world, repo, comment, "edited", by, changes={"body": {"from": old}})
     return comment
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A box of a task list."""
+
+    line: int
+    """The line of the text that it stands in, from 0."""
+    label: str
+    is_ticked: bool
+
+
+def boxes(body: str) -> list[Box]:
+    """The boxes of a text, in its order; those in a fenced block are none."""
+    found: list[Box] = []
+    fence = ""
+    for at, line in enumerate(body.replace("\r\n", "\n").split("\n")):
+        if fence:
+            is_end = line.startswith(fence) and not line.strip(f"{fence[0]} ")
+            fence = "" if is_end else fence
+        elif opening := _FENCE.match(line):
+            fence = opening[0]
+        elif match := _BOX.match(line):
+            found.append(Box(at, line[match.end() :].strip(), match[1] != " "))
+    return found
+
+
+def turn_box(body: str, box: Box) -> str:
+    """The body with that box turned. A click on a task list sends the whole text, with the line ends of a form."""
+    lines = body.replace("\r\n", "\n").split("\n")
+    at = lines[box.line].index("[") + 1
+    lines[box.line] = f"{lines[box.line][:at]}{' ' if box.is_ticked else 'x'}{lines[box.line][at + 1 :]}"
+    return "\r\n".join(lines)
 
 
 def delete_comment(world: World, repo: Repository, comment: IssueComment, by: User) -> None:

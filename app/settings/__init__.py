@@ -119,6 +119,14 @@ class Settings(Storage, Looks):
         ge=0,
         le=300,
     )
+    comment_every_s: float = variable(
+        "How long the App's comment on a pull request is left alone after an edit; what happens meanwhile is one edit.",
+        unit="seconds",
+        example="30",
+        default=5,
+        ge=0,
+        le=300,
+    )
     sweep_every_s: float = variable(
         "How often lost assignments and stalled jobs are looked for.",
         unit="seconds",

@@ -22,6 +22,7 @@ from app.store.transaction_identity import IdentityWrites
 from app.store.transaction_missed import MissedWrites
 from app.store.transaction_organisation import OrganisationWrites
 from app.store.transaction_plans import PlanWrites
+from app.store.transaction_pulls import PullWrites
 from app.store.transaction_reviews import ReviewWrites
 from app.store.transaction_stacks import StackWrites
 from app.store.transaction_standing import StandingWrites
@@ -46,6 +47,7 @@ class PostgresTransaction(
     OrganisationWrites,
     StackWrites,
     PlanWrites,
+    PullWrites,
     AssignmentWrites,
     IdentityWrites,
     WorkerWrites,

@@ -1,6 +1,7 @@
 """Managed state, the outbox and the audit log. Read `schema` for the rules of this room."""
 
 from sqlalchemy import (
+    JSON,
     BigInteger,
     Boolean,
     CheckConstraint,
@@ -78,6 +79,18 @@ remotes = Table(
     column("published", default="''"),
     column("is_completed", Boolean, default="false"),
     time_column("published_at", nullable=True),
+)
+
+pulls = Table(
+    "pulls",
+    metadata,
+    Column("repository_id", ForeignKey("repositories.id"), primary_key=True),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("landed_sha", Text),
+    column("ticks", JSON, default="'{}'"),
+    column("edits", BigInteger, default="0"),
+    is_hex("landed_sha", 40),
+    Index("ix_pulls_landed", "repository_id", "landed_sha", postgresql_where=text("landed_sha IS NOT NULL")),
 )
 
 audit = Table(

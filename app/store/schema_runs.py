@@ -126,6 +126,13 @@ runs = Table(
     Index("ix_runs_decision", "decision_id", postgresql_where=text("decision_id IS NOT NULL")),
     Index("ix_runs_retry", "retry_of", postgresql_where=text("retry_of IS NOT NULL")),
     Index("ix_runs_unconfirmed", "updated_at", postgresql_where=text("state = 'unconfirmed'")),
+    Index(
+        "ix_runs_pull",
+        "repository_id",
+        "pull_number",
+        text("created_at DESC"),
+        postgresql_where=text("pull_number IS NOT NULL"),
+    ),
     Index("ix_runs_live_ref", "repository_id", "ref", postgresql_where=text(IS_LIVE)),
 )
 

@@ -6,14 +6,14 @@ A report is wanted in the transaction that changed what it says; its job commits
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, func, select, text, update
+from sqlalchemy import Connection, Row, func, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
 from app.core.errors import BrokenError
 from app.core.names import ReportId, RepositoryId, RunId, Sha
 from app.core.record import Remote, ReportKind, ReportRecord
 from app.core.run import RunState
-from app.store.schema import plans, remotes, reports, runs
+from app.store.schema import plans, pulls, remotes, reports, runs
 from app.store.wire import Sealer, Wire, safe_text
 
 PRIORITIES: Final = {
@@ -21,6 +21,7 @@ PRIORITIES: Final = {
     ReportKind.RUN_CHECK: 5,
     ReportKind.CHECK: 5,
     ReportKind.SUMMARY: 5,
+    ReportKind.COMMENT: 5,
     ReportKind.DEPLOYMENT: 0,
     ReportKind.REHEARSAL: -5,
 }
@@ -66,6 +67,8 @@ class ReportWrites(Wire):
         super().__init__(connection, sealer)
         self._wants: dict[Subject, str] = {}
         self._summaries: dict[Subject, bool] = {}
+        self._comments: set[tuple[RepositoryId, int]] = set()
+        self._landed: set[tuple[RepositoryId, Sha]] = set()
 
     def want_report(
         self, kind: ReportKind, repository_id: RepositoryId, subject: str, *, run_id: RunId | None, document: bytes
@@ -96,6 +99,14 @@ class ReportWrites(Wire):
         """Want it again, if anybody ever did."""
         self._summaries.setdefault((ReportKind.SUMMARY.value, repository_id, f"{sha}/{name}"), False)
 
+    def want_comment(self, repository_id: RepositoryId, number: int) -> None:
+        """Want the App's comment on the pull request, or want it again."""
+        self._comments.add((repository_id, number))
+
+    def _want_comment_of_landed(self, repository_id: RepositoryId, sha: Sha) -> None:
+        """The same for the pull requests that became that commit."""
+        self._landed.add((repository_id, sha))
+
     def settle(self) -> None:
         """Write what the transaction's changes made wanted. Called once, right before the commit."""
         for (kind, repository_id, subject), run_id in sorted(self._wants.items()):
@@ -106,8 +117,20 @@ class ReportWrites(Wire):
             else:
                 values = {"kind": kind, "repository_id": repository_id, "subject": safe_text(subject)}
                 self._execute(_AGAIN, values | {"priority": PRIORITIES[ReportKind.SUMMARY], "in_s": 0})
+        for repository_id, number in sorted(self._comments | self._find_landed()):
+            self.want_report(ReportKind.COMMENT, repository_id, str(number), run_id=None, document=b"")
         self._wants.clear()
         self._summaries.clear()
+        self._comments.clear()
+        self._landed.clear()
+
+    def _find_landed(self) -> set[tuple[RepositoryId, int]]:
+        """The pull requests that became one of the commits whose runs moved."""
+        if not self._landed:
+            return set()
+        here = tuple_(pulls.c.repository_id, pulls.c.landed_sha).in_(sorted(self._landed))
+        rows = self._all(select(pulls.c.repository_id, pulls.c.number).where(here))
+        return {(RepositoryId(row.repository_id), row.number) for row in rows}
 
     def find_report(self, report_id: ReportId) -> ReportRecord | None:
         """The report with its remotes, or None."""

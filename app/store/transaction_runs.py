@@ -61,6 +61,9 @@ _SHOWN: Final = frozenset(
 _RESTING: Final = frozenset({RunState.QUEUED, RunState.UNCONFIRMED, RunState.PENDING_REVIEW})
 """Where a run stays until somebody, or another run, has done something: summaries tell of these, and of ends."""
 
+_NEWS: Final = _RESTING | {RunState.REPLAN_REQUESTED, RunState.CONFIRMED}
+"""What the App's comment on a pull request tells of, besides ends: it rests, or a person has decided."""
+
 
 class RunWrites(ReportWrites):
     """Transaction methods about runs and their steps."""
@@ -300,6 +303,15 @@ class RunWrites(ReportWrites):
         if run.state.is_terminal or run.state in _RESTING:
             summary = SummaryName.DEPLOY if run.type.is_state_changing else SummaryName.PROPOSED
             self._retell_summary(run.repository_id, run.head_sha, summary.value)
+        if run.state.is_terminal or run.state in _NEWS:
+            self.want_comment_of(run)
+
+    def want_comment_of(self, run: Run) -> None:
+        """Want the App's comment on the run's pull request, and on the one that became its commit."""
+        if run.type is RunType.TRACKED:
+            self._want_comment_of_landed(run.repository_id, run.head_sha)
+        if run.pull_number is not None and run.type in (RunType.PROPOSED, RunType.TRACKED):
+            self.want_comment(run.repository_id, run.pull_number)
 
     def _find_blocker(self, run: Run) -> Run | None:
         """The state-changing run that holds the stack, else the oldest queued one before this."""

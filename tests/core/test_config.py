@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,7 @@ from inline_snapshot import snapshot
 from app.core.config import json_schema, read_configuration, suggest_configuration
 from app.core.stack import (
     MAX_CONFIG_BYTES,
+    Comments,
     Configuration,
     ConfirmRules,
     Permission,
@@ -20,6 +22,7 @@ from app.core.stack import (
     StackSpec,
     StateMode,
     Tool,
+    settings_from_json,
 )
 
 FULL = """\
@@ -249,6 +252,10 @@ policies:
             "line 3: `attach` has none of its three forms",
         ),
         (
+            "version: 1\nstacks: [{name: a, comments: change}]",
+            "line 2: `comments` must be `on`, `off` or `changes`, not `change` -> did you mean `changes`?",
+        ),
+        (
             "version: 1\nstacks: []\npolicies: [{name: p, type: push, path: ../a, attach: '*'}]",
             "line 3: the path `../a` leaves the repository",
         ),
@@ -404,6 +411,20 @@ policies:
     )
     assert settings.public_plans
     assert [policy.type for policy in found.policies] == ["plan", "approval"]
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"), [("on", "on"), ("off", "off"), ('"off"', "off"), ("false", "off"), ("changes", "changes")]
+)
+def test_a_switch_for_comments_is_read_as_yaml_has_it_and_no_part_of_what_is_confirmed(
+    written: str, meant: str
+) -> None:
+    read = read_configuration(f"version: 1\nstacks: [{{name: a, comments: {written}}}]".encode(), default_branch="main")
+    assert isinstance(read, Configuration)
+    settings = read.stacks[0].settings
+    assert settings.comments.value == meant
+    assert settings.digest() == replace(settings, comments=Comments.ON).digest()
+    assert settings_from_json(settings.canonical_json()) == settings
 
 
 def test_a_repository_without_the_file_is_offered_one() -> None:

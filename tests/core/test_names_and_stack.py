@@ -8,7 +8,17 @@ from dataclasses import fields, replace
 import pytest
 
 from app.core.names import ZERO_SHA, Secret, is_sha
-from app.core.stack import LATER, Permission, PolicySpec, StackSettings, StateMode, Tool, settings_from_json
+from app.core.stack import (
+    LATER,
+    TOLD_ALONE,
+    Comments,
+    Permission,
+    PolicySpec,
+    StackSettings,
+    StateMode,
+    Tool,
+    settings_from_json,
+)
 
 FULL = StackSettings(
     name="network",
@@ -79,10 +89,15 @@ def test_settings_come_back_as_they_were_stored(settings: StackSettings) -> None
     assert settings_from_json(settings.canonical_json()).digest() == settings.digest()
 
 
-@pytest.mark.parametrize("field", [field.name for field in fields(StackSettings)])
+@pytest.mark.parametrize("field", sorted({field.name for field in fields(StackSettings)} - TOLD_ALONE))
 def test_every_setting_is_part_of_what_a_confirmation_binds(field: str) -> None:
     other = replace(FULL, **{field: getattr(StackSettings(name="other"), field)})
     assert other.digest() != FULL.digest()
+
+
+def test_what_is_only_told_is_no_part_of_it() -> None:
+    assert {"comments"} == TOLD_ALONE
+    assert replace(FULL, comments=Comments.OFF).digest() == FULL.digest()
 
 
 def test_the_order_of_variables_is_not_part_of_the_digest() -> None:

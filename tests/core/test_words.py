@@ -26,6 +26,7 @@ def test_refusals() -> None:
         "no_run to cancel": words.no_run(Verb.CANCEL, ""),
         "no_run to retry": words.no_run(Verb.RETRY, ""),
         "no_run named": words.no_run(Verb.DISCARD, "netwrk"),
+        "no_run near": words.no_run(Verb.DISCARD, "netwrk", nearest="/trackside discard network"),
         "ambiguous": words.ambiguous(Verb.CONFIRM, [WAITING, OTHER], PREFIX),
         "plan_changed": words.plan_changed(Verb.DISCARD, replace(WAITING, plan_number=2), PREFIX),
         "comment_too_old": words.comment_too_old(Verb.CONFIRM, replace(WAITING, plan_number=2), PREFIX),
@@ -41,6 +42,7 @@ def test_refusals() -> None:
             "no_run to cancel": "Nothing to cancel: no run of this commit or pull request is still to start.",
             "no_run to retry": "Nothing to retry: no run of this commit or pull request ended so that it could be made again.",  # noqa: E501 - a sentence as it is said
             "no_run named": "Nothing to discard: `netwrk` is neither a stack with a run here nor a run of this repository. The name is the one after `deploy/` in the check's name.",  # noqa: E501 - a sentence as it is said
+            "no_run near": "Nothing to discard: `netwrk` is neither a stack with a run here nor a run of this repository. Did you mean `/trackside discard network`?",  # noqa: E501 - a sentence as it is said
             "ambiguous": """\
 Several runs could be meant, so I did nothing. Which one should I confirm?
 

@@ -1,5 +1,6 @@
 """The wall where payloads stop: what becomes an event, what is ignored and why, what is malformed and what it lacks."""
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -11,6 +12,8 @@ from app.core.event import (
     AccountRenamed,
     Click,
     Comment,
+    CommentDeleted,
+    CommentEdited,
     Ignored,
     InstallationChanged,
     Malformed,
@@ -68,6 +71,16 @@ def push(**fields: Any) -> Push:
         "message": "Widen the net",
     }
     return Push(**base | fields)
+
+
+OURS = json.loads(
+    changed(
+        ISSUE_COMMENT,
+        comment__performed_via_github_app={"id": APP_ID},
+        comment__user={"login": "trackside[bot]", "type": "Bot"},
+    )
+)
+"""A comment of the App's, about which alice, who sent the sample, does something."""
 
 
 def comment(**fields: Any) -> Comment:
@@ -182,6 +195,25 @@ COMMENTS: dict[str, tuple[str, bytes, object]] = {
         "issue_comment",
         changed(ISSUE_COMMENT, comment__body="/trackside\0"),
         comment(body="/trackside\ufffd"),
+    ),
+    "a comment of ours that somebody edited": (
+        "issue_comment",
+        changed(OURS, action="edited", changes={"body": {"from": "- [ ] one"}}, comment__body="- [x] one\0"),
+        CommentEdited(
+            repository=INFRA,
+            comment_id=492700400,
+            pull_number=7,
+            old_body="- [ ] one",
+            new_body="- [x] one\ufffd",
+            edited_at=comment().created_at,
+            sender="alice",
+            is_bot=False,
+        ),
+    ),
+    "a comment of ours that somebody deleted": (
+        "issue_comment",
+        changed(OURS, action="deleted"),
+        CommentDeleted(repository=INFRA, comment_id=492700400, pull_number=7, sender="alice"),
     ),
     "a comment on a commit": (
         "commit_comment",
@@ -306,6 +338,26 @@ IGNORED: dict[str, tuple[str, bytes, str]] = {
         "issue_comment",
         changed(ISSUE_COMMENT, action="deleted"),
         "comment deleted: only new comments are read",
+    ),
+    "another App's comment, edited": (
+        "issue_comment",
+        changed(ISSUE_COMMENT, action="edited", comment__performed_via_github_app={"id": APP_ID + 1}),
+        "comment edited: only new comments are read",
+    ),
+    "a comment of ours, edited by ourselves": (
+        "issue_comment",
+        changed(OURS, action="edited", sender={"login": "trackside[bot]", "type": "Bot"}),
+        "a comment of our own, edited by ourselves",
+    ),
+    "a comment of ours, edited without another text": (
+        "issue_comment",
+        changed(OURS, action="edited", changes={}),
+        "comment edited: its text stayed what it was",
+    ),
+    "a comment of ours, pinned": (
+        "issue_comment",
+        changed(OURS, action="pinned"),
+        "comment pinned: only new comments are read",
     ),
     "a comment on an issue": (
         "issue_comment",

@@ -93,6 +93,7 @@ def test_an_apply_whose_worker_is_killed_is_never_started_again(machine: tuple[W
     assert (unlocked.returncode, unlocked.stderr) == (0, "")
     hold = f"the hold (the outcome of run {run.id} is unknown)"
     assert unlocked.stdout == f"`app` is free again: {hold} was taken away.\n"
+    wait_until(lambda: "on hold" not in (check.summary or ""), "the failed run's check says so, too")
 
     world.wait_for(RunState.UNCONFIRMED)
     world.press(world.expect_check(repo, second, "deploy/app", "action_required"), "Confirm")

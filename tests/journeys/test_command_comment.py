@@ -52,7 +52,7 @@ def test_what_is_not_said_plainly_by_a_person_does_nothing(world: World) -> None
     world.comment(repo, number, "<!--\n/trackside confirm app\n-->\nLet us not /trackside confirm app yet.")
     world.settle()
     assert world.delivery("issue_comment") == ("ignored", "no command in it")
-    harmless = repo.comments(number)[0]
+    harmless = next(one for one in repo.comments(number) if not one.by_app)
     repo.edit_comment(harmless, "/trackside confirm app", by="alice")
     world.settle()
     assert world.delivery("issue_comment")[0] == "ignored"

@@ -103,6 +103,10 @@ def test_an_admin_takes_any_lock_away_and_that_is_written_down(world: World) -> 
     assert (freed.returncode, "`net` is free again" in freed.stdout) == (0, True)
     idle = world.operate("unlock", stack)
     assert (idle.returncode, idle.stdout) == (0, "`net` is neither on hold nor locked.\n")
+    assert world.operate("stop", stack).returncode == 1
+    assert world.sql("SELECT command, is_allowed, reason FROM audit ORDER BY id DESC LIMIT 1") == [
+        ("stop", False, "nothing to stop: no run of this stack takes it")
+    ]
     unknown = world.operate("lock", "nowhere")
     assert (unknown.returncode, unknown.stdout) == (1, "")
     rows = world.sql("SELECT command, is_allowed, reason FROM audit WHERE command = 'unlock net' ORDER BY id LIMIT 1")

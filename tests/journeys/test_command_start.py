@@ -34,6 +34,8 @@ def test_a_pull_request_is_planned_again_by_comment_and_by_button(world: World) 
     world.comment(repo, number, "/trackside plan")
     second = world.expect_check(repo, head, "plan/app", "success")
     assert second.id != first.id
+    (asked,) = [one for one in repo.comments(number) if one.body == "/trackside plan"]
+    assert [one.content for one in repo.reactions(asked)][-1] == "+1"
     made = world.runs("app")[-1]
     assert (made.type, made.trigger, made.triggered_by) == (RunType.PROPOSED, Trigger.COMMAND, "alice")
     assert (made.pull_number, made.source_sha) == (number, repo.sha(f"refs/pull/{number}/merge"))

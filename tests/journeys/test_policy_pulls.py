@@ -129,8 +129,17 @@ def test_a_policy_ignores_by_label_and_sees_the_whole_pull_request(world: World)
 
 
 def test_a_comment_reaches_the_policies_and_only_them(world: World) -> None:
-    """What is no command of ours may be one of the policy's: it is answered with a run, not with a lesson."""
-    policy = 'package trackside\n\ntrack if input.pull_request.comment == "/trackside ship app"\n'
+    """What is no command of ours may be one of the policy's: it is answered with a run, not with a lesson. So may one
+    with the prefix that policies from Spacelift know, beside ours."""
+    policy = """package trackside
+
+track if input.pull_request.comment == "/trackside ship app"
+propose if {
+    input.pull_request.action == "commented"
+    input.pull_request.comment == "/spacelift propose app"
+    input.pull_request.action_initiator == "alice"
+}
+"""
     repo = world.repository(FILES | {".trackside/stacks.yml": STACKS + POLICY, "pulls.rego": policy})
     world.settle()
     head = world.push(repo, {"app/main.tf": RESOURCE}, "Work", branch="work")
@@ -143,6 +152,32 @@ def test_a_comment_reaches_the_policies_and_only_them(world: World) -> None:
     assert (run.trigger.value, run.triggered_by, run.head_sha) == ("comment", "alice", head)
     assert world.replies(repo, number) == []
     assert decided(world, "comment") == [("app", "commented", "track", number)]
+    world.comment(repo, number, "/spacelift propose app", by="bob")
+    world.comment(repo, number, "/spacelift propose app")
+    assert [row[2] for row in decided(world, "comment")] == ["track", "ignore", "propose"]
+    assert [one.type.value for one in world.runs("app")] == ["tracked", "proposed"]
+    assert world.replies(repo, number) == []
+
+
+def test_a_policy_and_our_grammar_may_share_the_prefix(tmp_path: Path, database_url: str) -> None:
+    """With `/spacelift` for a prefix, a command that a policy makes a run of starts no other run; one that no policy
+    takes is ours."""
+    policy = 'package spacelift\n\npropose { input.pull_request.comment == "/spacelift plan app" }\n'
+    with open_world(tmp_path, database_url, COMMAND_PREFIX="/spacelift") as world:
+        repo = world.repository(FILES | {".trackside/stacks.yml": STACKS + POLICY, "pulls.rego": policy})
+        world.push(repo, {"app/main.tf": RESOURCE}, "Work", branch="work")
+        number = repo.open_pull("work", title="Work", author="alice")
+        world.settle()
+        world.comment(repo, number, "/spacelift plan app")
+        world.settle()
+        assert [run.trigger.value for run in world.runs("app")] == ["comment"]
+        world.comment(repo, number, "/spacelift plan app net")
+        world.settle()
+        assert sorted(one.trigger.value for one in world.runs() if one.pull_number == number) == [
+            "command",
+            "command",
+            "comment",
+        ]
 
 
 def test_a_merge_group_gets_proposed_runs_of_its_own_commit(world: World) -> None:

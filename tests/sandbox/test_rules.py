@@ -1,6 +1,7 @@
 """What GitHub refuses: tokens, permissions, check runs, deployments, comments, limits."""
 
 import time
+from functools import partial
 from typing import Any
 
 import httpx
@@ -8,6 +9,7 @@ import jwt
 import pytest
 
 from app.sandbox import Repo, SandboxGitHub, Served
+from app.sandbox.errors import SandboxError
 from tests.sandbox.conftest import Api
 
 RUNS = "/repos/acme/infra/check-runs"
@@ -178,6 +180,27 @@ def test_comments_have_a_length(api: Api, repo: Repo) -> None:
     assert api("POST", path, body="x" * 65_537).status_code == 422
     assert api("POST", path, body=" ").status_code == 422
     assert api("POST", "/repos/acme/infra/issues/99/comments", body="x").status_code == 404
+
+
+def test_a_comment_is_edited_by_its_author_and_by_writers_alone(repo: Repo) -> None:
+    repo.push("topic", {"a": "1"})
+    number = repo.open_pull("topic")
+    comment = repo.comment_on_pull(number, "- [ ] one\n- [x] two", by="alice")
+    deeds = (
+        partial(repo.edit_comment, comment, "mine", by="rita"),
+        partial(repo.tick, comment, "one", by="rita"),
+        partial(repo.delete_comment, comment, by="rita"),
+    )
+    for deed in deeds:
+        with pytest.raises(SandboxError, match="rita did not write that comment"):
+            deed()
+    repo.tick(comment, "one", by="alice")
+    repo.tick(comment, "two", by="alice")
+    assert comment.body == "- [x] one\r\n- [ ] two"
+    with pytest.raises(SandboxError, match="2 boxes hold 'o'"):
+        repo.tick(comment, "o", by="alice")
+    repo.delete_comment(comment, by="alice")
+    assert repo.comments(number) == []
 
 
 def test_reacting_to_commit_comments_takes_write_access(api: Api, repo: Repo) -> None:

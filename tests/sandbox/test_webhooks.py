@@ -42,7 +42,9 @@ def test_every_payload_fits_githubs_description(github: SandboxGitHub, repo: Rep
     sha = repo.push("topic", {"net/main.tf": "two\n"}, author="alice")
     number = repo.open_pull("topic", author="alice")
     repo.push("topic", {"net/main.tf": "three\n"}, author="alice")
-    repo.comment_on_pull(number, "hello", by="rita")
+    said = repo.comment_on_pull(number, "hello", by="rita")
+    repo.edit_comment(said, "hello all", by="rita")
+    repo.delete_comment(said, by="rita")
     repo.comment_on_commit(sha, "hello", by="rita")
     done = api(
         "POST",
@@ -62,7 +64,7 @@ def test_every_payload_fits_githubs_description(github: SandboxGitHub, repo: Rep
     assert heard == [
         "push", "check_suite.requested", "pull_request.opened",
         "push", "check_suite.requested", "pull_request.synchronize",
-        "issue_comment.created", "commit_comment.created",
+        "issue_comment.created", "issue_comment.edited", "issue_comment.deleted", "commit_comment.created",
         "check_run.created", "check_run.completed", "check_suite.completed", "check_run.requested_action",
         "pull_request.closed", "push", "check_suite.requested",
         "repository.renamed", "installation.suspend", "ping",
