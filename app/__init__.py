@@ -36,10 +36,13 @@ The flow of an event, in order:
   flows.assign              a worker's claim becomes an assignment, with credentials that die with it
   worker.steps              fetch, init, plan, hand in the plan, store the workspace
   flows.conclude            what the worker says moves the run: finished, or waiting for a person
+  flows.weigh               the stack's plan and approval policies judge the plan before it waits (core.ruling)
   flows.publish             what should stand on GitHub is computed from the run, and put there (core.report_check)
   flows.explain             why it did or did not run: answers, and the summary of a commit (core.words_why)
   flows.control             the doors of a person's command: a button, a comment, the command line
+  flows.inquire             what GitHub and the policies say of whoever confirms or reviews (core.permit)
   flows.order               one command for one run: authorised, carried out, written down
+  flows.review              what people say of a plan, and what follows from it
   flows.start, flows.retry  runs that people start: previews, deployments, destroy and drift runs, and retries
   flows.lock                a stack for one person alone; what keeps a stack is taken away
   flows.assign, worker      the confirmed plan is restored, verified and applied; `applying` is committed first

@@ -207,7 +207,7 @@ def _waiting(view: RunView) -> _Said:
         return _decide("a policy has not judged it", view, unjudged_line(view), others)
     if run.plan is not None and run.plan.approval is Approval.UNDECIDED:
         line = f"This plan cannot be confirmed before it is approved. {others}"
-        return _decide("waiting for approval", view, line)
+        return _decide("waiting for approval", view, line, confirm_line(view))
     where = "Write it as a comment on this commit or its pull request."
     does = "destroys what this plan names" if run.type is RunType.DESTROY else "applies exactly this plan"
     confirm = f"{command(view, Verb.CONFIRM, name)} {does}. {where}"

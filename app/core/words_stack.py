@@ -21,14 +21,14 @@ def who_confirms(rules: ConfirmRules, owner: str) -> str:
     """Who may confirm, where more than a permission is asked for; empty elsewhere. Markdown."""
     if not rules.is_refined:
         return ""
-    needs = [f"{rules.permission.value} permission"]
+    needs = [f"has {rules.permission.value} permission"]
     if rules.roles:
-        needs.append(f"the role {' or '.join(code(role, limit=100) for role in rules.roles)}")
+        needs.append(f"has the role {' or '.join(code(role, limit=100) for role in rules.roles)}")
     if rules.teams:
-        needs.append(f"a member of {' or '.join(code(f'{owner}/{team}') for team in rules.teams)}")
+        needs.append(f"is a member of {' or '.join(code(f'{owner}/{team}') for team in rules.teams)}")
     if rules.not_author:
-        needs.append("somebody who neither made the change nor asked for the run")
-    return f"Confirming it needs {', '.join(needs[:-1])} and {needs[-1]}."
+        needs.append("neither made the change nor asked for the run")
+    return f"Whoever confirms it {', '.join(needs[:-1])} and {needs[-1]}."
 
 
 def locked(owner: str, note: str) -> str:

@@ -225,9 +225,9 @@ policies:
         (stack("confirm: {permission: read}"), "line 4: `permission` must be `write` or `admin`, not `read`"),
         (
             stack("confirm: {teams: [acme/Plat Form]}"),
-            "line 4: `acme/Plat Form` is no team of this repository's owner: a team is named as in its page's address",
+            "line 4: an entry of `teams`: `acme/Plat Form` is no team of this repository's owner: a team is named as",
         ),
-        (stack("confirm: {roles: ['']}"), "line 4: `` is no name of a role"),
+        (stack("confirm: {roles: ['']}"), "line 4: an entry of `roles`: `` is no name of a role"),
         (stack("confirm: {not_author: 1}"), "line 4: `not_author` must be true or false"),
         (stack("confirm: {permision: write}"), "line 4: unknown key `permision` -> did you mean `permission`?"),
         (stack("github_environment: true"), "line 4: `github_environment` is a name, or false"),

@@ -225,10 +225,10 @@ def test_who_confirms_is_said_where_more_than_a_permission_is_asked_for() -> Non
     rules = ConfirmRules(roles=("maintain",), teams=("platform", "sre"), not_author=True)
     report = check_report(replace(view_of(WAITING), confirm_rules=rules, owner="acme"))
     assert (
-        "Confirming it needs write permission, the role `maintain`, a member of `acme/platform` or `acme/sre` and "
-        "somebody who neither made the change nor asked for the run." in report.summary
+        "Whoever confirms it has write permission, has the role `maintain`, is a member of `acme/platform` or "
+        "`acme/sre` and neither made the change nor asked for the run." in report.summary
     )
-    assert "Confirming it needs" not in check_report(view_of(WAITING)).summary
+    assert "Whoever confirms it" not in check_report(view_of(WAITING)).summary
 
 
 def test_what_everybody_can_read_has_counts_and_states_and_nothing_of_the_plan() -> None:

@@ -152,4 +152,3 @@ def test_a_preview_with_a_warning_waits_for_its_review_and_a_newer_push_ends_it(
         world.comment(repo, number, "/trackside approve app", by=login)
         world.settle()
     world.expect_check(repo, newer, "plan/app", "success")
-    assert world.operate("approve", world.runs("app")[-1].id).returncode == 1
