@@ -38,6 +38,9 @@ from app.flows.organise import Organise
 from app.flows.ports import Artifacts, GitHub, Policies, Sealer, Store
 from app.flows.ports_identity import Signer
 from app.flows.publish import Publish
+from app.flows.publish_checks import Checks
+from app.flows.publish_deployments import Deployments
+from app.flows.publish_replies import Replies
 from app.flows.rehearse import Rehearse
 from app.flows.rehearse_organisation import RehearseOrganisation
 from app.flows.secrets import Secrets
@@ -302,7 +305,9 @@ def _tasks(settings: Settings, made: _Adapters, control: Control, conclude: Conc
     )
     publish = Publish(
         store=made.store,
-        github=made.github,
+        checks=Checks(store=made.store, github=made.github),
+        deployments=Deployments(store=made.store, github=made.github),
+        replies=Replies(store=made.store, github=made.github),
         run_url=lambda run_id: run_url(settings.public_url, run_id),
         prefix=settings.command_prefix,
         explain=_explain(settings, made),

@@ -24,7 +24,7 @@ from app.flows.explain import Explain
 from app.flows.lock import keep_stack
 from app.flows.order import Order, carry_out, takes
 from app.flows.ports import Artifacts, GitHub, Store, Transaction
-from app.flows.publish import Reply
+from app.flows.publish_replies import Reply
 from app.flows.retry import Standing, is_promotion
 from app.flows.start import Prospect, Start, Wish, start_here
 

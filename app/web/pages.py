@@ -27,7 +27,7 @@ from app.core.report_choice import pulled_in
 from app.core.run import RunState
 from app.core.runview import RunView, cause, short
 from app.core.words_stack import stack_prose
-from app.flows.publish import make_view
+from app.flows.report_subject import make_view
 from app.web.access import Access
 from app.web.doors import Doors, RunDetail
 from app.web.prose import prose

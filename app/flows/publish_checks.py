@@ -1,0 +1,140 @@
+"""One check run for each segment of a report, made once, kept true, and never reopened.
+
+Before a POST the row says that one was begun, so that a crash between GitHub's work and our note is looked for.
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+import msgspec
+
+from app.core.record import Remote
+from app.core.reply import CheckReport, CheckStatus
+from app.core.run import Run, RunState
+from app.flows.ports import GitHub, Store
+from app.flows.report_subject import Subject, look_again
+
+FIRST_PROGRESS_S = 15.0
+"""A check run that says "working" is not touched again before this, unless the run stops working."""
+COALESCE_APPLY_S = 2.0
+"""How long after the plan's check run lost its buttons the apply's waits: one that ends sooner is made completed."""
+RETIRED = "retired"
+"""What `published` says of a check run whose segment is over."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checks:
+    """Puts check runs on GitHub."""
+
+    store: Store
+    github: GitHub
+
+    def publish(self, subject: Subject, report: CheckReport) -> bool:
+        """Create or update the check run of the newest segment; False when it is too early to say more."""
+        digest = _digest(report)
+        remote = subject.remote(report.external_id)
+        if remote is None:
+            has_retired = self._retire_others(subject, report)
+            wait_s = self._soon_applied(subject, has_retired=has_retired)
+            if report.status is not CheckStatus.COMPLETED and wait_s > 0:
+                look_again(self.store, subject, wait_s)
+                return False
+            self._create_check(subject, report, digest)
+        elif remote.remote_id is None:
+            found = self.github.find_check(subject.repository, report.head_sha, report.name, report.external_id)
+            if found is None:
+                self._create_check(subject, report, digest)
+            else:
+                self._update_check(subject, report, digest, found)
+        elif remote.published != digest:
+            is_working = report.status is not CheckStatus.COMPLETED
+            if is_working and remote.is_completed:
+                return True  # a completed check run is never reopened; the next segment will be a new one
+            if is_working and (wait_s := self._too_early(subject, remote)) > 0:
+                look_again(self.store, subject, wait_s)
+                return False
+            self._update_check(subject, report, digest, remote.remote_id)
+        self._mark_published(subject)
+        return True
+
+    def _create_check(self, subject: Subject, report: CheckReport, digest: str) -> None:
+        record = subject.record.id
+        with self.store.begin() as tx:
+            tx.save_remote(record, report.external_id, remote_id=None, published="", is_completed=False)
+        made = self.github.create_check(subject.repository, report)
+        self._note(subject, report, digest, made)
+
+    def _update_check(self, subject: Subject, report: CheckReport, digest: str, check_run_id: int) -> None:
+        self.github.update_check(subject.repository, check_run_id, report)
+        self._note(subject, report, digest, check_run_id)
+
+    def _note(self, subject: Subject, report: CheckReport, digest: str, check_run_id: int) -> None:
+        is_completed = report.status is CheckStatus.COMPLETED
+        with self.store.begin() as tx:
+            tx.save_remote(
+                subject.record.id,
+                report.external_id,
+                remote_id=check_run_id,
+                published=digest,
+                is_completed=is_completed,
+            )
+
+    def _mark_published(self, subject: Subject) -> None:
+        """From now on a comment can mean this plan."""
+        run = subject.run
+        if (
+            run is not None
+            and run.plan is not None
+            and run.state is RunState.UNCONFIRMED
+            and run.plan.published_at is None
+        ):
+            with self.store.begin() as tx:
+                tx.mark_plan_published(run.id, run.plan.number)
+
+    def _too_early(self, subject: Subject, remote: Remote) -> float:
+        """Seconds until a working check run may be touched again."""
+        if remote.published_at is None:
+            return 0.0
+        return FIRST_PROGRESS_S - (subject.at - remote.published_at).total_seconds()
+
+    def _soon_applied(self, subject: Subject, *, has_retired: bool) -> float:
+        """Seconds until the check run of an apply that is under way is worth a request of its own."""
+        if subject.run is None or subject.run.confirmed_digest is None:
+            return 0.0
+        if has_retired:
+            return COALESCE_APPLY_S
+        moments = [one.published_at for one in subject.record.remotes if one.published == RETIRED]
+        retired_at = max((at for at in moments if at is not None), default=None)
+        return COALESCE_APPLY_S - (subject.at - retired_at).total_seconds() if retired_at is not None else 0.0
+
+    def _retire_others(self, subject: Subject, report: CheckReport) -> bool:
+        """The check runs of older segments lose their buttons before the new one appears; True when one just did."""
+        has_retired = False
+        for remote in subject.record.remotes:
+            if remote.external_id == report.external_id or remote.published == RETIRED:
+                continue
+            number = remote.remote_id
+            if number is None:
+                number = self.github.find_check(subject.repository, report.head_sha, report.name, remote.external_id)
+            if number is not None:
+                self.github.retire_check(subject.repository, number, retired_title(remote.external_id, subject.run))
+            with self.store.begin() as tx:
+                tx.save_remote(
+                    subject.record.id, remote.external_id, remote_id=number, published=RETIRED, is_completed=True
+                )
+            has_retired = True
+        return has_retired
+
+
+def retired_title(external_id: str, run: Run | None) -> str:
+    """What a check run says once another one of its name has taken its place."""
+    if run is None or not external_id.startswith(f"{run.id}/"):
+        return "replaced by a newer run of this commit"
+    number = external_id.split("/")[1]
+    if run.confirmed_digest is not None and run.plan is not None and number == str(run.plan.number):
+        return f"plan {number}: confirmed by {run.decided_by}"
+    return f"plan {number}: replaced by plan {run.plan_number}"
+
+
+def _digest(report: CheckReport) -> str:
+    return hashlib.sha256(msgspec.json.encode(report)).hexdigest()
