@@ -20,6 +20,7 @@ from app.core.names import RunId
 from app.core.organisationfile import organisation_schema
 from app.engine.git import Mirror, Source
 from app.flows.assign import Assign
+from app.flows.budget import Limits
 from app.flows.change_phase import ChangePhase
 from app.flows.conclude import Conclude
 from app.flows.control import Control
@@ -52,6 +53,7 @@ from app.flows.tidy import Kept, Tidy
 from app.flows.workers import Workers
 from app.github.client import GitHubApp
 from app.github.config import AppConfig
+from app.github.limits import LimitWatch
 from app.github.payloads import make_reader
 from app.jobs import Tasks
 from app.measure import numbers, readiness
@@ -131,7 +133,7 @@ def open_control(settings: Settings, database_url: str) -> Iterator[ControlPlane
     data = settings.data_dir
     vault = Vault(make_keyring(settings))
     store = PostgresStore(database_url, sealer=vault, pool_size=settings.database_pool_size)
-    github = make_github(settings)
+    github = make_github(settings, watch=Limits(store=store))
     signal = WorkSignal(database_url)
     policies = make_policy_engine(settings)
     try:
@@ -422,7 +424,7 @@ def make_keyring(settings: Settings) -> Keyring | KmsKeyring:
     return Keyring.from_file(file)
 
 
-def make_github(settings: Settings) -> GitHubApp:
+def make_github(settings: Settings, *, watch: LimitWatch | None = None) -> GitHubApp:
     """The App on its GitHub. Nothing is asked yet."""
     config = AppConfig(
         app_id=settings.github_app_id,
@@ -431,7 +433,7 @@ def make_github(settings: Settings) -> GitHubApp:
         server_url=settings.github_server_url,
         api_version=settings.github_api_version,
     )
-    return GitHubApp(config)
+    return GitHubApp(config, watch=watch)
 
 
 def _source(github: GitHub, repository: Repository) -> Source:

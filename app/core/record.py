@@ -85,6 +85,10 @@ class AssignmentRecord:
     """Who asked it to stop: a login, or `trackside`."""
     stop_cause: str = ""
     """Why, in words."""
+    done: int = 0
+    """How many resources its engine has dealt with in its present command, as the worker said last."""
+    told_at: datetime | None = None
+    """When the run's check was last asked to say so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +133,10 @@ class Remote:
     is_completed: bool
     """True once GitHub was told an end; such a check run is never reopened."""
     published_at: datetime | None
+    made_at: datetime | None = None
+    """When it was begun; None only where nobody asks."""
+    updates: int = 0
+    """How often something was published there, its making included."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,6 +245,10 @@ class RunFacts:
     """`allow_promotion` of the stack's settings in force now."""
     is_stale: bool = False
     """The stack's managed state moved since the waiting plan was made: it can no longer be applied."""
+    done: int = 0
+    """How many resources the engine has dealt with, while a worker has the run."""
+    in_state_s: float = 0.0
+    """Seconds since the run came into its state, by the database's clock."""
     quarantined: tuple[str, ...] = ()
     """States that a worker of the run wrote after its hold had ended: kept apart, oldest first."""
 

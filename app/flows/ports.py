@@ -166,7 +166,9 @@ class GitHub(Protocol):
 
     def create_check(self, repository: Repository, report: CheckReport) -> int: ...
 
-    def update_check(self, repository: Repository, check_run_id: int, report: CheckReport) -> None: ...
+    def update_check(self, repository: Repository, check_run_id: int, report: CheckReport) -> bool:
+        """False when it is not there any more."""
+        ...
 
     def retire_check(self, repository: Repository, check_run_id: int, title: str) -> None:
         """Take the buttons of a check run whose segment is over; it concludes neutral."""
@@ -180,7 +182,13 @@ class GitHub(Protocol):
 
     def add_deployment_status(
         self, repository: Repository, deployment_id: int, state: DeploymentState, *, report: DeploymentReport
-    ) -> None: ...
+    ) -> bool:
+        """False when the deployment is not there any more."""
+        ...
+
+    def find_deployment_state(self, repository: Repository, deployment_id: int) -> DeploymentState | None:
+        """What its newest status says; None when there is none, or one that is not ours to know."""
+        ...
 
     def comment_on_pull(self, repository: Repository, number: int, body: str) -> int: ...
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
+from app.core.budget import Lane
+from app.core.errors import RetryableError
 from app.core.names import ReportId, RunId, Sha
 from app.core.record import ReportKind
 from app.core.reply import CheckReport
@@ -39,10 +41,27 @@ class Publish:
     rehearse: Rehearse
 
     def publish(self, report_id: ReportId) -> None:
-        """Make GitHub say what the report should say. Safe to run twice. Raises: RetryableError to be run again."""
+        """Make GitHub say what the report should say. Safe to run twice. Raises: RetryableError to be run again.
+
+        Where the budget is spent, or GitHub has said when to come back, the report is looked at again then.
+        """
         subject = self._look(report_id)
         if subject is None:
             return
+        try:
+            is_done = self._publish(subject)
+        except RetryableError as error:
+            if error.retry_after_s is None:
+                raise
+            with self.store.begin() as tx:
+                tx.defer_publish(report_id, in_s=error.retry_after_s, lane=lane_of(subject.record.kind))
+            return
+        if is_done:
+            with self.store.begin() as tx:
+                tx.finish_report(report_id, subject.record.wanted)
+
+    def _publish(self, subject: Subject) -> bool:
+        """Put the report on GitHub; False when there will be more to say."""
         match subject.record.kind:
             case ReportKind.RUN_CHECK | ReportKind.DEPLOYMENT | ReportKind.CHECK if self._is_left_to_summary(subject):
                 done = True
@@ -59,9 +78,7 @@ class Publish:
                 done = self.deployments.publish(subject, deployment_report(subject.get_view()))
             case ReportKind.REPLY:
                 done = self.replies.publish(subject, msgspec.json.decode(subject.record.document, type=Reply))
-        if done:
-            with self.store.begin() as tx:
-                tx.finish_report(report_id, subject.record.wanted)
+        return done
 
     def _look(self, report_id: ReportId) -> Subject | None:
         """The report and its run as they are now; None when there is nothing to say."""
@@ -131,6 +148,11 @@ class Publish:
         with self.store.begin() as tx:
             for run in waiting:
                 tx.mark_plan_published(run.id, run.plan_number)
+
+
+def lane_of(kind: ReportKind) -> Lane:
+    """In which lane a report waits: answers to people go first."""
+    return Lane.ANSWER if kind is ReportKind.REPLY else Lane.CONCLUSION
 
 
 def _is_acted_on(run: Run) -> bool:

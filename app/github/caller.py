@@ -4,15 +4,16 @@ import httpx
 
 from app.core.event import Repository
 from app.github.api import Api, Ask
-from app.github.refusals import NotAccessibleError, UnauthorisedError
+from app.github.limits import Limits
+from app.github.refusals import LimitedError, NotAccessibleError, UnauthorisedError
 from app.github.tokens import AppKey, Tokens
 
 
 class Caller:
     """Puts the right credentials on a request. `app_id` is how its works are known again."""
 
-    def __init__(self, api: Api, key: AppKey, tokens: Tokens, *, app_id: int) -> None:
-        self._api, self._key, self._tokens = api, key, tokens
+    def __init__(self, api: Api, key: AppKey, tokens: Tokens, limits: Limits, *, app_id: int) -> None:
+        self._api, self._key, self._tokens, self._limits = api, key, tokens, limits
         self.app_id = app_id
 
     def as_app(self, ask: Ask) -> httpx.Response:
@@ -31,7 +32,12 @@ class Caller:
     def _with_token(self, repository: Repository, ask: Ask) -> httpx.Response:
         token = self._tokens.get(repository.installation_id)
         try:
-            return self._api.send(ask, token)
+            answer = self._api.send(ask, token)
+        except LimitedError as error:
+            self._limits.note_refusal(repository.installation_id, error)
+            raise
         except (UnauthorisedError, NotAccessibleError):
             self._tokens.drop(repository.installation_id, token)
             raise
+        self._limits.note_answer(repository.installation_id, answer.headers)
+        return answer

@@ -3,6 +3,7 @@
 Source: https://docs.github.com/rest/issues/comments and https://docs.github.com/rest/commits/comments
 """
 
+import contextlib
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final
@@ -16,6 +17,7 @@ from app.core.names import Sha
 from app.github.api import Ask, of_repository, read_answer
 from app.github.caller import Caller
 from app.github.checks import CreatedShape
+from app.github.refusals import NotFoundError
 from app.github.shapes import Number, clean_text
 
 ON_PULL: Final = "/repos/{owner}/{repo}/issues/{number}/comments"
@@ -87,7 +89,7 @@ def comment_on_commit(caller: Caller, repository: Repository, sha: Sha, body: st
 
 
 def react(caller: Caller, repository: Repository, comment_id: int, content: str) -> None:
-    """React to a pull request's comment; the same again changes nothing."""
+    """React to a pull request's comment; the same again changes nothing. To one that is gone there is no reaction."""
     if content not in EMOJI:
         raise BrokenError(f"reacting to comment {comment_id}: GitHub has no reaction {content!r}")
     ask = Ask(
@@ -98,7 +100,8 @@ def react(caller: Caller, repository: Repository, comment_id: int, content: str)
         body={"content": content},
         needs=TALK,
     )
-    caller.as_installation(repository, ask)
+    with contextlib.suppress(NotFoundError):
+        caller.as_installation(repository, ask)
 
 
 def find_on_pull(caller: Caller, repository: Repository, number: int, body: str, *, now: datetime) -> int | None:
