@@ -44,6 +44,7 @@ from app.flows.publish_deployments import Deployments
 from app.flows.publish_replies import Replies
 from app.flows.rehearse import Rehearse
 from app.flows.rehearse_organisation import RehearseOrganisation
+from app.flows.rerequest import PlanAgain
 from app.flows.secrets import Secrets
 from app.flows.start import Start
 from app.flows.state import States
@@ -300,6 +301,13 @@ def _tasks(settings: Settings, made: _Adapters, control: Control, conclude: Conc
         is_served=_allowed(settings, made.github),
         decide=decide,
         control=control,
+        again=PlanAgain(
+            store=made.store,
+            github=made.github,
+            artifacts=made.artifacts,
+            start=control.start,
+            prefix=settings.command_prefix,
+        ),
         rehearse=rehearse,
         organise=organise,
         follow=Follow(store=made.store, look=look, artifacts=made.artifacts),

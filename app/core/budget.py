@@ -10,6 +10,8 @@ from datetime import datetime, timedelta
 from enum import IntEnum
 from typing import Final
 
+from app.core.names import InstallationId
+
 
 class Lane(IntEnum):
     """Whose writes go first: what is said here leaves room for everything above it."""
@@ -61,6 +63,27 @@ class Wait:
     until: datetime
     is_ours: bool
     """True: our own budget is spent; False: GitHub's limit is reached, or nearly."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spending:
+    """An installation and its budget at a moment."""
+
+    installation_id: InstallationId
+    account: str
+    """Whose it is; empty: not known."""
+    budget: Budget
+    at: datetime
+
+    @property
+    def throttled(self) -> Wait | None:
+        """Until when what it has to conclude waits; None: nothing does."""
+        return find_wait(self.budget, Lane.CONCLUSION, self.at)
+
+    @property
+    def written(self) -> int:
+        """How many writes there were in the last minute."""
+        return sum(moment > self.at - timedelta(minutes=1) for moment in self.budget.taken)
 
 
 def take(budget: Budget, lane: Lane, at: datetime) -> Budget | Wait:

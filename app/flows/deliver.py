@@ -27,6 +27,7 @@ from app.core.event import (
     RepositoriesChosen,
     RepositoryMoved,
     RepositoryStands,
+    Rerequest,
 )
 from app.core.missed import FOUND_COMMENT, FOUND_REF, TOO_LATE, FoundComment, FoundRef, to_comment, to_push
 from app.core.names import ZERO_SHA, DeliveryId, Digest, RepositoryId
@@ -38,8 +39,11 @@ from app.flows.missed_comments import subject_of
 from app.flows.organise import Organise
 from app.flows.ports import PayloadReader, Store
 from app.flows.rehearse import Rehearse
+from app.flows.rerequest import PlanAgain
 
-RepositoryEvent = Push | PullChanged | PullReviewed | MergeGroup | Click | Comment | RepositoryMoved | RepositoryStands
+RepositoryEvent = (
+    Push | PullChanged | PullReviewed | MergeGroup | Click | Rerequest | Comment | RepositoryMoved | RepositoryStands
+)
 """What happens in one repository."""
 HOOK_FIELDS = ("hook", "hook_id", "installation")
 """What differs between the twins that two hooks send of one event."""
@@ -68,6 +72,7 @@ class Deliver:
     """True for an account that this installation serves (ALLOWED_ACCOUNTS)."""
     decide: Decide
     control: Control
+    again: PlanAgain
     rehearse: Rehearse
     organise: Organise
     follow: Follow
@@ -135,6 +140,8 @@ class Deliver:
                     self.decide.group(event, guid)
                 case Click():
                     self.control.click(event, guid, is_late=arrival.is_late)
+                case Rerequest():
+                    self.again.rerequest(event, guid, is_late=arrival.is_late)
                 case Comment():
                     self._comment(event, guid)
                 case RepositoryMoved():

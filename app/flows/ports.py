@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, BinaryIO, Protocol
 
 from app.core.artifact import Offer, Stored
+from app.core.budget import Spending
 from app.core.contract import Evaluated, Mistake, PolicyFailed, PolicyQuestions, PolicyText
 from app.core.decision import Decision
 from app.core.event import Event, Ignored, Malformed, Repository
@@ -55,6 +56,7 @@ class Reading(Protocol):
     def list_waiting_runs(self, limit: int = 100) -> list[Run]: ...
     def list_all_stacks(self) -> list[Stack]: ...
     def list_decisions(self, repository_id: RepositoryId, sha: Sha) -> list[Decision]: ...
+    def list_spending(self) -> list[Spending]: ...
 
 
 class FindRepository(Protocol):

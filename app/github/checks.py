@@ -55,7 +55,7 @@ def create(caller: Caller, repository: Repository, report: CheckReport) -> int:
 
 
 def update(caller: Caller, repository: Repository, check_run_id: int, report: CheckReport) -> bool:
-    """Make a check run say what the report says; buttons that it does not name are gone. False when it is gone itself."""
+    """Make a check run say what the report says; its other buttons are gone. False when it is gone itself."""
     return _patch(caller, repository, check_run_id, _body(report))
 
 
