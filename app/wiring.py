@@ -52,7 +52,8 @@ from app.flows.state_by_hand import StatesByHand
 from app.flows.sweep import Sweep
 from app.flows.tidy import Kept, Tidy
 from app.flows.workers import Workers
-from app.github.client import GitHubApp
+from app.github.api import Clock
+from app.github.client import GitHubApp, utc_now
 from app.github.config import AppConfig
 from app.github.limits import LimitWatch
 from app.github.payloads import make_reader
@@ -129,12 +130,13 @@ class ControlPlane:
 
 
 @contextmanager
-def open_control(settings: Settings, database_url: str) -> Iterator[ControlPlane]:
-    """The control plane on that database; its connections and threads end with the block."""
+def open_control(settings: Settings, database_url: str, *, now: Clock = utc_now) -> Iterator[ControlPlane]:
+    """The control plane on that database; its connections and threads end with the block. `now` is the clock that
+    GitHub is met with: the database has its own."""
     data = settings.data_dir
     vault = Vault(make_keyring(settings))
     store = PostgresStore(database_url, sealer=vault, pool_size=settings.database_pool_size)
-    github = make_github(settings, watch=Limits(store=store))
+    github = make_github(settings, watch=Limits(store=store), now=now)
     signal = WorkSignal(database_url)
     policies = make_policy_engine(settings)
     try:
@@ -432,7 +434,7 @@ def make_keyring(settings: Settings) -> Keyring | KmsKeyring:
     return Keyring.from_file(file)
 
 
-def make_github(settings: Settings, *, watch: LimitWatch | None = None) -> GitHubApp:
+def make_github(settings: Settings, *, watch: LimitWatch | None = None, now: Clock = utc_now) -> GitHubApp:
     """The App on its GitHub. Nothing is asked yet."""
     config = AppConfig(
         app_id=settings.github_app_id,
@@ -441,7 +443,7 @@ def make_github(settings: Settings, *, watch: LimitWatch | None = None) -> GitHu
         server_url=settings.github_server_url,
         api_version=settings.github_api_version,
     )
-    return GitHubApp(config, watch=watch)
+    return GitHubApp(config, watch=watch, now=now)
 
 
 def _source(github: GitHub, repository: Repository) -> Source:

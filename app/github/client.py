@@ -23,7 +23,8 @@ from app.github.registration import AppIdentity, DeliveryAttempt, DeliveryPage, 
 from app.github.tokens import AppKey, Tokens
 
 
-def _utc_now() -> datetime:
+def utc_now() -> datetime:
+    """The present, by this machine's clock."""
     return datetime.now(UTC)
 
 
@@ -35,7 +36,7 @@ class GitHubApp:
         config: AppConfig,
         *,
         on_request: OnRequest | None = None,
-        now: Clock = _utc_now,
+        now: Clock = utc_now,
         watch: LimitWatch | None = None,
     ) -> None:
         self._config, self._now = config, now
