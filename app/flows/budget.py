@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from app.core.budget import Lane, Wait, pause, take
+from app.core.budget import Lane, Wait, find_wait, pause, take
 from app.core.errors import RetryableError
 from app.core.event import Repository
 from app.core.names import InstallationId
@@ -27,6 +27,13 @@ def spend(tx: Transaction, repository: Repository, lane: Lane) -> None:
         wait_s = (found.until - at).total_seconds() + MARGIN_S
         raise RetryableError(f"writing to {repository.full_name}: {whose}", retry_after_s=wait_s)
     tx.save_budget(installation, found)
+
+
+def room_in_s(tx: Transaction, repository: Repository, lane: Lane) -> float:
+    """Seconds until there is room for a write; 0: there is now."""
+    at = tx.now()
+    wait = find_wait(tx.find_budget(repository.installation_id), lane, at)
+    return (wait.until - at).total_seconds() + MARGIN_S if wait is not None else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -436,6 +436,10 @@ class BudgetRows(Protocol):
         """What it has written and been told, under its row's lock."""
         ...
 
+    def find_budget(self, installation_id: InstallationId) -> Budget:
+        """The same, as it is at this moment."""
+        ...
+
     def save_budget(self, installation_id: InstallationId, budget: Budget) -> None:
         """Save a locked one."""
         ...

@@ -17,6 +17,7 @@ from app.core.reply import CheckReport
 from app.core.report import check_report, deployment_report
 from app.core.report_summary import SummaryName, SummaryView, says_something, summary_report
 from app.core.run import Run, RunState, Trigger
+from app.flows.budget import room_in_s
 from app.flows.explain import Explain
 from app.flows.ports import Store
 from app.flows.publish_checks import Checks
@@ -89,6 +90,9 @@ class Publish:
             repository = tx.find_repository(record.repository_id)
             if repository is None or not tx.may_publish(record.repository_id):
                 return None  # it stays behind, and is looked at when the App may write there again
+            if (wait_s := room_in_s(tx, repository, lane_of(record.kind))) > 0:
+                tx.defer_publish(report_id, in_s=wait_s, lane=lane_of(record.kind))
+                return None  # what could not be written need not be looked for either
             run, at = tx.find_run(record.run_id) if record.run_id else None, tx.now()
             if run is None:
                 return Subject(record=record, repository=repository, run=None, view=None, at=at)

@@ -3,6 +3,7 @@
 import httpx
 
 from app.core.event import Repository
+from app.core.names import Secret
 from app.github.api import Api, Ask
 from app.github.limits import Limits
 from app.github.refusals import LimitedError, NotAccessibleError, UnauthorisedError
@@ -30,14 +31,18 @@ class Caller:
             return self._with_token(repository, ask)
 
     def _with_token(self, repository: Repository, ask: Ask) -> httpx.Response:
-        token = self._tokens.get(repository.installation_id)
         try:
-            answer = self._api.send(ask, token)
+            token = self._tokens.get(repository.installation_id)
+            answer = self._send(repository, ask, token)
         except LimitedError as error:
             self._limits.note_refusal(repository.installation_id, error)
             raise
+        self._limits.note_answer(repository.installation_id, answer.headers)
+        return answer
+
+    def _send(self, repository: Repository, ask: Ask, token: Secret) -> httpx.Response:
+        try:
+            return self._api.send(ask, token)
         except (UnauthorisedError, NotAccessibleError):
             self._tokens.drop(repository.installation_id, token)
             raise
-        self._limits.note_answer(repository.installation_id, answer.headers)
-        return answer

@@ -4,9 +4,9 @@ any number of jobs processes share it.
 Knows no limit: what the moments mean is `app.core.budget`'s.
 """
 
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import select, text, update
+from sqlalchemy import Row, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from app.core.budget import Budget
@@ -41,10 +41,11 @@ class BudgetWrites(Wire):
         """What it has written and been told, under its row's lock."""
         self._execute(insert(budgets).values(installation_id=installation_id).on_conflict_do_nothing())
         mine = select(budgets).where(budgets.c.installation_id == installation_id)
-        row = self._first(mine.with_for_update())
-        if row is None:
-            return Budget()
-        return Budget(tuple(row.taken), (row.answers_from, row.conclusions_from, row.progress_from))
+        return _read(self._first(mine.with_for_update()))
+
+    def find_budget(self, installation_id: InstallationId) -> Budget:
+        """The same, as it is at this moment."""
+        return _read(self._first(select(budgets).where(budgets.c.installation_id == installation_id)))
 
     def save_budget(self, installation_id: InstallationId, budget: Budget) -> None:
         """Save a locked one."""
@@ -60,3 +61,9 @@ class BudgetWrites(Wire):
     def count_working(self, installation_id: InstallationId) -> int:
         """How many runs of the installation go on without anybody's doing."""
         return int(self._scalar(_WORKING, {"id": installation_id}))
+
+
+def _read(row: Row[Any] | None) -> Budget:
+    if row is None:
+        return Budget()
+    return Budget(tuple(row.taken), (row.answers_from, row.conclusions_from, row.progress_from))

@@ -63,7 +63,7 @@ WITH wanted AS (
 SELECT count(ids) FROM job
 """)  # noqa: S608 - our own words only
 _DEFER_LATER: Final = text(f"""{_DEFER} FROM reports WHERE id = :id AND NOT EXISTS (
-    SELECT FROM procrastinate_jobs AS job WHERE job.lock = 'report:' || id AND job.status = 'todo' AND coalesce(
+    SELECT FROM procrastinate_jobs AS job WHERE job.lock = 'report:' || reports.id AND job.status = 'todo' AND coalesce(
         job.scheduled_at <= clock_timestamp() + make_interval(secs => CAST(:in_s AS double precision)), true
     )
 )""")

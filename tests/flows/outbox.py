@@ -64,8 +64,10 @@ class Outbox:
         with self.world.plane.store.begin() as tx:
             return tx.add_stack(self.repository.id, StackSpec(settings=settings), CONFIG)
 
-    def run(self, stack: Stack, *, kind: RunType = RunType.TRACKED, sha: str = "") -> Run:
-        """A run of the repository's head that waits for a worker; GitHub may want its summary as well."""
+    def run(
+        self, stack: Stack, *, kind: RunType = RunType.TRACKED, sha: str = "", pull_number: int | None = None
+    ) -> Run:
+        """A run of the repository's head (or of another commit, of a pull request) that waits for a worker."""
         head = Sha(sha or self.repo.sha())
         with self.world.plane.store.begin() as tx:
             run = Run(
@@ -87,6 +89,7 @@ class Outbox:
                 message="change it",
                 created_at=tx.now(),
                 updated_at=tx.now(),
+                pull_number=pull_number,
             )
             assert tx.add_run(run, event_key=None)
         return run
@@ -193,7 +196,8 @@ class Outbox:
     def jobs_for_later(self) -> int:
         """How many looks at reports are due some time from now."""
         ((count,),) = self.world.sql(
-            "SELECT count(*) FROM procrastinate_jobs WHERE task_name = 'publish' AND scheduled_at > clock_timestamp()"
+            "SELECT count(*) FROM procrastinate_jobs JOIN reports ON lock = 'report:' || reports.id"
+            " WHERE published < wanted AND scheduled_at > clock_timestamp()"
         )
         return int(str(count))
 
@@ -209,11 +213,18 @@ class Outbox:
         """A job of each report that is behind; the errors that procrastinate would try again after."""
         errors = []
         for report in self.behind():
+            self._take_jobs(report)
             try:
                 self.world.plane.tasks.publish(report)
             except RetryableError as error:
                 errors.append(str(error))
         return errors
+
+    def _take_jobs(self, report: ReportId) -> None:
+        """The jobs of a report that are due have been fetched."""
+        taken = "DELETE FROM procrastinate_jobs WHERE lock = 'report:' || :id AND scheduled_at <= clock_timestamp()"
+        with self.world.plane.store.begin() as tx:
+            tx._connection.execute(text(taken), {"id": report})
 
     def publish(self) -> None:
         """Publish until everything stands, and let more and more time pass in between."""

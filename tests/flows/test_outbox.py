@@ -4,19 +4,31 @@ from collections.abc import Iterator
 
 import pytest
 
+from app.core.names import ReportId
 from app.core.run import RunState, RunType, Step
 from tests.database import made_database
 from tests.flows.outbox import Outbox, open_outbox
 
 
 @pytest.fixture(scope="module")
-def outbox(tmp_path_factory: pytest.TempPathFactory, server_url: str, database_template: str) -> Iterator[Outbox]:
+def shared(tmp_path_factory: pytest.TempPathFactory, server_url: str, database_template: str) -> Iterator[Outbox]:
     """A repository whose runs are moved by hand: each test has a stack of its own there."""
     with (
         made_database(server_url, template=database_template) as url,
         open_outbox(tmp_path_factory.mktemp("outbox"), url) as made,
     ):
         yield made
+
+
+@pytest.fixture
+def outbox(shared: Outbox) -> Iterator[Outbox]:
+    """The same, an hour later: nothing that was written before counts any more, and no run waits for a worker."""
+    shared.pass_time(3600)
+    yield shared
+    for run in shared.world.runs():
+        if run.state.is_waiting_for_worker:
+            shared.move(run, Step.CANCEL if run.state is RunState.READY else Step.DISCARD)
+    shared.publish()
 
 
 def test_two_stacks_that_share_an_environment_do_not_retire_each_other(outbox: Outbox) -> None:
@@ -55,11 +67,9 @@ def test_a_success_that_is_told_late_does_not_pass_for_the_newest(outbox: Outbox
     outbox.finish(older, outbox.apply(older))
     newer = outbox.run(stack)
     outbox.deploy(newer)
-    reports = {
-        str(run): str(report)
-        for report, run in outbox.world.sql("SELECT id, run_id FROM reports WHERE kind = 'deployment'")
-    }
-    outbox.world.plane.tasks.publish(reports[newer.id])  # type: ignore[arg-type]
+    made = outbox.world.sql("SELECT run_id, id FROM reports WHERE kind = 'deployment'")
+    (report,) = [str(report) for run, report in made if run == newer.id]
+    outbox.world.plane.tasks.publish(ReportId(report))
     outbox.publish()
     states = {one.payload["run"]: one.state for one in outbox.repo.deployments(environment="late")}
     assert states == {older.id: "inactive", newer.id: "success"}
@@ -83,6 +93,7 @@ def test_a_check_says_how_far_an_apply_is_first_after_15_s_then_every_30(outbox:
     outbox.publish()
     outbox.confirm(run)
     hold = outbox.apply(run)
+    outbox.publish_once()
     outbox.pass_time(3)
     outbox.publish_once()
     began = outbox.world.github.count_requests("PATCH", "check-runs")
@@ -96,7 +107,7 @@ def test_a_check_says_how_far_an_apply_is_first_after_15_s_then_every_30(outbox:
         return check.title or ""
 
     assert beat(1) == "applying +3 ~1"
-    outbox.pass_time(14)
+    outbox.pass_time(15)
     assert beat(2) == "applying +3 ~1 · 2 of 4 resources done, 15 s"
     outbox.pass_time(14)
     assert beat(3) == "applying +3 ~1 · 2 of 4 resources done, 15 s"
@@ -169,12 +180,13 @@ def test_what_github_says_of_its_limit_holds_for_all_and_is_on_the_page(outbox: 
     assert 80 < numbers["github_throttled_seconds"]["acme"] < 91  # type: ignore[index]
     outbox.pass_time(91)
     outbox.publish()
-    outbox.move(run, Step.CANCEL)
-    outbox.publish()
+    assert outbox.checks("deploy/refused") == [("1", "queued", None)]
 
 
 def test_the_last_of_githubs_limit_is_kept_for_answers(outbox: Outbox) -> None:
     number = outbox.pull("low")
+    outbox.want_note("opens GitHub's hour")
+    outbox.publish()
     outbox.world.github.rates.set_remaining(90)
     outbox.want_note("the one that shows it")
     outbox.publish_once()
@@ -192,23 +204,23 @@ def test_a_waiting_plan_asked_for_again_is_planned_again_by_whoever_may(outbox: 
     outbox.publish()
     check = outbox.repo.check_run(None, "deploy/again")
     assert check is not None
-    outbox.repo.rerequest(check, by="bob")
+    outbox.repo.rerequest(check, by="alice")
+    outbox.repo.set_permission("alice", "read")
     outbox.deliver_newest("check_run")
     outbox.publish()
     assert outbox.world.runs("again")[0].state is RunState.UNCONFIRMED
-    assert "bob has read permission on acme/infra" in outbox.world.remarks(outbox.repo, outbox.repo.sha())[-1]
+    assert "alice has read permission on acme/infra" in outbox.world.remarks(outbox.repo, outbox.repo.sha())[-1]
+    outbox.repo.set_permission("alice", "write")
     outbox.repo.rerequest(check, by="alice")
     outbox.deliver_newest("check_run")
     (waiting,) = outbox.world.runs("again")
     assert (waiting.state, waiting.plan_number, waiting.decided_by) == (RunState.REPLAN_REQUESTED, 2, "alice")
-    outbox.move(run, Step.DISCARD)
-    outbox.publish()
 
 
 def test_all_checks_asked_for_again_plan_what_can_be_planned_and_apply_nothing(outbox: Outbox) -> None:
     number = outbox.pull("suite")
     sha = outbox.repo.sha("suite")
-    preview = outbox.run(outbox.stack("preview"), kind=RunType.PROPOSED, sha=sha)
+    preview = outbox.run(outbox.stack("preview"), kind=RunType.PROPOSED, sha=sha, pull_number=number)
     outbox.plan(preview)
     failed = outbox.run(outbox.stack("failed"), sha=sha)
     by_itself = outbox.run(outbox.stack("by-itself", autodeploy=True), sha=sha)
@@ -222,5 +234,4 @@ def test_all_checks_asked_for_again_plan_what_can_be_planned_and_apply_nothing(o
     assert states == {"failed": [RunState.CANCELED, RunState.READY], "by-itself": [RunState.CANCELED]}
     (said,) = outbox.world.remarks(outbox.repo, sha)
     assert "`autodeploy: true`" in said
-    assert number
     assert len(outbox.world.runs("preview")) == 2

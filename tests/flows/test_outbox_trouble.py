@@ -133,12 +133,13 @@ def test_a_check_that_works_for_twelve_days_makes_way_for_another(outbox: Outbox
     outbox.publish()
     outbox.pass_time(11.9 * DAY)
     outbox.world.plane.tasks.sweep()
-    assert outbox.behind() == []
+    outbox.publish()
+    assert outbox.checks("deploy/slow") == [("1", "queued", None)]
     outbox.pass_time(0.2 * DAY)
     outbox.world.plane.tasks.sweep()
     outbox.publish()
     outbox.world.plane.tasks.sweep()
-    assert outbox.behind() == []
+    outbox.publish()
     outbox.pass_time(3 * DAY)
     assert outbox.checks("deploy/slow") == [("1", "completed", "neutral"), ("1/again1", "queued", None)]
     outbox.plan(run)
