@@ -19,6 +19,7 @@ from procrastinate import BaseRetryStrategy, RetryDecision
 from procrastinate.jobs import Job
 from procrastinate.utils import utcnow
 
+from app.core.budget import again_priority
 from app.core.errors import RetryableError, TracksideError
 from app.core.names import DeliveryId, ReportId, RepositoryId
 
@@ -44,7 +45,7 @@ class Patience(BaseRetryStrategy):
     that what failed together does not come back together."""
 
     def __init__(self, *, is_yielding: bool) -> None:
-        self._priority = -1 if is_yielding else None
+        self._is_yielding = is_yielding
         """A waiting retry of a report must not hold back a newer job of the same report: it yields."""
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
@@ -52,12 +53,13 @@ class Patience(BaseRetryStrategy):
         is_outside = isinstance(exception, RetryableError)
         if job.attempts >= (MAX_TRIES if is_outside else MAX_TRIES_BROKEN):
             return None
+        priority = again_priority(job.priority) if self._is_yielding else None
         asked_s = exception.retry_after_s if isinstance(exception, RetryableError) else None
         if asked_s is not None:
             wait_s = min(asked_s, 3600.0) + random.uniform(0, JITTER)  # noqa: S311 - spread, not secrecy
         else:
             wait_s = min(MAX_BACKOFF_S, 0.5 * 2 ** min(job.attempts, 8)) * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - the same
-        return RetryDecision(retry_at=utcnow() + timedelta(seconds=max(1.0, wait_s)), priority=self._priority)
+        return RetryDecision(retry_at=utcnow() + timedelta(seconds=max(1.0, wait_s)), priority=priority)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

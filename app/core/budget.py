@@ -24,6 +24,17 @@ class Lane(IntEnum):
     """A check run that says how far its run is."""
 
 
+ANSWERED_AT: Final = 10
+"""The priority of a job that answers a person."""
+LATER: Final = {Lane.ANSWER: -6, Lane.CONCLUSION: -7, Lane.PROGRESS: -10}
+"""The priority of a job that comes again later, by its lane: below every job that is new."""
+
+
+def again_priority(priority: int) -> int:
+    """The priority of the next try of a job that had this one: answers to people stay ahead of all else."""
+    return LATER[Lane.ANSWER if priority in (ANSWERED_AT, LATER[Lane.ANSWER]) else Lane.CONCLUSION]
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """A sliding window and how many writes it takes, by the lane that asks."""

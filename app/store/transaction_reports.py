@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, Select, Subquery, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
-from app.core.budget import Lane
+from app.core.budget import ANSWERED_AT, LATER, Lane
 from app.core.errors import BrokenError
 from app.core.names import ReportId, RepositoryId, RunId, Sha
 from app.core.record import Remote, ReportKind, ReportRecord
@@ -18,7 +18,7 @@ from app.store.schema import plans, remotes, reports, runs
 from app.store.wire import Sealer, Wire, safe_text
 
 PRIORITIES: Final = {
-    ReportKind.REPLY: 10,
+    ReportKind.REPLY: ANSWERED_AT,
     ReportKind.RUN_CHECK: 5,
     ReportKind.CHECK: 5,
     ReportKind.SUMMARY: 5,
@@ -30,11 +30,9 @@ MAX_RETIRED: Final = 20
 """Earlier successes of one stack that are looked at: there is one, unless GitHub was away for long."""
 SOON_S: Final = 3.0
 """A look this near goes before one that is further away."""
-LATER_PRIORITY: Final = -10
+LATER_PRIORITY: Final = LATER[Lane.PROGRESS]
 """Of a look again later. It has to be the lowest: procrastinate holds every job of a lock back behind an earlier one of
 the same priority, also while that one is scheduled for the future."""
-LANE_PRIORITIES: Final = {Lane.ANSWER: -6, Lane.CONCLUSION: -7, Lane.PROGRESS: LATER_PRIORITY}
-"""Of a report that waits for room in the budget: lower than any that is new, and the lanes in their order."""
 RENEWED_AFTER: Final = "12 days"
 """The age at which a check run that still works makes way for another: after 14 days GitHub calls it stale."""
 MAX_RENEWED: Final = 100
@@ -162,7 +160,7 @@ class ReportWrites(Wire):
 
     def defer_publish(self, report_id: ReportId, *, in_s: float, lane: Lane = Lane.PROGRESS) -> None:
         """Look at the report again later, unless somebody does before; anything wanted meanwhile goes before it."""
-        priority = LANE_PRIORITIES[lane] + (1 if in_s <= SOON_S and lane is Lane.PROGRESS else 0)  # before a later one
+        priority = LATER[lane] + (1 if in_s <= SOON_S and lane is Lane.PROGRESS else 0)  # before a later one
         self._execute(_DEFER_LATER, {"id": report_id, "priority": priority, "in_s": max(0.0, in_s)})
 
     def renew_checks(self) -> int:

@@ -29,6 +29,7 @@ from app.core.record import ConfigVersion, DeliveryOutcome, ReportKind
 from app.core.reply import CheckReport, CheckStatus, Conclusion
 from app.core.run import Run, RunState, RunType, Step, Transition, Trigger, advance, confirm
 from app.core.stack import Stack, StackSettings, StackSpec
+from app.flows.publish import lane_of
 from app.flows.publish_replies import Reply
 from app.sandbox import Repo
 from app.sandbox.records import CheckRun
@@ -41,6 +42,7 @@ MOMENTS = {
     "remotes": ("published_at", "made_at"),
     "assignments": ("told_at", "created_at"),
     "runs": ("updated_at",),
+    "procrastinate_jobs": ("scheduled_at",),
     "budgets": ("answers_from", "conclusions_from", "progress_from"),
 }
 """What remembers when, for the reports: time passes by moving it back."""
@@ -218,7 +220,15 @@ class Outbox:
                 self.world.plane.tasks.publish(report)
             except RetryableError as error:
                 errors.append(str(error))
+                self._try_again(report)
         return errors
+
+    def _try_again(self, report: ReportId) -> None:
+        """As `app.jobs` does it."""
+        with self.world.plane.store.begin() as tx:
+            record = tx.find_report(report)
+            assert record is not None
+            tx.defer_publish(report, in_s=60, lane=lane_of(record.kind))
 
     def _take_jobs(self, report: ReportId) -> None:
         """The jobs of a report that are due have been fetched."""
