@@ -211,6 +211,10 @@ class DecisionRows(Protocol):
         """Let go of records and inputs that are older; how many rows. Bounded: the next sweep takes the next ones."""
         ...
 
+    def find_landed(self, repository_id: RepositoryId, pull_number: int) -> Sha | None:
+        """The commit that a merged pull request has become, if its merge was decided and is still on record."""
+        ...
+
     def save_policy_texts(self, texts: Mapping[str, str]) -> None:
         """Keep policy texts by the SHA-256 of their bytes."""
         ...
