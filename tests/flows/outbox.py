@@ -12,7 +12,7 @@ from sqlalchemy import text
 from ulid import ULID
 
 from app.core.errors import RetryableError
-from app.core.event import Repository
+from app.core.event import HANDLED_EVENTS, Repository
 from app.core.names import (
     AccountId,
     AssignmentId,
@@ -32,11 +32,13 @@ from app.core.stack import Stack, StackSettings, StackSpec
 from app.flows.publish import lane_of
 from app.flows.publish_replies import Reply
 from app.sandbox import Repo
-from app.sandbox.records import CheckRun
+from app.sandbox.hooks import Delivery
+from app.sandbox.records import CheckRun, RequestRecord
 from app.store.schema import IS_LIVE
 from tests.driver import OWNER, World, open_quiet_world
 from tests.store.world import hold_of, plan_of
 
+WAITING = (RunState.READY, RunState.REPLAN_REQUESTED)
 CONFIG = ConfigVersionId("01CONFIG")
 MOMENTS = {
     "remotes": ("published_at", "made_at"),
@@ -277,12 +279,36 @@ class Outbox:
     def deliver_newest(self, event: str) -> None:
         """GitHub's newest delivery of an event is carried out, as its job does."""
         self.world.github.wait_deliveries()
-        found = next(one for one in reversed(self.world.github.deliveries) if one.event == event)
-        guid = DeliveryId(found.guid)
+        self._deliver(next(one for one in reversed(self.world.github.deliveries) if one.event == event))
+
+    def deliver(self) -> None:
+        """Everything that GitHub has told since the last time is carried out, in its order."""
+        self.world.github.wait_deliveries()
+        told = {str(row[0]) for row in self.world.sql("SELECT guid FROM deliveries")}
+        for found in self.world.github.deliveries:
+            if found.guid not in told and found.event in HANDLED_EVENTS:
+                self._deliver(found)
+
+    def _deliver(self, found: Delivery) -> None:
+        guid, event = DeliveryId(found.guid), found.event
         self.world.plane.store.record_delivery(
             guid, event, found.body, outcome=DeliveryOutcome.PENDING, reason="", lane="lane"
         )
         self.world.plane.tasks.deliver(guid)
+
+    def plan_all(self, *, at_once: int = 4) -> None:
+        """Workers plan what waits, so many at once, and reports are published meanwhile."""
+        while waiting := [run for run in self.world.plane.store.list_recent_runs(limit=1000) if run.state in WAITING]:
+            order = sorted(waiting, key=lambda run: (run.created_at, run.id))[:at_once]
+            for run in sorted(order, key=lambda run: run.type is RunType.PROPOSED):
+                self.plan(run)
+            self.publish_once()
+            self.pass_time(4)
+        self.publish()
+
+    def writes(self) -> list[RequestRecord]:
+        """What the App wrote to GitHub."""
+        return [one for one in self.world.github.requests if one.method != "GET" and "access_tokens" not in one.path]
 
 
 @contextmanager

@@ -235,3 +235,18 @@ def test_all_checks_asked_for_again_plan_what_can_be_planned_and_apply_nothing(o
     (said,) = outbox.world.remarks(outbox.repo, sha)
     assert "`autodeploy: true`" in said
     assert len(outbox.world.runs("preview")) == 2
+
+
+def test_a_push_of_many_stacks_takes_few_writes_until_somebody_acts(outbox: Outbox) -> None:
+    names = [f"many{number}" for number in range(40)]
+    stacks = "".join(f"  - name: {name}\n    project_root: {name}\n" for name in names)
+    files = {".trackside/stacks.yml": f"version: 1\nstacks:\n{stacks}"} | {f"{name}/main.tf": "#\n" for name in names}
+    sha = outbox.world.push(outbox.repo, files, "Everything")
+    outbox.deliver_newest("push")
+    began = len(outbox.writes())
+    outbox.publish_once()
+    outbox.plan_all(at_once=8)
+    assert len(outbox.writes()) - began <= 20
+    summary = outbox.repo.check_run(sha, "trackside/deploy")
+    assert summary is not None
+    assert "40 waiting for confirmation" in (summary.title or "")
