@@ -13,6 +13,7 @@ from pathlib import Path
 
 from app.sandbox import Repo
 from app.sandbox.records import RequestRecord
+from app.store.migrations import migrate
 from tests.benchmarks.figures import table
 from tests.benchmarks.product import PERSON, STACKS, Product, open_product, stack_files
 from tests.database import made_database
@@ -98,12 +99,10 @@ def _many_files(count: int, value: str) -> dict[str, str]:
 
 @contextmanager
 def _outbox(server_url: str) -> Iterator[Outbox]:
-    with (
-        tempfile.TemporaryDirectory(prefix="bench-outbox-") as folder,
-        made_database(server_url) as url,
-        open_outbox(Path(folder), url) as outbox,
-    ):
-        yield outbox
+    with tempfile.TemporaryDirectory(prefix="bench-outbox-") as folder, made_database(server_url) as url:
+        migrate(url)
+        with open_outbox(Path(folder), url) as outbox:
+            yield outbox
 
 
 def _by_button(product: Product, repo: Repo, value: str) -> list[RequestRecord]:

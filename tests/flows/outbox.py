@@ -281,12 +281,12 @@ class Outbox:
         self.world.github.wait_deliveries()
         self._deliver(next(one for one in reversed(self.world.github.deliveries) if one.event == event))
 
-    def deliver(self) -> None:
-        """Everything that GitHub has told since the last time is carried out, in its order."""
+    def deliver(self, *, newest_first: bool = False, again: bool = False) -> None:
+        """Everything that GitHub has told since the last time (or all of it `again`) is carried out."""
         self.world.github.wait_deliveries()
         told = {str(row[0]) for row in self.world.sql("SELECT guid FROM deliveries")}
-        for found in self.world.github.deliveries:
-            if found.guid not in told and found.event in HANDLED_EVENTS:
+        for found in sorted(self.world.github.deliveries, key=lambda one: one.id, reverse=newest_first):
+            if (again or found.guid not in told) and found.event in HANDLED_EVENTS:
                 self._deliver(found)
 
     def _deliver(self, found: Delivery) -> None:

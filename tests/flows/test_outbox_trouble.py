@@ -172,3 +172,18 @@ def test_a_required_check_is_never_neutral_before_the_next_one_is_there(outbox: 
     assert outbox.checks("trackside") == [("1", "in_progress", None)]
     outbox.publish()
     assert outbox.checks("trackside") == [("1", "completed", "neutral"), ("2", "in_progress", None)]
+
+
+def test_pushes_that_come_out_of_order_twice_and_an_hour_late_are_told_once_each(outbox: Outbox) -> None:
+    outbox.deliver()
+    files = {".trackside/stacks.yml": "version: 1\nstacks:\n  - name: odd\n    project_root: odd\n", "odd/a.tf": "#\n"}
+    shas = [outbox.world.push(outbox.repo, files | {"odd/a.tf": f"# {name}\n"}, name) for name in ("one", "two")]
+    outbox.pass_time(3600)
+    outbox.deliver(newest_first=True)
+    outbox.deliver(newest_first=True, again=True)
+    outbox.publish()
+    older, newer = shas
+    assert [run.head_sha for run in outbox.world.runs("odd")] == [newer]  # the late one takes nothing back
+    told = {sha: [one.name for one in outbox.repo.check_runs(sha, latest=False)] for sha in shas}
+    assert told[newer].count("deploy/odd") == 1
+    assert "deploy/odd" not in told[older]
