@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.core.run import Step
 from app.sandbox import Repo
 from app.sandbox.records import RequestRecord
 from app.store.migrations import migrate
@@ -64,6 +65,9 @@ def _crowds(server_url: str) -> str:
             rows.append(_moved(outbox, f"push of {count} {'stack' if count == 1 else 'stacks'}"))
     with _outbox(server_url) as outbox:
         outbox.world.push(outbox.repo, _many_files(1, "one"), "Everything")
+        _moved(outbox, "")
+        for waiting in outbox.world.plane.store.list_waiting_runs():
+            outbox.move(waiting, Step.DISCARD)  # the merged commit's run has its turn
         _moved(outbox, "")
         outbox.world.push(outbox.repo, _many_files(1, "two"), "Two", branch="change")
         number = outbox.repo.open_pull("change", title="Two", author=PERSON)

@@ -1,4 +1,4 @@
-"""0015: what the outbox counts: each installation's writes and pauses, how far an apply is, how old a check run is.
+"""0021: what the outbox counts: each installation's writes and pauses, how far an apply is, how old a check run is.
 
 Expands what was there: a new table, and columns with defaults. A check run of before counts as made now.
 """
@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from alembic import op
 
-revision = "0015"
-down_revision = "0013"
+revision = "0021"
+down_revision = "0020"
 
 TABLES: Final = """
 CREATE TABLE budgets (
