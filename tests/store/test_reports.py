@@ -4,6 +4,7 @@ import asyncio
 
 import psycopg
 
+from app.core.budget import Lane
 from app.core.names import ReportId
 from app.core.record import ReportKind
 from app.core.run import RunState, Step, advance
@@ -64,12 +65,18 @@ def test_a_look_again_later_never_holds_back_what_is_wanted_now(store: PostgresS
     make_stack(store)
     report_id = want(store)
     with store.begin() as tx:
+        tx.defer_publish(report_id, in_s=60)  # somebody looks before
+    assert publish_jobs(database_url) == [(5, f"report:{report_id}", False)]
+    with psycopg.connect(database_url) as connection:
+        connection.execute("DELETE FROM procrastinate_jobs")
+    with store.begin() as tx:
         tx.defer_publish(report_id, in_s=60)
-    later, lock = publish_jobs(database_url)[1], f"report:{report_id}"
-    assert later == (-10, lock, True)
+        tx.defer_publish(report_id, in_s=90, lane=Lane.ANSWER)
+        tx.defer_publish(report_id, in_s=30, lane=Lane.CONCLUSION)
+    lock = f"report:{report_id}"
+    assert publish_jobs(database_url) == [(-10, lock, True), (-7, lock, True)]
     want(store)
     with psycopg.connect(database_url) as connection:
-        connection.execute("DELETE FROM procrastinate_jobs WHERE id = (SELECT min(id) FROM procrastinate_jobs)")
         row = connection.execute(
             "INSERT INTO procrastinate_workers DEFAULT VALUES RETURNING (procrastinate_fetch_job_v2(NULL, id)).priority"
         ).fetchone()
