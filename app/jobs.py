@@ -6,16 +6,20 @@ The store defers them, in the transaction that causes them; procrastinate keeps 
 import asyncio
 import contextlib
 import os
+import random
 import signal
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 
 import procrastinate
 import structlog
 from procrastinate import BaseRetryStrategy, RetryDecision
 from procrastinate.jobs import Job
+from procrastinate.utils import utcnow
 
+from app.core.budget import again_priority
 from app.core.errors import RetryableError, TracksideError
 from app.core.names import DeliveryId, ReportId, RepositoryId
 
@@ -31,14 +35,17 @@ MAX_TRIES = 200
 MAX_TRIES_BROKEN = 5
 """Of a job that ends in an error of ours: it stays visible as failed."""
 MAX_BACKOFF_S = 60.0
+JITTER = 0.25
+"""By which part a wait is shorter or longer."""
 TIDY_EVERY_S = 3600.0
 
 
 class Patience(BaseRetryStrategy):
-    """Wait longer each time, at most a minute, or as long as the other side said."""
+    """Wait longer each time, at most about a minute, or as long as the other side said; each a little differently, so
+    that what failed together does not come back together."""
 
     def __init__(self, *, is_yielding: bool) -> None:
-        self._priority = -1 if is_yielding else None
+        self._is_yielding = is_yielding
         """A waiting retry of a report must not hold back a newer job of the same report: it yields."""
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
@@ -46,9 +53,13 @@ class Patience(BaseRetryStrategy):
         is_outside = isinstance(exception, RetryableError)
         if job.attempts >= (MAX_TRIES if is_outside else MAX_TRIES_BROKEN):
             return None
+        priority = again_priority(job.priority) if self._is_yielding else None
         asked_s = exception.retry_after_s if isinstance(exception, RetryableError) else None
-        wait_s = asked_s if asked_s is not None else min(MAX_BACKOFF_S, 0.5 * 2 ** min(job.attempts, 8))
-        return RetryDecision(retry_in={"seconds": max(1, round(min(wait_s, 3600)))}, priority=self._priority)
+        if asked_s is not None:
+            wait_s = min(asked_s, 3600.0) + random.uniform(0, JITTER)  # noqa: S311 - spread, not secrecy
+        else:
+            wait_s = min(MAX_BACKOFF_S, 0.5 * 2 ** min(job.attempts, 8)) * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - the same
+        return RetryDecision(retry_at=utcnow() + timedelta(seconds=max(1.0, wait_s)), priority=priority)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

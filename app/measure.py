@@ -4,6 +4,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 
+from app.core.budget import Spending
 from app.core.errors import TracksideError
 from app.store.artifacts_disk import DiskArtifacts
 from app.store.artifacts_s3 import S3Artifacts
@@ -27,6 +28,7 @@ def _wrong(check: Callable[[], None]) -> str:
 
 def numbers(store: PostgresStore, pools: Iterable[str]) -> list[Gauge | Tally]:
     """What /metrics computes when it is asked."""
+    spending = store.list_spending()
     return [
         *worker_gauges(store, pools),
         Tally(
@@ -42,8 +44,28 @@ def numbers(store: PostgresStore, pools: Iterable[str]) -> list[Gauge | Tally]:
             values={"": store.oldest_pending_delivery_s()},
         ),
         Gauge(
+            name="github_writes_last_minute",
+            meaning="What was written to GitHub in the last minute, by account.",
+            label="account",
+            values={_account(one): float(one.written) for one in spending},
+        ),
+        Gauge(
+            name="github_throttled_seconds",
+            meaning="For how long what has changed is not told on GitHub, by account; 0: it is.",
+            label="account",
+            values={_account(one): _wait_s(one) for one in spending},
+        ),
+        Gauge(
             name="reports_behind",
             meaning="Reports whose newest content does not stand on GitHub yet.",
             values={"": float(store.count_reports_behind())},
         ),
     ]
+
+
+def _account(one: Spending) -> str:
+    return one.account or str(one.installation_id)
+
+
+def _wait_s(one: Spending) -> float:
+    return (one.throttled.until - one.at).total_seconds() if one.throttled is not None else 0.0

@@ -20,6 +20,7 @@ from app.core.names import RunId
 from app.core.organisationfile import organisation_schema
 from app.engine.git import Mirror, Source
 from app.flows.assign import Assign
+from app.flows.budget import Limits
 from app.flows.change_phase import ChangePhase
 from app.flows.conclude import Conclude
 from app.flows.control import Control
@@ -45,6 +46,7 @@ from app.flows.publish_deployments import Deployments
 from app.flows.publish_replies import Replies
 from app.flows.rehearse import Rehearse
 from app.flows.rehearse_organisation import RehearseOrganisation
+from app.flows.rerequest import PlanAgain
 from app.flows.secrets import Secrets
 from app.flows.start import Start
 from app.flows.state import States
@@ -54,8 +56,10 @@ from app.flows.tick import Tick
 from app.flows.tidy import Kept, Tidy
 from app.flows.weigh import Weigh
 from app.flows.workers import Workers
-from app.github.client import GitHubApp
+from app.github.api import Clock
+from app.github.client import GitHubApp, utc_now
 from app.github.config import AppConfig
+from app.github.limits import LimitWatch
 from app.github.payloads import make_reader
 from app.jobs import Tasks
 from app.measure import numbers, readiness
@@ -130,12 +134,13 @@ class ControlPlane:
 
 
 @contextmanager
-def open_control(settings: Settings, database_url: str) -> Iterator[ControlPlane]:
-    """The control plane on that database; its connections and threads end with the block."""
+def open_control(settings: Settings, database_url: str, *, now: Clock = utc_now) -> Iterator[ControlPlane]:
+    """The control plane on that database; its connections and threads end with the block. `now` is the clock that
+    GitHub is met with: the database has its own."""
     data = settings.data_dir
     vault = Vault(make_keyring(settings))
     store = PostgresStore(database_url, sealer=vault, pool_size=settings.database_pool_size)
-    github = make_github(settings)
+    github = make_github(settings, watch=Limits(store=store), now=now)
     signal = WorkSignal(database_url)
     policies = make_policy_engine(settings)
     try:
@@ -308,6 +313,13 @@ def _tasks(settings: Settings, made: _Adapters, control: Control, conclude: Conc
         is_served=_allowed(settings, made.github),
         decide=decide,
         control=control,
+        again=PlanAgain(
+            store=made.store,
+            github=made.github,
+            artifacts=made.artifacts,
+            start=control.start,
+            prefix=settings.command_prefix,
+        ),
         rehearse=rehearse,
         organise=organise,
         follow=Follow(store=made.store, look=look, artifacts=made.artifacts),
@@ -440,7 +452,7 @@ def make_keyring(settings: Settings) -> Keyring | KmsKeyring:
     return Keyring.from_file(file)
 
 
-def make_github(settings: Settings) -> GitHubApp:
+def make_github(settings: Settings, *, watch: LimitWatch | None = None, now: Clock = utc_now) -> GitHubApp:
     """The App on its GitHub. Nothing is asked yet."""
     config = AppConfig(
         app_id=settings.github_app_id,
@@ -449,7 +461,7 @@ def make_github(settings: Settings) -> GitHubApp:
         server_url=settings.github_server_url,
         api_version=settings.github_api_version,
     )
-    return GitHubApp(config)
+    return GitHubApp(config, watch=watch, now=now)
 
 
 def _source(github: GitHub, repository: Repository) -> Source:

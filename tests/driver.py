@@ -345,7 +345,7 @@ def open_restarts(root: Path, database_url: str, *, with_jobs: bool = True, **va
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         port = sock.getsockname()[1]
-    with _open_quiet_world(root, database_url, port, variables) as world:
+    with open_quiet_world(root, database_url, port, variables) as world:
         restarts, stop = Restarts(world), threading.Event()
         jobs = threading.Thread(target=run_jobs, args=(world.plane.make_job_app, world.plane.tasks, stop), daemon=True)
         if with_jobs:
@@ -366,7 +366,7 @@ def open_world(root: Path, database_url: str, **variables: str) -> Iterator[Worl
     """A world under a folder, on a fresh database, its parts in threads; ends with the block."""
     sock = socket.socket()
     sock.bind(("127.0.0.1", 0))
-    with _open_quiet_world(root, database_url, sock.getsockname()[1], variables) as world:
+    with open_quiet_world(root, database_url, sock.getsockname()[1], variables) as world:
         plane = world.plane
         http = HttpThread(plane.make_web(), sock)
         stop = threading.Event()
@@ -436,7 +436,7 @@ def open_processes(root: Path, database_url: str, **variables: str) -> Iterator[
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         port = sock.getsockname()[1]
-    with _open_quiet_world(root, database_url, port, variables) as world:
+    with open_quiet_world(root, database_url, port, variables) as world:
         environ = {"PATH": os.environ["PATH"], "HOME": str(root), **world.environ}
         tree, stop = Tree(load_settings(environ), environ, root / "log"), threading.Event()
         thread = threading.Thread(target=tree.run, args=(stop,), daemon=True)
@@ -450,7 +450,7 @@ def open_processes(root: Path, database_url: str, **variables: str) -> Iterator[
 
 
 @contextmanager
-def _open_quiet_world(root: Path, database_url: str, port: int, variables: Mapping[str, str]) -> Iterator[World]:
+def open_quiet_world(root: Path, database_url: str, port: int, variables: Mapping[str, str]) -> Iterator[World]:
     """GitHub, the settings, and a control plane to look at; nothing of Trackside runs yet."""
     shared = root / SHARED
     shared.mkdir()
@@ -477,6 +477,6 @@ def _open_quiet_world(root: Path, database_url: str, port: int, variables: Mappi
             "ISOLATION_READABLE": str(shared),
             **variables,
         }
-        with open_control(load_settings(environ), database_url) as plane:
+        with open_control(load_settings(environ), database_url, now=github.clock.now) as plane:
             yield World(github, served, plane, environ, root, url)
     assert not github.unknown_requests, f"requests that no route knew: {github.unknown_requests}"

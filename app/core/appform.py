@@ -65,5 +65,5 @@ EVENTS: Final = (
     Need("merge_group", "", "the merge queue asks for a check"),
     Need("repository", "", "renames, transfers and new default branches"),
     Need("check_run", "", "a button was pressed"),
-    Need("check_suite", "", 'later: "re-run all checks"'),
+    Need("check_suite", "", '"re-run all checks"'),
 )

@@ -77,6 +77,21 @@ class Click:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Rerequest:
+    """A person asked for one of our check runs again, or for all of a commit (`rerequested`)."""
+
+    repository: Repository
+    head_sha: Sha
+    sender: str
+    is_bot: bool
+    """Asked for by a bot account or an App: never obeyed."""
+    check_name: str = ""
+    """Empty: all of the commit."""
+    external_id: str = ""
+    """As we gave it: `RUN/PLAN`; empty: all of the commit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Comment:
     """A new comment on a pull request or on a commit; exactly one of `pull_number` and `sha` is set."""
 
@@ -227,6 +242,7 @@ class AccountRenamed:
 Event = (
     Push
     | Click
+    | Rerequest
     | Comment
     | CommentEdited
     | CommentDeleted

@@ -5,7 +5,7 @@ token; each assignment brings the credentials that it needs, and they die with i
 """
 
 from enum import StrEnum
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -24,6 +24,8 @@ MAX_LOG_BYTES: Final = 16 * 1024 * 1024
 MAX_ARCHIVE_BYTES: Final = 4 * 1024 * 1024 * 1024
 MAX_WAIT_S: Final = 30
 """Longest long poll."""
+MAX_DONE: Final = 1_000_000
+"""Resources that a heartbeat counts."""
 OIDC_TOKEN_S: Final = 900
 """How long an identity token lives; a worker asks for the next one after a third of it."""
 
@@ -158,6 +160,8 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
     fencing: int
     wants_token: bool = False
     """The identity token is getting old."""
+    done: Annotated[int, msgspec.Meta(ge=0, le=MAX_DONE)] = 0
+    """How many resources the engine has dealt with in its present command: read in a plan, changed in an apply."""
 
 
 class HeartbeatAnswer(Private, frozen=True, kw_only=True):

@@ -86,6 +86,10 @@ class AssignmentRecord:
     """Who asked it to stop: a login, or `trackside`."""
     stop_cause: str = ""
     """Why, in words."""
+    done: int = 0
+    """How many resources its engine has dealt with in its present command, as the worker said last."""
+    told_at: datetime | None = None
+    """When the run's check was last asked to say so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +136,10 @@ class Remote:
     is_completed: bool
     """True once GitHub was told an end; such a check run is never reopened."""
     published_at: datetime | None
+    made_at: datetime | None = None
+    """When it was begun; None only where nobody asks."""
+    updates: int = 0
+    """How often something was published there, its making included."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -261,6 +269,10 @@ class RunFacts:
     """The repository is public, and the stack does not show its plans to everybody."""
     unjudged: tuple[str, ...] = ()
     """Plan policies of the stack that have not judged the waiting plan."""
+    done: int = 0
+    """How many resources the engine has dealt with, while a worker has the run."""
+    in_state_s: float = 0.0
+    """Seconds since the run came into its state, by the database's clock."""
     quarantined: tuple[str, ...] = ()
     """States that a worker of the run wrote after its hold had ended: kept apart, oldest first."""
 

@@ -28,6 +28,7 @@ from app.core.report_offer import (
     withdraw,
 )
 from app.core.report_policy import confirm_line, policy_lines, review_lines, unjudged_line
+from app.core.report_progress import how_far
 from app.core.ruling import Approval, Verdict
 from app.core.run import Run, RunState, RunType, Step, allowed
 from app.core.runview import RunView, cause, short
@@ -169,7 +170,8 @@ def _under_way(view: RunView) -> _Said:
     """What a worker is doing."""
     word, line = _VALIDATING if view.run.is_from_fork else _PHASES[view.run.state]
     is_apply = view.run.state in (RunState.PREPARING_APPLY, RunState.APPLYING)
-    title = f"{word} {view.counts}" if is_apply else word
+    far = how_far(view)
+    title = (f"{word} {view.counts}" if is_apply else word) + (f" · {far}" if far else "")
     by = (f"Confirmed by {person(view.run.decided_by)}.",) if is_apply and view.run.decided_by else ()
     stop = f"{command(view, Verb.STOP, view.run.id)} stops it." if Step.STOP in allowed(view.run) else ""
     return _Said(status=CheckStatus.IN_PROGRESS, title=title, lines=(line, *by, stop))

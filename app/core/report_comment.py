@@ -138,7 +138,9 @@ def _section(run: RunView, view: CommentView, room: int) -> str:
         prose = check_prose(run)
         parts += [heading(run.run.stack_name, run.run.plan.number, run.run.plan.digest)]
         parts += [prose] if size_bytes(prose) < room // 3 else []
-        parts += [] if run.is_veiled else _boxes(run, view.ticks.get(boxed(run.run), ()), min(MAX_BOXES_BYTES, room // 3))
+        parts += (
+            [] if run.is_veiled else _boxes(run, view.ticks.get(boxed(run.run), ()), min(MAX_BOXES_BYTES, room // 3))
+        )
     elif run.run.state is RunState.FAILED:
         prose = check_prose(run)
         parts += [_fold(f"{_name(run.run)}: failed", prose)] if size_bytes(prose) < room - 100 else []

@@ -30,6 +30,10 @@ class RunView:
     """The stack's managed state moved since the plan was made: the engine would refuse to apply it."""
     whole: PlanSummary | None = None
     """Of a plan of a part: the plan that it is a part of; None when that is not kept."""
+    done: int = 0
+    """How many resources the engine has read or changed so far, while a worker has the run."""
+    in_state_s: float = 0.0
+    """Seconds since the run came into its state, while a worker has it."""
     quarantined: tuple[str, ...] = ()
     """States that a lost worker still wrote, kept apart."""
     stack_hold: str = ""

@@ -80,12 +80,21 @@ class StackSettings:
 
 
 class Bench:
-    """One stack's workspace, ready to run commands. `log` gets every line of output as plain text, not redacted."""
+    """One stack's workspace, ready to run commands. `log` gets every line of output as plain text, not redacted;
+    `count` how many resources a command has dealt with so far."""
 
     def __init__(
-        self, engine: Engine, folders: Folders, stack: StackSettings, *, control: Control, log: Callable[[str], None]
+        self,
+        engine: Engine,
+        folders: Folders,
+        stack: StackSettings,
+        *,
+        control: Control,
+        log: Callable[[str], None],
+        count: Callable[[int], None] = lambda _: None,
     ) -> None:
         self.engine, self.folders, self.stack, self.control, self.log = engine, folders, stack, control, log
+        self.count = count
         check_environment(stack.environment, stack=stack.name)
         self.engine_argv, tools = engine_files(engine.argv) if folders.isolation.is_on else (engine.argv, ())
         self._box = Box(isolation=folders.isolation, workspace=folders.workspace, tools=tools)

@@ -20,6 +20,12 @@ MAX_TEXT_CHARS: Final = 8_000
 MAX_BRIEF_LINES: Final = 12
 """How many lines of one error's detail a reason has."""
 
+MAX_COUNTED: Final = 100_000
+"""How many resources of one command are counted."""
+_BEGUN: Final = frozenset({"apply_start"})
+_ENDED: Final = frozenset({"apply_complete", "refresh_complete"})
+"""Source: https://developer.hashicorp.com/terraform/internals/machine-readable-ui#operation-messages"""
+
 
 class _Position(msgspec.Struct, frozen=True):
     line: int = 0
@@ -38,10 +44,20 @@ class _Diagnostic(msgspec.Struct, frozen=True):
     range: _Range | None = None
 
 
+class _Resource(msgspec.Struct, frozen=True):
+    addr: str = ""
+
+
+class _Hook(msgspec.Struct, frozen=True):
+    resource: _Resource = _Resource()
+
+
 class _Message(msgspec.Struct, frozen=True):
     text: str = msgspec.field(name="@message", default="")
     level: str = msgspec.field(name="@level", default="")
     diagnostic: _Diagnostic | None = None
+    type: str = ""
+    hook: _Hook | None = None
 
 
 class Diagnostic(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,6 +99,12 @@ class Messages:
     def __init__(self) -> None:
         self.errors: list[Diagnostic] = []
         """In order, each once, at most MAX_ERRORS."""
+        self._done: set[str] = set()
+
+    @property
+    def done(self) -> int:
+        """How many resources the command has dealt with: read, or changed; one that is replaced counts at its end."""
+        return len(self._done)
 
     def read(self, line: str) -> str:
         """The line for people; one that is no message comes back as it is, cleaned."""
@@ -92,9 +114,17 @@ class Messages:
             message = msgspec.json.decode(line, type=_Message)
         except (msgspec.DecodeError, UnicodeError, RecursionError):
             return clean(line)
+        if message.hook is not None:
+            self._count(message.type, message.hook.resource.addr)
         if message.diagnostic is None:
             return "\n  ".join(clean(message.text).strip("\n").split("\n")) if message.text else clean(line)
         return self._keep(_diagnostic(message.diagnostic)).lines()
+
+    def _count(self, kind: str, address: str) -> None:
+        if kind in _BEGUN:
+            self._done.discard(address)
+        elif kind in _ENDED and len(self._done) < MAX_COUNTED:
+            self._done.add(address)
 
     def read_validation(self, answer: bytes) -> list[str]:
         """The answer of `validate -json` for people, a diagnostic each; nothing when it cannot be read."""

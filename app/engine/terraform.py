@@ -237,6 +237,7 @@ class Terraform:
             text = messages.read(line)
             tail.add(text)
             self._log(text)
+            self.bench.count(messages.done)
 
         return self._run(words, (Lines(take), Lines(take)), extra=extra), messages, tail
 

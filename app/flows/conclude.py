@@ -107,7 +107,7 @@ class Conclude:
         """Renew the lease. Raises: LeaseLost when the hold is over; NotAuthorised."""
         with self.store.begin() as tx:
             record = self._authorise(tx, assignment_id, token)
-            stop = tx.renew_lease(assignment_id, beat.fencing, self.lease_s)
+            stop = tx.renew_lease(assignment_id, beat.fencing, self.lease_s, done=beat.done)
             token = self.identity.renew(tx, record) if beat.wants_token and stop is not None else ""
         if stop is None:
             raise LeaseLost(f"assignment {assignment_id} is over")

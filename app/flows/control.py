@@ -311,6 +311,10 @@ class Control:
     def _pull_sha(self, comment: Comment) -> Sha | None:
         if comment.pull_number is None:
             return None
+        with self.store.begin() as tx:
+            landed = tx.find_landed(comment.repository.id, comment.pull_number)
+        if landed is not None:  # what is merged stays merged: GitHub need not be asked
+            return landed
         pull = self.github.find_pull(comment.repository, comment.pull_number)
         return (pull.merge_commit_sha or pull.head_sha) if pull else None
 

@@ -29,6 +29,7 @@ from app.core.event import (
     RepositoriesChosen,
     RepositoryMoved,
     RepositoryStands,
+    Rerequest,
 )
 from app.core.missed import FOUND_COMMENT, FOUND_REF, TOO_LATE, FoundComment, FoundRef, to_comment, to_push
 from app.core.names import ZERO_SHA, DeliveryId, Digest, RepositoryId
@@ -40,11 +41,14 @@ from app.flows.missed_comments import subject_of
 from app.flows.organise import Organise
 from app.flows.ports import PayloadReader, Store
 from app.flows.rehearse import Rehearse
+from app.flows.rerequest import PlanAgain
 from app.flows.tick import Tick
 
 Said = Comment | CommentEdited | CommentDeleted
 """What is said in a conversation, and what becomes of what the App said."""
-RepositoryEvent = Push | PullChanged | PullReviewed | MergeGroup | Click | Said | RepositoryMoved | RepositoryStands
+RepositoryEvent = (
+    Push | PullChanged | PullReviewed | MergeGroup | Click | Rerequest | Said | RepositoryMoved | RepositoryStands
+)
 """What happens in one repository."""
 HOOK_FIELDS = ("hook", "hook_id", "installation")
 """What differs between the twins that two hooks send of one event."""
@@ -75,6 +79,7 @@ class Deliver:
     """True for an account that this installation serves (ALLOWED_ACCOUNTS)."""
     decide: Decide
     control: Control
+    again: PlanAgain
     rehearse: Rehearse
     organise: Organise
     follow: Follow
@@ -143,6 +148,8 @@ class Deliver:
                     self.decide.group(event, guid)
                 case Click():
                     self.control.click(event, guid, is_late=arrival.is_late)
+                case Rerequest():
+                    self.again.rerequest(event, guid, is_late=arrival.is_late)
                 case Comment():
                     self._comment(event, guid)
                 case CommentEdited() | CommentDeleted():

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, BinaryIO, Protocol
 
 from app.core.artifact import Offer, Stored
+from app.core.budget import Spending
 from app.core.contract import Evaluated, Mistake, PolicyFailed, PolicyQuestions, PolicyText
 from app.core.decision import Decision
 from app.core.event import Event, Ignored, Malformed, Repository
@@ -56,6 +57,7 @@ class Reading(Protocol):
     def list_waiting_runs(self, limit: int = 100) -> list[Run]: ...
     def list_all_stacks(self) -> list[Stack]: ...
     def list_decisions(self, repository_id: RepositoryId, sha: Sha) -> list[Decision]: ...
+    def list_spending(self) -> list[Spending]: ...
 
 
 class FindRepository(Protocol):
@@ -165,7 +167,9 @@ class GitHub(People, Protocol):
 
     def create_check(self, repository: Repository, report: CheckReport) -> int: ...
 
-    def update_check(self, repository: Repository, check_run_id: int, report: CheckReport) -> None: ...
+    def update_check(self, repository: Repository, check_run_id: int, report: CheckReport) -> bool:
+        """False when it is not there any more."""
+        ...
 
     def retire_check(self, repository: Repository, check_run_id: int, title: str) -> None:
         """Take the buttons of a check run whose segment is over; it concludes neutral."""
@@ -179,7 +183,13 @@ class GitHub(People, Protocol):
 
     def add_deployment_status(
         self, repository: Repository, deployment_id: int, state: DeploymentState, *, report: DeploymentReport
-    ) -> None: ...
+    ) -> bool:
+        """False when the deployment is not there any more."""
+        ...
+
+    def find_deployment_state(self, repository: Repository, deployment_id: int) -> DeploymentState | None:
+        """What its newest status says; None when there is none, or one that is not ours to know."""
+        ...
 
     def comment_on_pull(self, repository: Repository, number: int, body: str) -> int: ...
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from app.core.budget import Budget, Lane
 from app.core.decision import Decision
 from app.core.event import Repository
 from app.core.flags import FlagOwners
@@ -212,6 +213,10 @@ class DecisionRows(Protocol):
         """Let go of records and inputs that are older; how many rows. Bounded: the next sweep takes the next ones."""
         ...
 
+    def find_landed(self, repository_id: RepositoryId, pull_number: int) -> Sha | None:
+        """The commit that a merged pull request has become, if its merge was decided and is still on record."""
+        ...
+
     def save_policy_texts(self, texts: Mapping[str, str]) -> None:
         """Keep policy texts by the SHA-256 of their bytes."""
         ...
@@ -330,8 +335,9 @@ class AssignmentRows(Protocol):
 
     def find_live_assignment(self, run_id: RunId) -> AssignmentRecord | None: ...
 
-    def renew_lease(self, assignment_id: AssignmentId, fencing: int, lease_s: float) -> bool | None:
-        """The stop flag, with the lease renewed; None when the hold ended (also when its lease ran out)."""
+    def renew_lease(self, assignment_id: AssignmentId, fencing: int, lease_s: float, *, done: int = 0) -> bool | None:
+        """The stop flag, with the lease renewed; None when the hold ended (also when its lease ran out). `done` is how
+        many resources were dealt with; every now and then the run's check is wanted again to say so."""
         ...
 
     def save_assignment(self, assignment: AssignmentRecord) -> None:
@@ -414,19 +420,47 @@ class ReportRows(Protocol):
         """Note that everything up to `wanted` stands on GitHub."""
         ...
 
-    def defer_publish(self, report_id: ReportId, *, in_s: float) -> None:
-        """Look at the report again later."""
+    def defer_publish(self, report_id: ReportId, *, in_s: float, lane: Lane = Lane.PROGRESS) -> None:
+        """Look at the report again later, unless somebody does before."""
+        ...
+
+    def renew_checks(self) -> int:
+        """Want the reports again whose check run works for so long that GitHub is about to call it stale; how many."""
         ...
 
     def mark_plan_published(self, run_id: RunId, number: int) -> None:
         """Note when the plan's check run stood on GitHub, once: a comment from before cannot mean it."""
         ...
 
-    def find_previous_success(self, run_id: RunId) -> ReportRecord | None:
-        """The deployment report of the stack's newest earlier finished run that stands as success, or None."""
+    def list_earlier_successes(self, run_id: RunId) -> list[ReportRecord]:
+        """The deployment reports of the stack's earlier runs that stand as success, newest first; bounded."""
+        ...
+
+    def has_later_success(self, run_id: RunId) -> bool:
+        """True when the deployment of a later run of the stack stands as success."""
         ...
 
     def add_audit(self, line: AuditLine) -> None: ...
+
+
+class BudgetRows(Protocol):
+    """What each installation writes to GitHub."""
+
+    def lock_budget(self, installation_id: InstallationId) -> Budget:
+        """What it has written and been told, under its row's lock."""
+        ...
+
+    def find_budget(self, installation_id: InstallationId) -> Budget:
+        """The same, as it is at this moment."""
+        ...
+
+    def save_budget(self, installation_id: InstallationId, budget: Budget) -> None:
+        """Save a locked one."""
+        ...
+
+    def count_working(self, installation_id: InstallationId) -> int:
+        """How many runs of the installation go on without anybody's doing."""
+        ...
 
 
 class Transaction(
@@ -442,6 +476,7 @@ class Transaction(
     StateRows,
     ReportRows,
     PullRows,
+    BudgetRows,
     IdentityRows,
     MissedRows,
     StandingRows,

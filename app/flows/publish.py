@@ -9,12 +9,15 @@ from dataclasses import dataclass
 
 import msgspec
 
+from app.core.budget import Lane
+from app.core.errors import RetryableError
 from app.core.names import ReportId, RunId, Sha
 from app.core.record import ReportKind
 from app.core.reply import CheckReport
 from app.core.report import check_report, deployment_report
 from app.core.report_summary import SummaryName, SummaryView, says_something, summary_report
 from app.core.run import Run, RunState, Trigger
+from app.flows.budget import room_in_s
 from app.flows.explain import Explain
 from app.flows.ports import Store
 from app.flows.publish_checks import Checks
@@ -41,10 +44,27 @@ class Publish:
     rehearse: Rehearse
 
     def publish(self, report_id: ReportId) -> None:
-        """Make GitHub say what the report should say. Safe to run twice. Raises: RetryableError to be run again."""
+        """Make GitHub say what the report should say. Safe to run twice. Raises: RetryableError to be run again.
+
+        Where the budget is spent, or GitHub has said when to come back, the report is looked at again then.
+        """
         subject = self._look(report_id)
         if subject is None:
             return
+        try:
+            is_done = self._publish(subject)
+        except RetryableError as error:
+            if error.retry_after_s is None:
+                raise
+            with self.store.begin() as tx:
+                tx.defer_publish(report_id, in_s=error.retry_after_s, lane=lane_of(subject.record.kind))
+            return
+        if is_done:
+            with self.store.begin() as tx:
+                tx.finish_report(report_id, subject.record.wanted)
+
+    def _publish(self, subject: Subject) -> bool:
+        """Put the report on GitHub; False when there will be more to say."""
         match subject.record.kind:
             case ReportKind.RUN_CHECK | ReportKind.DEPLOYMENT | ReportKind.CHECK if self._is_left_to_summary(subject):
                 done = True
@@ -63,9 +83,7 @@ class Publish:
                 done = self.comments.publish(subject)
             case ReportKind.REPLY:
                 done = self.replies.publish(subject, msgspec.json.decode(subject.record.document, type=Reply))
-        if done:
-            with self.store.begin() as tx:
-                tx.finish_report(report_id, subject.record.wanted)
+        return done
 
     def _look(self, report_id: ReportId) -> Subject | None:
         """The report and its run as they are now; None when there is nothing to say."""
@@ -76,6 +94,9 @@ class Publish:
             repository = tx.find_repository(record.repository_id)
             if repository is None or not tx.may_publish(record.repository_id):
                 return None  # it stays behind, and is looked at when the App may write there again
+            if (wait_s := room_in_s(tx, repository, lane_of(record.kind))) > 0:
+                tx.defer_publish(report_id, in_s=wait_s, lane=lane_of(record.kind))
+                return None  # what could not be written need not be looked for either
             run, at = tx.find_run(record.run_id) if record.run_id else None, tx.now()
             if run is None:
                 return Subject(record=record, repository=repository, run=None, view=None, at=at)
@@ -130,6 +151,11 @@ class Publish:
         with self.store.begin() as tx:
             for run in waiting:
                 tx.mark_plan_published(run.id, run.plan_number)
+
+
+def lane_of(kind: ReportKind) -> Lane:
+    """In which lane a report waits: answers to people go first."""
+    return Lane.ANSWER if kind is ReportKind.REPLY else Lane.CONCLUSION
 
 
 def _is_acted_on(run: Run) -> bool:

@@ -4,20 +4,32 @@ Before a POST the row says that one was begun, so that a crash between GitHub's 
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 
 import msgspec
 
+from app.core.budget import Lane
 from app.core.record import Remote
 from app.core.reply import CheckReport, CheckStatus
 from app.core.run import Run, RunState
+from app.flows.budget import spend
 from app.flows.ports import GitHub, Store
 from app.flows.report_subject import Subject, look_again
 
 FIRST_PROGRESS_S = 15.0
 """A check run that says "working" is not touched again before this, unless the run stops working."""
+NEXT_PROGRESS_S = 30.0
+"""The same, once it has told of progress."""
+FEW_WORKING = 5
+"""While more runs of an installation work than this, none of their check runs tells of progress."""
+RENEWED_AFTER = timedelta(days=12)
+"""How old a check run that works may become: GitHub calls it stale after 14 days."""
+AGAIN = "/again"
+"""Follows the external id of a check run that took the place of one that had become too old."""
 COALESCE_APPLY_S = 2.0
 """How long after the plan's check run lost its buttons the apply's waits: one that ends sooner is made completed."""
+TOO_OLD = "replaced by a newer check run: this one had worked for too long"
 RETIRED = "retired"
 """What `published` says of a check run whose segment is over."""
 
@@ -31,10 +43,11 @@ class Checks:
 
     def publish(self, subject: Subject, report: CheckReport) -> bool:
         """Create or update the check run of the newest segment; False when it is too early to say more."""
+        report = _in_time(subject, report)
         digest = _digest(report)
         remote = subject.remote(report.external_id)
         if remote is None:
-            has_retired = self._retire_others(subject, report)
+            has_retired = subject.run is not None and self._retire_others(subject, report)
             wait_s = self._soon_applied(subject, has_retired=has_retired)
             if report.status is not CheckStatus.COMPLETED and wait_s > 0:
                 look_again(self.store, subject, wait_s)
@@ -48,25 +61,33 @@ class Checks:
                 self._update_check(subject, report, digest, found)
         elif remote.published != digest:
             is_working = report.status is not CheckStatus.COMPLETED
-            if is_working and remote.is_completed:
+            if is_working and (remote.is_completed or self._is_busy(subject)):
                 return True  # a completed check run is never reopened; the next segment will be a new one
             if is_working and (wait_s := self._too_early(subject, remote)) > 0:
                 look_again(self.store, subject, wait_s)
                 return False
             self._update_check(subject, report, digest, remote.remote_id)
+        if subject.run is None:  # a check that may be required must never be neutral before the next one is there
+            self._retire_others(subject, report)
         self._mark_published(subject)
         return True
 
     def _create_check(self, subject: Subject, report: CheckReport, digest: str) -> None:
         record = subject.record.id
         with self.store.begin() as tx:
+            spend(tx, subject.repository, Lane.CONCLUSION)
             tx.save_remote(record, report.external_id, remote_id=None, published="", is_completed=False)
         made = self.github.create_check(subject.repository, report)
         self._note(subject, report, digest, made)
 
     def _update_check(self, subject: Subject, report: CheckReport, digest: str, check_run_id: int) -> None:
-        self.github.update_check(subject.repository, check_run_id, report)
-        self._note(subject, report, digest, check_run_id)
+        is_working = report.status is not CheckStatus.COMPLETED
+        with self.store.begin() as tx:
+            spend(tx, subject.repository, Lane.PROGRESS if is_working else Lane.CONCLUSION)
+        if self.github.update_check(subject.repository, check_run_id, report):
+            self._note(subject, report, digest, check_run_id)
+        else:  # somebody, or GitHub, deleted it
+            self._create_check(subject, report, digest)
 
     def _note(self, subject: Subject, report: CheckReport, digest: str, check_run_id: int) -> None:
         is_completed = report.status is CheckStatus.COMPLETED
@@ -91,11 +112,19 @@ class Checks:
             with self.store.begin() as tx:
                 tx.mark_plan_published(run.id, run.plan.number)
 
+    def _is_busy(self, subject: Subject) -> bool:
+        """True while so many runs work that telling of each would take what conclusions need."""
+        if subject.run is None:
+            return False
+        with self.store.begin() as tx:
+            return tx.count_working(subject.repository.installation_id) > FEW_WORKING
+
     def _too_early(self, subject: Subject, remote: Remote) -> float:
         """Seconds until a working check run may be touched again."""
         if remote.published_at is None:
             return 0.0
-        return FIRST_PROGRESS_S - (subject.at - remote.published_at).total_seconds()
+        pause_s = FIRST_PROGRESS_S if remote.updates < 2 else NEXT_PROGRESS_S
+        return pause_s - (subject.at - remote.published_at).total_seconds()
 
     def _soon_applied(self, subject: Subject, *, has_retired: bool) -> float:
         """Seconds until the check run of an apply that is under way is worth a request of its own."""
@@ -108,7 +137,7 @@ class Checks:
         return COALESCE_APPLY_S - (subject.at - retired_at).total_seconds() if retired_at is not None else 0.0
 
     def _retire_others(self, subject: Subject, report: CheckReport) -> bool:
-        """The check runs of older segments lose their buttons before the new one appears; True when one just did."""
+        """The check runs of older segments are over, and their buttons gone; True when one just was."""
         has_retired = False
         for remote in subject.record.remotes:
             if remote.external_id == report.external_id or remote.published == RETIRED:
@@ -117,13 +146,35 @@ class Checks:
             if number is None:
                 number = self.github.find_check(subject.repository, report.head_sha, report.name, remote.external_id)
             if number is not None:
-                self.github.retire_check(subject.repository, number, retired_title(remote.external_id, subject.run))
+                with self.store.begin() as tx:
+                    spend(tx, subject.repository, Lane.CONCLUSION)
+                is_same = report.external_id.startswith(f"{remote.external_id.partition(AGAIN)[0]}{AGAIN}")
+                title = TOO_OLD if is_same else retired_title(remote.external_id, subject.run)
+                self.github.retire_check(subject.repository, number, title)
             with self.store.begin() as tx:
                 tx.save_remote(
                     subject.record.id, remote.external_id, remote_id=number, published=RETIRED, is_completed=True
                 )
             has_retired = True
         return has_retired
+
+
+def _in_time(subject: Subject, report: CheckReport) -> CheckReport:
+    """The report for the check run that stands for its segment now: the one that was made for it, or one of those that
+    took its place, each time that it had worked for too long."""
+    first = report.external_id
+    made = [one for one in subject.record.remotes if one.external_id == first or _is_again(one.external_id, first)]
+    if not made:
+        return report
+    newest = made[-1]
+    is_old = newest.made_at is not None and subject.at - newest.made_at > RENEWED_AFTER
+    if report.status is CheckStatus.COMPLETED or newest.is_completed or not is_old:
+        return replace(report, external_id=newest.external_id)
+    return replace(report, external_id=f"{first}{AGAIN}{len(made)}")
+
+
+def _is_again(external_id: str, first: str) -> bool:
+    return external_id.startswith(f"{first}{AGAIN}")
 
 
 def retired_title(external_id: str, run: Run | None) -> str:

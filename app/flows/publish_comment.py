@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from app.core.budget import Lane
 from app.core.errors import BrokenError
 from app.core.names import RunId, StackId
 from app.core.record import Remote
@@ -18,6 +19,7 @@ from app.core.report_summary import is_under_way
 from app.core.run import Run
 from app.core.stack import Comments
 from app.core.ticks import normalised
+from app.flows.budget import spend
 from app.flows.explain import FEW
 from app.flows.ports import GitHub, Store, Transaction
 from app.flows.report_subject import Subject, look_again, look_at
@@ -100,20 +102,23 @@ class StatusComments:
         return next((one.id for one in ours[::-1] if digest_of(one.body, edits) == remote.published), None)
 
     def _make(self, subject: Subject, number: int, body: str, digest: str) -> None:
-        self._note(subject, None, digest)
+        with self.store.begin() as tx:
+            spend(tx, subject.repository, Lane.CONCLUSION)
+            tx.save_remote(subject.record.id, COMMENT, remote_id=None, published=digest, is_completed=False)
         made = self.github.comment_on_pull(subject.repository, number, body)
         self._note(subject, made, digest)
 
     def _edit(self, subject: Subject, number: int, comment_id: int, body: str, digest: str) -> None:
+        with self.store.begin() as tx:
+            spend(tx, subject.repository, Lane.CONCLUSION)
         if self.github.edit_comment(subject.repository, comment_id, body):
             self._note(subject, comment_id, digest)
         else:  # a person deleted it
             self._make(subject, number, body, digest)
 
-    def _note(self, subject: Subject, comment_id: int | None, digest: str) -> None:
+    def _note(self, subject: Subject, comment_id: int, digest: str) -> None:
         with self.store.begin() as tx:
-            is_made = comment_id is not None
-            tx.save_remote(subject.record.id, COMMENT, remote_id=comment_id, published=digest, is_completed=is_made)
+            tx.save_remote(subject.record.id, COMMENT, remote_id=comment_id, published=digest, is_completed=True)
 
 
 def _began_at(run: Run) -> datetime:

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 import msgspec
 
+from app.core.budget import Lane
 from app.core.names import Sha
+from app.flows.budget import spend
 from app.flows.ports import GitHub, Store
 from app.flows.report_subject import Subject
 
@@ -32,6 +34,8 @@ class Replies:
         if reply.body and (said is None or said.remote_id is None):
             self._say(subject, reply, is_unsure=said is not None)
         if reply.reaction and reply.comment_id is not None:
+            with self.store.begin() as tx:
+                spend(tx, subject.repository, Lane.ANSWER)
             self.github.react(subject.repository, reply.comment_id, reply.reaction)
         return True
 
@@ -42,6 +46,7 @@ class Replies:
             number = self.github.find_comment(subject.repository, number=reply.pull_number, sha=sha, body=reply.body)
         if number is None:
             with self.store.begin() as tx:
+                spend(tx, subject.repository, Lane.ANSWER)
                 tx.save_remote(subject.record.id, "reply", remote_id=None, published="", is_completed=False)
             if reply.pull_number is not None:
                 number = self.github.comment_on_pull(subject.repository, reply.pull_number, reply.body)

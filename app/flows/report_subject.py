@@ -68,6 +68,8 @@ def make_view(run: Run, facts: RunFacts, *, run_url: str, prefix: str) -> RunVie
         is_settings_changed=bool(facts.stack_digest) and facts.stack_digest != run.stack_digest,
         is_stale=facts.is_stale,
         quarantined=facts.quarantined,
+        done=facts.done,
+        in_state_s=facts.in_state_s,
         stack_hold=facts.stack_hold,
         waits_for=facts.waits_for,
         position=facts.position,

@@ -33,12 +33,13 @@ class Sweep:
     """How long a plan waits for a person before it is discarded."""
 
     def sweep(self) -> int:
-        """End every hold whose lease ran out, discard plans that nobody decided about, and let go of old decisions; how
-        many holds there were."""
+        """End every hold whose lease ran out, discard plans that nobody decided about, let go of old decisions, and
+        make check runs anew that are about to be called stale; how many holds there were."""
         with self.store.begin() as tx:
             lost = tx.list_lost_assignments()
             tx.sweep_decisions(kept_days=self.decisions_kept_days)
             tx.forget_unseen_workers(WORKERS_KEPT)
+            tx.renew_checks()
             waiting = tx.list_expiring(kept_days=self.plans_kept_days)
         for run in waiting:
             self._expire(run)

@@ -20,7 +20,7 @@ from app.core.errors import BrokenError, RetryableError
 from app.core.event import Repository
 from app.core.names import Secret
 from app.github.config import AppConfig
-from app.github.refusals import LIMIT_WAIT_S, Refusal, UnauthorisedError, to_error
+from app.github.refusals import LIMIT_WAIT_S, LimitedError, Refusal, UnauthorisedError, to_error
 from app.github.transport import SharedTransport
 
 if TYPE_CHECKING:
@@ -193,7 +193,7 @@ class Api:
         except RequestError as error:
             raise RetryableError(f"{ask.doing}: no answer from GitHub ({type(error.exc).__name__})") from error
         except ValueError as error:  # githubkit reads retry-after as a number, which a proxy's may not be
-            raise RetryableError(f"{ask.doing}: GitHub's limit is reached", retry_after_s=LIMIT_WAIT_S) from error
+            raise LimitedError(f"{ask.doing}: GitHub's limit is reached", retry_after_s=LIMIT_WAIT_S) from error
 
     def _headers(self, token: Secret) -> httpx.Headers:
         """httpx's own type, whose repr hides the token should it ever be printed with a stack's variables."""

@@ -3,16 +3,18 @@
 import httpx
 
 from app.core.event import Repository
+from app.core.names import Secret
 from app.github.api import Api, Ask
-from app.github.refusals import NotAccessibleError, UnauthorisedError
+from app.github.limits import Limits
+from app.github.refusals import LimitedError, NotAccessibleError, UnauthorisedError
 from app.github.tokens import AppKey, Tokens
 
 
 class Caller:
     """Puts the right credentials on a request. `app_id` is how its works are known again."""
 
-    def __init__(self, api: Api, key: AppKey, tokens: Tokens, *, app_id: int) -> None:
-        self._api, self._key, self._tokens = api, key, tokens
+    def __init__(self, api: Api, key: AppKey, tokens: Tokens, limits: Limits, *, app_id: int) -> None:
+        self._api, self._key, self._tokens, self._limits = api, key, tokens, limits
         self.app_id = app_id
 
     def as_app(self, ask: Ask) -> httpx.Response:
@@ -29,7 +31,16 @@ class Caller:
             return self._with_token(repository, ask)
 
     def _with_token(self, repository: Repository, ask: Ask) -> httpx.Response:
-        token = self._tokens.get(repository.installation_id)
+        try:
+            token = self._tokens.get(repository.installation_id)
+            answer = self._send(repository, ask, token)
+        except LimitedError as error:
+            self._limits.note_refusal(repository.installation_id, error)
+            raise
+        self._limits.note_answer(repository.installation_id, answer.headers)
+        return answer
+
+    def _send(self, repository: Repository, ask: Ask, token: Secret) -> httpx.Response:
         try:
             return self._api.send(ask, token)
         except (UnauthorisedError, NotAccessibleError):

@@ -14,6 +14,7 @@ from app.core.names import Sha
 from app.core.reply import MAX_ANNOTATIONS, Annotation, CheckReport, CheckStatus
 from app.github.api import Ask, of_repository, read_answer
 from app.github.caller import Caller
+from app.github.refusals import NotFoundError
 from app.github.shapes import Number
 
 CHECKS: Final = "/repos/{owner}/{repo}/check-runs"
@@ -53,9 +54,9 @@ def create(caller: Caller, repository: Repository, report: CheckReport) -> int:
     return read_answer(ask, caller.as_installation(repository, ask), CreatedShape).id
 
 
-def update(caller: Caller, repository: Repository, check_run_id: int, report: CheckReport) -> None:
-    """Make a check run say what the report says; buttons that it does not name are gone."""
-    _patch(caller, repository, check_run_id, _body(report))
+def update(caller: Caller, repository: Repository, check_run_id: int, report: CheckReport) -> bool:
+    """Make a check run say what the report says; its other buttons are gone. False when it is gone itself."""
+    return _patch(caller, repository, check_run_id, _body(report))
 
 
 def retire(caller: Caller, repository: Repository, check_run_id: int, title: str) -> None:
@@ -85,7 +86,7 @@ def find(caller: Caller, repository: Repository, sha: Sha, name: str, external_i
     return None
 
 
-def _patch(caller: Caller, repository: Repository, check_run_id: int, body: dict[str, object]) -> None:
+def _patch(caller: Caller, repository: Repository, check_run_id: int, body: dict[str, object]) -> bool:
     ask = Ask(
         doing=f"updating check run {check_run_id} on {repository.full_name}",
         method="PATCH",
@@ -94,7 +95,11 @@ def _patch(caller: Caller, repository: Repository, check_run_id: int, body: dict
         body=body,
         needs=WRITE,
     )
-    caller.as_installation(repository, ask)
+    try:
+        caller.as_installation(repository, ask)
+    except NotFoundError:
+        return False
+    return True
 
 
 def _body(report: CheckReport, annotations: Sequence[Annotation] = ()) -> dict[str, object]:

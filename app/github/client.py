@@ -19,24 +19,34 @@ from app.github import checks, deployments, environments, people, pulls, registr
 from app.github.api import Api, Clock, OnRequest
 from app.github.caller import Caller
 from app.github.config import AppConfig
+from app.github.limits import Limits, LimitWatch
 from app.github.pulls import PullRequest
 from app.github.registration import AppIdentity, DeliveryAttempt, DeliveryPage, Installation, Webhook
 from app.github.tokens import AppKey, Tokens
 
 
-def _utc_now() -> datetime:
+def utc_now() -> datetime:
+    """The present, by this machine's clock."""
     return datetime.now(UTC)
 
 
 class GitHubApp:
     """One GitHub App on one GitHub. Thread-safe; costs nothing until its first call; `close` it at the end."""
 
-    def __init__(self, config: AppConfig, *, on_request: OnRequest | None = None, now: Clock = _utc_now) -> None:
+    def __init__(
+        self,
+        config: AppConfig,
+        *,
+        on_request: OnRequest | None = None,
+        now: Clock = utc_now,
+        watch: LimitWatch | None = None,
+    ) -> None:
         self._config, self._now = config, now
         self._api = Api(config, now=now, on_request=on_request)
         key = AppKey(config, now)
         self._tokens = Tokens(self._api, key, now)
-        self._caller = Caller(self._api, key, self._tokens, app_id=config.app_id)
+        limits = Limits(watch, now)
+        self._caller = Caller(self._api, key, self._tokens, limits, app_id=config.app_id)
         self._identity: AppIdentity | None = None
         self._identity_lock = Lock()
 
@@ -124,12 +134,12 @@ class GitHubApp:
         """Post a new check run; its number. After a RetryableError it may stand there: ask `find_check` first."""
         return checks.create(self._caller, repository, report)
 
-    def update_check(self, repository: Repository, check_run_id: int, report: CheckReport) -> None:
-        """Make a check run say what the report says."""
-        checks.update(self._caller, repository, check_run_id, report)
+    def update_check(self, repository: Repository, check_run_id: int, report: CheckReport) -> bool:
+        """Make a check run say what the report says; False when it is not there any more."""
+        return checks.update(self._caller, repository, check_run_id, report)
 
     def retire_check(self, repository: Repository, check_run_id: int, title: str) -> None:
-        """Take a check run's buttons; it concludes neutral."""
+        """Take a check run's buttons; it concludes neutral. One that is gone has none."""
         checks.retire(self._caller, repository, check_run_id, title)
 
     def find_check(self, repository: Repository, sha: Sha, name: str, external_id: str) -> int | None:
@@ -147,9 +157,13 @@ class GitHubApp:
 
     def add_deployment_status(
         self, repository: Repository, deployment_id: int, state: DeploymentState, *, report: DeploymentReport
-    ) -> None:
-        """Add a status to a deployment; others stay as they are."""
-        deployments.add_status(self._caller, repository, deployment_id, state, report)
+    ) -> bool:
+        """Add a status to a deployment; others stay as they are. False when it is not there any more."""
+        return deployments.add_status(self._caller, repository, deployment_id, state, report)
+
+    def find_deployment_state(self, repository: Repository, deployment_id: int) -> DeploymentState | None:
+        """What a deployment's newest status says; None when there is none, or one that we never send."""
+        return deployments.find_state(self._caller, repository, deployment_id)
 
     # talk
     def comment_on_pull(self, repository: Repository, number: int, body: str) -> int:
@@ -181,7 +195,7 @@ class GitHubApp:
         return talk.list_since(self._caller, repository, since)
 
     def react(self, repository: Repository, comment_id: int, content: str) -> None:
-        """React to a pull request's comment; the same again changes nothing."""
+        """React to a pull request's comment, unless it is gone; the same again changes nothing."""
         talk.react(self._caller, repository, comment_id, content)
 
     # the App itself

@@ -12,6 +12,7 @@ from app.core.reply import DeploymentReport, DeploymentState
 from app.github.api import Ask, of_repository, read_answer
 from app.github.caller import Caller
 from app.github.checks import CreatedShape
+from app.github.refusals import NotFoundError
 from app.github.shapes import Number
 
 DEPLOYMENTS: Final = "/repos/{owner}/{repo}/deployments"
@@ -52,6 +53,11 @@ class _Deployment(msgspec.Struct, frozen=True):
         return payload.get("run") if isinstance(payload, dict) else None
 
 
+class _Status(msgspec.Struct, frozen=True):
+    state: str | None = None
+
+
+_Statuses = Annotated[list[_Status], msgspec.Meta(max_length=PAGE)]
 _Deployments = Annotated[list[_Deployment], msgspec.Meta(max_length=PAGE)]
 
 
@@ -98,8 +104,9 @@ def find(caller: Caller, repository: Repository, report: DeploymentReport) -> in
 
 def add_status(
     caller: Caller, repository: Repository, deployment_id: int, state: DeploymentState, report: DeploymentReport
-) -> None:
-    """Add a status. Other deployments of the environment stay as they are: which of them ended, we know better."""
+) -> bool:
+    """Add a status, in the environment that the deployment has. Other deployments of it stay as they are: which of them
+    ended, we know better. False when the deployment is not there any more."""
     ask = Ask(
         doing=f"setting deployment {deployment_id} on {repository.full_name} to {state.value}",
         method="POST",
@@ -109,9 +116,30 @@ def add_status(
             "state": state.value,
             "log_url": report.log_url,
             "description": report.state_description[:MAX_DESCRIPTION],
-            "environment": report.environment,
             "auto_inactive": False,
         },
         needs=WRITE,
     )
-    caller.as_installation(repository, ask)
+    try:
+        caller.as_installation(repository, ask)
+    except NotFoundError:
+        return False
+    return True
+
+
+def find_state(caller: Caller, repository: Repository, deployment_id: int) -> DeploymentState | None:
+    """What the newest status says; None when there is none, or one that we never send."""
+    ask = Ask(
+        doing=f"looking for the status of deployment {deployment_id} on {repository.full_name}",
+        method="GET",
+        route=STATUSES,
+        values=of_repository(repository, deployment=deployment_id),
+        query={"per_page": 1},
+        needs="deployments: read",
+    )
+    try:
+        found = read_answer(ask, caller.as_installation(repository, ask), _Statuses)
+    except NotFoundError:
+        return None
+    said = found[0].state if found else None
+    return next((state for state in DeploymentState if state.value == said), None)

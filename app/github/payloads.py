@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from app.core.event import Event, Ignored, Malformed
-from app.github.payload_check import read_check_run
+from app.github.payload_check import read_check_run, read_check_suite
 from app.github.payload_comment import read_commit_comment, read_issue_comment
 from app.github.payload_pull import read_merge_group, read_pull_request, read_review
 from app.github.payload_push import read_push
@@ -19,9 +19,6 @@ from app.github.payload_repository import read_chosen, read_installation, read_r
 from app.github.shapes import MAX_LINE_CHARS, first_line
 
 Reader = Callable[[bytes], Event | Ignored]
-
-UNDECIDED: Final = frozenset({"check_suite"})
-"""Events that app.yml asks for and that no flow of this version decides."""
 
 _AT: Final = re.compile(r" - at `\$\.?([^`]*)`\Z")
 _LACKS: Final = re.compile(r"Object missing required field `([^`]+)`")
@@ -32,6 +29,7 @@ def make_reader(app_id: int) -> Callable[[str, bytes], Event | Ignored | Malform
     readers: dict[str, Reader] = {
         "push": read_push,
         "check_run": partial(read_check_run, app_id=app_id),
+        "check_suite": partial(read_check_suite, app_id=app_id),
         "issue_comment": partial(read_issue_comment, app_id=app_id),
         "commit_comment": read_commit_comment,
         "pull_request": read_pull_request,
@@ -54,8 +52,6 @@ def _ignore(event: str) -> Ignored:
     name = first_line(event)[:40]
     if name == "ping":
         return Ignored("ping")
-    if name in UNDECIDED:
-        return Ignored(f"{name} events are not decided by this version")
     return Ignored(f"{name or 'unnamed'} events are not handled")
 
 

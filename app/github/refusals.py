@@ -34,6 +34,10 @@ class UnauthorisedError(RetryableError):
     """401: the credentials are not (any longer) good. Tried once more with new ones by who holds them."""
 
 
+class LimitedError(RetryableError):
+    """403 or 429: a limit of GitHub's is reached; `retry_after_s` is for how long."""
+
+
 class NotAccessibleError(UserError):
     """403: the installation lacks a permission, which the text names."""
 
@@ -77,7 +81,7 @@ def to_error(refusal: Refusal) -> TracksideError:
     if status >= _SERVER or status in _LATER:
         return RetryableError(f"{refusal.doing}: GitHub answered {status}: {said}", retry_after_s=wait_s)
     if wait_s is not None:
-        return RetryableError(f"{refusal.doing}: GitHub's limit is reached ({status}): {said}", retry_after_s=wait_s)
+        return LimitedError(f"{refusal.doing}: GitHub's limit is reached ({status}): {said}", retry_after_s=wait_s)
     if status == _UNAUTHORISED:
         return UnauthorisedError(f"{refusal.doing}: GitHub refused the App's credentials (401): {said}")
     if status == _FORBIDDEN and "not accessible by integration" in said:

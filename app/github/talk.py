@@ -3,6 +3,7 @@
 Source: https://docs.github.com/rest/issues/comments and https://docs.github.com/rest/commits/comments
 """
 
+import contextlib
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final
@@ -90,7 +91,7 @@ def comment_on_commit(caller: Caller, repository: Repository, sha: Sha, body: st
 
 
 def react(caller: Caller, repository: Repository, comment_id: int, content: str) -> None:
-    """React to a pull request's comment; the same again changes nothing."""
+    """React to a pull request's comment; the same again changes nothing. To one that is gone there is no reaction."""
     if content not in EMOJI:
         raise BrokenError(f"reacting to comment {comment_id}: GitHub has no reaction {content!r}")
     ask = Ask(
@@ -101,7 +102,8 @@ def react(caller: Caller, repository: Repository, comment_id: int, content: str)
         body={"content": content},
         needs=TALK,
     )
-    caller.as_installation(repository, ask)
+    with contextlib.suppress(NotFoundError):
+        caller.as_installation(repository, ask)
 
 
 def edit(caller: Caller, repository: Repository, comment_id: int, body: str) -> bool:

@@ -24,6 +24,7 @@ Addresses: API `url/api`, git `url/OWNER/REPO.git`, pages `url/OWNER/REPO`.
                    post.double = True  post.lose = n
     trouble        trouble.fail_next(method, path_regex, status=502, times=1, after_work=False)  trouble.clear()
                    trouble.hit_secondary_limit(times=1, retry_after_s=60)  rates.set_remaining(n)
+                   trouble.go_down(for_s)  secondary.is_on (GitHub's limits on writing, enforced unless switched off)
                    clock.advance(seconds)  buttons_on_commits = True
                    repo.refuse_check_runs = True  repo.mergeable_is_pending = True  repo.required_approvals = n
     requests       requests (method path status auth)  count_requests(method, path_contains)  unknown_requests

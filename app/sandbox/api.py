@@ -17,6 +17,7 @@ from app.sandbox import access
 from app.sandbox.access import Caller
 from app.sandbox.errors import ApiError, SandboxError, not_found
 from app.sandbox.records import CheckRun, Deployment, Pull, Repository, RequestRecord
+from app.sandbox.trouble import CUT
 from app.sandbox.world import World
 
 Json = dict[str, Any]
@@ -182,6 +183,8 @@ def _answer(world: World, request: Request, caller: Caller) -> Answer:
         raise ApiError(
             403, "Request forbidden by administrative rules. Please make sure your request has a User-Agent header"
         )
+    if world.trouble.is_down:
+        raise ApiError(503, "No server is currently available to service your request.")
     found = _find(request)
     if found is None:
         return Answer(ApiError(501, f"The sandbox has no route {request.method} {request.path}").body(), 501)
@@ -192,6 +195,8 @@ def _answer(world: World, request: Request, caller: Caller) -> Answer:
     status, after_work = failure
     if after_work:
         _run(world, request, caller, *found)
+    if status == CUT:
+        return Answer(None, CUT)
     raise ApiError(status, "Server Error" if status >= 500 else "Trouble was asked for")
 
 
@@ -208,8 +213,13 @@ def _find(request: Request) -> tuple[_Route, Json] | None:
 def _spend(world: World, request: Request, caller: Caller) -> None:
     if request.path != "/rate_limit" and not world.rates.spend(caller.rate_key):
         raise ApiError(403, f"API rate limit exceeded for {caller.rate_key}.")
+    wait_s = 0
+    if request.path != GRAPHQL and caller.token is not None:
+        wait_s = world.secondary.spend(caller.rate_key, request.method)
     if request.path != GRAPHQL and world.trouble.take_secondary(request.method):
-        wait = {"retry-after": str(world.trouble.retry_after_s)}
+        wait_s = world.trouble.retry_after_s
+    if wait_s:
+        wait = {"retry-after": str(wait_s)}
         text = "You have exceeded a secondary rate limit. Please wait a few minutes before you try again."
         raise ApiError(403, text, headers=wait)
 

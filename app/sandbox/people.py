@@ -214,6 +214,16 @@ class Repo(PullHandle):
         with self._acting(by, "write") as who:
             checks.rerequest(self._world, self.record, self._run(check_run), who)
 
+    def forget_check_run(self, check_run: CheckRun | int) -> None:
+        """A check run is gone, as GitHub's own clean-up makes them."""
+        with self._world.mutex:
+            del self.record.check_runs[self._run(check_run).id]
+
+    def rerequest_suite(self, revision: str | None = None, *, by: str | None = None) -> None:
+        """Press "Re-run all checks" on a commit."""
+        with self._acting(by, "write") as who:
+            checks.rerequest_suite(self._world, self.record, self.record.suites[self.sha(revision)], who)
+
     def _run(self, check_run: CheckRun | int) -> CheckRun:
         number = check_run if isinstance(check_run, int) else check_run.id
         if number not in self.record.check_runs:

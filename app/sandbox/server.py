@@ -15,6 +15,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from app.sandbox import (
     api,
@@ -28,6 +29,7 @@ from app.sandbox import (
     routes_talk,
 )
 from app.sandbox.errors import SandboxError
+from app.sandbox.trouble import CUT
 from app.sandbox.world import World
 
 ROUTES = (routes_app, routes_checks, routes_environments, routes_git, routes_graphql, routes_talk)
@@ -47,6 +49,8 @@ def make_app(world: World) -> Starlette:
         )
         result = await run_in_threadpool(api.answer, world, asked)
         headers = dict(result.headers)
+        if result.status == CUT:
+            return _Cut()
         if result.body is None:
             return Response(None, result.status, headers)
         return JSONResponse(result.body, result.status, headers)
@@ -72,6 +76,13 @@ def make_app(world: World) -> Starlette:
             *pages.routes(world),
         ]
     )
+
+
+class _Cut(Response):
+    """An answer that begins and never comes: the connection ends."""
+
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"10000")]})
 
 
 class _Server(uvicorn.Server):

@@ -5,10 +5,13 @@ Asked by the API's door before and after each request.
 
 import re
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Final
 
 from app.sandbox.clock import Clock
 
+CUT: Final = 0
+"""The status of an answer that never comes."""
 HOURLY_LIMIT: Final = 5000
 WINDOW_S: Final = 3600
 
@@ -26,7 +29,9 @@ class _Failure:
 class Trouble:
     """Failures waiting to happen to API requests."""
 
+    clock: Clock
     _failures: list[_Failure] = field(default_factory=list)
+    down_until: datetime | None = None
     secondary_left: int = 0
     retry_after_s: int = 60
 
@@ -34,6 +39,7 @@ class Trouble:
         self, method: str, path_regex: str, status: int = 502, times: int = 1, *, after_work: bool = False
     ) -> None:
         """Answer the next matching requests with `status`. `after_work`: the work is done, only its answer is lost.
+        Status CUT: there is no answer, the connection ends.
 
         `path_regex` is searched in the path below the API's root; method `*` is any.
         """
@@ -43,9 +49,19 @@ class Trouble:
         """Answer the next content-creating requests with GitHub's secondary rate limit (403 and Retry-After)."""
         self.secondary_left, self.retry_after_s = times, retry_after_s
 
+    def go_down(self, for_s: float) -> None:
+        """Answer every API request with 503 until so much time has passed by the sandbox's clock."""
+        self.down_until = self.clock.now() + timedelta(seconds=for_s)
+
+    @property
+    def is_down(self) -> bool:
+        """True while no request is served."""
+        return self.down_until is not None and self.clock.now() < self.down_until
+
     def clear(self) -> None:
         """Take all waiting trouble back."""
         self._failures.clear()
+        self.down_until = None
         self.secondary_left = 0
 
     def take_secondary(self, method: str) -> bool:

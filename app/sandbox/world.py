@@ -16,6 +16,7 @@ from app.sandbox.clock import Clock
 from app.sandbox.errors import SandboxError
 from app.sandbox.hooks import Post
 from app.sandbox.records import CheckRun, Installation, Pull, Repository, RequestRecord, Signed, Team, Token, User
+from app.sandbox.secondary import Secondary
 from app.sandbox.trouble import RateLimits, Trouble
 
 _FIRST_ID: Final = 1001
@@ -45,8 +46,9 @@ class World:
         self.root = root
         self.mutex = threading.RLock()
         self.clock = Clock()
-        self.trouble = Trouble()
+        self.trouble = Trouble(self.clock)
         self.rates = RateLimits(self.clock)
+        self.secondary = Secondary(self.clock)
         self.server_url = "http://127.0.0.1"
         self.users: dict[str, User] = {}
         self.repositories: dict[int, Repository] = {}

@@ -16,6 +16,7 @@ from app.core.names import DeliveryId
 from app.core.record import DeliveryOutcome
 from app.store.reading import ReadingSide
 from app.store.transaction_assignments import AssignmentWrites
+from app.store.transaction_budget import BudgetWrites
 from app.store.transaction_deliveries import RECORD_DELIVERY, DeliveryWrites
 from app.store.transaction_history import HistoryWrites
 from app.store.transaction_identity import IdentityWrites
@@ -54,6 +55,7 @@ class PostgresTransaction(
     MissedWrites,
     StandingWrites,
     ReviewWrites,
+    BudgetWrites,
 ):
     """One database transaction. Lock order, always: stack, run, assignment."""
 

@@ -17,6 +17,7 @@ from app.core.run import Run, RunState, Step, Transition
 from app.core.stack import MAX_STACKS, Stack
 from app.store.decisions import read_decision, select_decisions
 from app.store.migrations import pending_migrations
+from app.store.reading_budgets import BudgetReading
 from app.store.reading_commits import CommitReading
 from app.store.reading_workers import WorkerReading
 from app.store.rows import read_run, select_runs
@@ -35,7 +36,7 @@ MAX_STEPS: Final = 1_000
 MAX_DECISIONS: Final = 1_000
 
 
-class ReadingSide(CommitReading, WorkerReading):
+class ReadingSide(CommitReading, WorkerReading, BudgetReading):
     """The questions; needs an engine and, for logs, the sealer."""
 
     def __init__(self, engine: Engine, sealer: Sealer, url: str) -> None:

@@ -7,7 +7,7 @@ bytes named `sealed_…` are ciphertext.
 from app.store.schema_columns import CLAIM_ORDER, CREATED, IS_CLAIMABLE, IS_LIVE, IS_STATE_CHANGING, metadata
 from app.store.schema_identity import attestations, run_secrets, secrets, signing_keys
 from app.store.schema_missed import known_refs, looks, missed_counts, missed_deliveries, ref_looks
-from app.store.schema_records import audit, pulls, remotes, reports, state_locks, state_versions
+from app.store.schema_records import audit, budgets, pulls, remotes, reports, state_locks, state_versions
 from app.store.schema_repositories import (
     config_versions,
     decision_inputs,
@@ -31,6 +31,7 @@ __all__ = [
     "assignments",
     "attestations",
     "audit",
+    "budgets",
     "config_versions",
     "confirmations",
     "decision_inputs",

@@ -10,12 +10,14 @@ from sqlalchemy import (
     ForeignKey,
     Identity,
     Index,
+    Integer,
     LargeBinary,
     Table,
     Text,
     UniqueConstraint,
     text,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.core.record import ReportKind
 from app.store.schema_columns import column, enum_column, is_hex, metadata, time_column
@@ -79,6 +81,19 @@ remotes = Table(
     column("published", default="''"),
     column("is_completed", Boolean, default="false"),
     time_column("published_at", nullable=True),
+    time_column("made_at"),
+    column("updates", Integer, default="0"),
+    Index("ix_remotes_working", "made_at", postgresql_where=text("NOT is_completed")),
+)
+
+budgets = Table(
+    "budgets",
+    metadata,
+    Column("installation_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("taken", ARRAY(DateTime(timezone=True)), nullable=False, server_default=text("'{}'")),
+    time_column("answers_from", nullable=True),
+    time_column("conclusions_from", nullable=True),
+    time_column("progress_from", nullable=True),
 )
 
 pulls = Table(

@@ -233,6 +233,8 @@ assignments = Table(
     column("sealed_clone_token", LargeBinary, default="''"),
     column("stop_by", default="''"),
     column("stop_cause", default="''"),
+    column("done", Integer, default="0"),
+    time_column("told_at", nullable=True),
     UniqueConstraint("run_id", "fencing"),
     Index("ux_assignments_live", "run_id", unique=True, postgresql_where=text("ended_at IS NULL")),
     Index("ix_assignments_lease", "lease_until", postgresql_where=text("ended_at IS NULL")),

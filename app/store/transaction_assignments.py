@@ -38,11 +38,17 @@ ORDER BY {", ".join(_ORDER)}, waiting.created_at, waiting.id LIMIT 1 FOR NO KEY 
 """What waits is put in its order first (OFFSET 0 keeps it apart), and looked at one by one until the first that may go:
 as a plain join, everything about every waiting run was looked up and sorted, for each claim. The state is asked for
 once more of the row that was locked: it may have been taken since the statement began."""
-_RENEW: Final = text("""
+FIRST_PROGRESS: Final = "15 seconds"
+"""How long a worker has a run before its check says how far it is."""
+NEXT_PROGRESS: Final = "30 seconds"
+_RENEW: Final = text(f"""
 WITH held AS (
-    UPDATE assignments SET lease_until = clock_timestamp() + make_interval(secs => CAST(:lease_s AS double precision))
+    UPDATE assignments SET lease_until = clock_timestamp() + make_interval(secs => CAST(:lease_s AS double precision)),
+        done = :done, told_at = CASE
+            WHEN created_at < now() - interval '{FIRST_PROGRESS}'
+                AND coalesce(told_at < now() - interval '{NEXT_PROGRESS}', true) THEN now() ELSE told_at END
     WHERE id = :id AND fencing = :fencing AND ended_at IS NULL AND lease_until > clock_timestamp()
-    RETURNING stop_requested, pool, worker
+    RETURNING stop_requested, pool, worker, run_id, coalesce(told_at = now(), false) AS is_to_tell
 ), seen AS (
     UPDATE workers SET last_seen = clock_timestamp() WHERE (pool, name) IN (
         SELECT workers.pool, name FROM workers JOIN held
@@ -51,8 +57,8 @@ WITH held AS (
         FOR UPDATE OF workers SKIP LOCKED
     )
 )
-SELECT stop_requested FROM held
-""")
+SELECT stop_requested, run_id, is_to_tell FROM held
+""")  # noqa: S608 - our own words only
 
 
 class AssignmentWrites(RunWrites):
@@ -95,10 +101,16 @@ class AssignmentWrites(RunWrites):
         row = self._first(select(assignments).where(assignments.c.run_id == run_id, assignments.c.ended_at.is_(None)))
         return read_assignment(row) if row is not None else None
 
-    def renew_lease(self, assignment_id: AssignmentId, fencing: int, lease_s: float) -> bool | None:
-        """The stop flag, with the lease renewed; None when the hold ended (also when its lease ran out)."""
-        found = self._scalar(_RENEW, {"id": safe_text(assignment_id), "fencing": fencing, "lease_s": lease_s})
-        return None if found is None else bool(found)
+    def renew_lease(self, assignment_id: AssignmentId, fencing: int, lease_s: float, *, done: int = 0) -> bool | None:
+        """The stop flag, with the lease renewed; None when the hold ended (also when its lease ran out). `done` is how
+        many resources were dealt with; every now and then the run's check is wanted again to say so."""
+        values = {"id": safe_text(assignment_id), "fencing": fencing, "lease_s": lease_s, "done": done}
+        found = self._first(_RENEW, values)
+        if found is None:
+            return None
+        if found.is_to_tell:
+            self._want_check(self.get_run(found.run_id))
+        return bool(found.stop_requested)
 
     def save_assignment(self, assignment: AssignmentRecord) -> None:
         """Save stop flag, state access and clone token of a locked assignment."""

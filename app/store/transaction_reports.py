@@ -6,18 +6,19 @@ A report is wanted in the transaction that changed what it says; its job commits
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, func, select, text, tuple_, update
+from sqlalchemy import Connection, Row, Select, Subquery, func, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
+from app.core.budget import ANSWERED_AT, LATER, Lane
 from app.core.errors import BrokenError
 from app.core.names import ReportId, RepositoryId, RunId, Sha
 from app.core.record import Remote, ReportKind, ReportRecord
-from app.core.run import RunState
+from app.core.reply import DeploymentState
 from app.store.schema import plans, pulls, remotes, reports, runs
 from app.store.wire import Sealer, Wire, safe_text
 
 PRIORITIES: Final = {
-    ReportKind.REPLY: 10,
+    ReportKind.REPLY: ANSWERED_AT,
     ReportKind.RUN_CHECK: 5,
     ReportKind.CHECK: 5,
     ReportKind.SUMMARY: 5,
@@ -26,11 +27,17 @@ PRIORITIES: Final = {
     ReportKind.REHEARSAL: -5,
 }
 """What is published first."""
+MAX_RETIRED: Final = 20
+"""Earlier successes of one stack that are looked at: there is one, unless GitHub was away for long."""
 SOON_S: Final = 3.0
 """A look this near goes before one that is further away."""
-LATER_PRIORITY: Final = -10
+LATER_PRIORITY: Final = LATER[Lane.PROGRESS]
 """Of a look again later. It has to be the lowest: procrastinate holds every job of a lock back behind an earlier one of
 the same priority, also while that one is scheduled for the future."""
+RENEWED_AFTER: Final = "12 days"
+"""The age at which a check run that still works makes way for another: after 14 days GitHub calls it stale."""
+MAX_RENEWED: Final = 100
+"""Check runs that one sweep has made anew."""
 _DEFER: Final = """
     SELECT procrastinate_defer_jobs_v1(ARRAY[ROW(
         'publish', 'publish', CAST(:priority AS integer), 'report:' || id, NULL, jsonb_build_object('report_id', id),
@@ -54,7 +61,23 @@ WITH wanted AS (
 ), job AS ({_DEFER} AS ids FROM wanted)
 SELECT count(ids) FROM job
 """)  # noqa: S608 - our own words only
-_DEFER_LATER: Final = text(f"{_DEFER} FROM reports WHERE id = :id")
+_DEFER_LATER: Final = text(f"""{_DEFER} FROM reports WHERE id = :id AND NOT EXISTS (
+    SELECT FROM procrastinate_jobs AS job WHERE job.lock = 'report:' || reports.id AND job.status = 'todo' AND coalesce(
+        job.scheduled_at <= clock_timestamp() + make_interval(secs => CAST(:in_s AS double precision)), true
+    )
+)""")
+"""A look that comes no later does as well: many of the same report become one."""
+_RENEW: Final = text(f"""
+WITH old AS (
+    SELECT DISTINCT reports.id FROM remotes JOIN reports ON reports.id = remotes.report_id
+    WHERE NOT remotes.is_completed AND remotes.remote_id IS NOT NULL AND reports.kind <> 'deployment'
+        AND remotes.made_at < clock_timestamp() - interval '{RENEWED_AFTER}' AND reports.published >= reports.wanted
+    LIMIT {MAX_RENEWED}
+), wanted AS (
+    UPDATE reports SET wanted = wanted + 1 FROM old WHERE reports.id = old.id RETURNING reports.id
+), job AS ({_DEFER} AS ids FROM wanted)
+SELECT count(ids) FROM job
+""")  # noqa: S608 - our own words only
 
 Subject = tuple[str, int, str]
 """Kind, repository and subject of a report: what it is unique on."""
@@ -141,14 +164,14 @@ class ReportWrites(Wire):
         self, report_id: ReportId, external_id: str, *, remote_id: int | None, published: str, is_completed: bool
     ) -> None:
         """Insert or update the remote of that external id; `published_at` is the database's now if `published` is."""
-        values = {
+        values: dict[str, object] = {
             "remote_id": remote_id,
             "published": safe_text(published),
             "is_completed": is_completed,
-            "published_at": func.clock_timestamp() if published else None,
         }
-        changes = values if published else {key: value for key, value in values.items() if key != "published_at"}
-        statement = insert(remotes).values(report_id=report_id, external_id=safe_text(external_id), **values)
+        told = {"published_at": func.clock_timestamp()} if published else {}
+        statement = insert(remotes).values(report_id=report_id, external_id=safe_text(external_id), **values, **told)
+        changes = values | told | ({"updates": remotes.c.updates + 1} if published else {})
         self._execute(statement.on_conflict_do_update(index_elements=["report_id", "external_id"], set_=changes))
 
     def finish_report(self, report_id: ReportId, wanted: int) -> None:
@@ -158,34 +181,30 @@ class ReportWrites(Wire):
         if done.rowcount != 1:
             raise BrokenError(f"finishing report {report_id}: there is none")
 
-    def defer_publish(self, report_id: ReportId, *, in_s: float) -> None:
-        """Look at the report again later; anything wanted meanwhile goes before it."""
-        priority = LATER_PRIORITY + (1 if in_s <= SOON_S else 0)  # a look in seconds must not wait behind a later one
+    def defer_publish(self, report_id: ReportId, *, in_s: float, lane: Lane = Lane.PROGRESS) -> None:
+        """Look at the report again later, unless somebody does before; anything wanted meanwhile goes before it."""
+        priority = LATER[lane] + (1 if in_s <= SOON_S and lane is Lane.PROGRESS else 0)  # before a later one
         self._execute(_DEFER_LATER, {"id": report_id, "priority": priority, "in_s": max(0.0, in_s)})
+
+    def renew_checks(self) -> int:
+        """Want the reports again whose check run works for so long that GitHub is about to call it stale; how many."""
+        return int(self._scalar(_RENEW, {"priority": LATER_PRIORITY, "in_s": 0}))
 
     def mark_plan_published(self, run_id: RunId, number: int) -> None:
         """Note when the plan's check run stood on GitHub, once."""
         plan = (plans.c.run_id == run_id) & (plans.c.number == number) & plans.c.published_at.is_(None)
         self._execute(update(plans).where(plan).values(published_at=func.clock_timestamp()))
 
-    def find_previous_success(self, run_id: RunId) -> ReportRecord | None:
-        """The deployment report of the stack's newest earlier finished run that made a deployment, or None."""
-        this = select(runs.c.stack_id, runs.c.created_at).where(runs.c.id == run_id).subquery()
-        made = select(remotes.c.report_id).where(remotes.c.remote_id.is_not(None))
-        row = self._first(
-            select(reports)
-            .join(runs, runs.c.id == reports.c.run_id)
-            .join(this, this.c.stack_id == runs.c.stack_id)
-            .where(
-                reports.c.kind == ReportKind.DEPLOYMENT.value,
-                reports.c.id.in_(made),
-                runs.c.state == RunState.FINISHED.value,
-                runs.c.created_at < this.c.created_at,
-            )
-            .order_by(runs.c.created_at.desc())
-            .limit(1)
-        )
-        return self._read_report(row) if row is not None else None
+    def list_earlier_successes(self, run_id: RunId) -> list[ReportRecord]:
+        """The deployment reports of the stack's earlier runs that stand as success, newest first; bounded."""
+        this, stands = _standing(run_id)
+        wanted = stands.where(runs.c.created_at < this.c.created_at).order_by(runs.c.created_at.desc())
+        return [self._read_report(row) for row in self._all(wanted.limit(MAX_RETIRED))]
+
+    def has_later_success(self, run_id: RunId) -> bool:
+        """True when the deployment of a later run of the stack stands as success."""
+        this, stands = _standing(run_id)
+        return self._first(stands.where(runs.c.created_at > this.c.created_at).limit(1)) is not None
 
     def _read_report(self, row: Row[Any]) -> ReportRecord:
         found = self._all(select(remotes).where(remotes.c.report_id == row.id).order_by(remotes.c.seq))
@@ -203,6 +222,16 @@ class ReportWrites(Wire):
         )
 
 
+def _standing(run_id: RunId) -> tuple[Subquery, Select[Any]]:
+    """The run's stack and age, and the deployment reports of that stack that say success."""
+    this = select(runs.c.stack_id, runs.c.created_at).where(runs.c.id == run_id).subquery()
+    stands = select(remotes.c.report_id).where(
+        remotes.c.remote_id.is_not(None), remotes.c.published == DeploymentState.SUCCESS.value
+    )
+    found = select(reports).join(runs, runs.c.id == reports.c.run_id).join(this, this.c.stack_id == runs.c.stack_id)
+    return this, found.where(reports.c.kind == ReportKind.DEPLOYMENT.value, reports.c.id.in_(stands))
+
+
 def _read_remotes(rows: Sequence[Row[Any]]) -> tuple[Remote, ...]:
     return tuple(
         Remote(
@@ -211,6 +240,8 @@ def _read_remotes(rows: Sequence[Row[Any]]) -> tuple[Remote, ...]:
             published=row.published,
             is_completed=row.is_completed,
             published_at=row.published_at,
+            made_at=row.made_at,
+            updates=row.updates,
         )
         for row in rows
     )

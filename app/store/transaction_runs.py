@@ -58,6 +58,17 @@ _SHOWN: Final = frozenset(
 """In these states a person was shown the plan, or accepted it unseen: it never changes again."""
 
 
+_HELD: Final = frozenset(
+    {
+        RunState.PREPARING,
+        RunState.INITIALIZING,
+        RunState.PLANNING,
+        RunState.PREPARING_REPLAN,
+        RunState.PREPARING_APPLY,
+        RunState.APPLYING,
+    }
+)
+"""In these states a worker has the run."""
 _RESTING: Final = frozenset({RunState.QUEUED, RunState.UNCONFIRMED, RunState.PENDING_REVIEW})
 """Where a run stays until somebody, or another run, has done something: summaries tell of these, and of ends."""
 
@@ -217,7 +228,14 @@ class RunWrites(ReportWrites):
             unjudged=_unjudged(run, row.policies),
             is_stale=row.state_mode == StateMode.MANAGED.value and self._is_stale(run),
             quarantined=self._list_quarantined(run.id) if run.is_outcome_unknown else (),
+            done=self._count_done(run) if run.state in _HELD else 0,
+            in_state_s=max(0.0, (self.now() - run.updated_at).total_seconds()) if run.state in _HELD else 0.0,
         )
+
+    def _count_done(self, run: Run) -> int:
+        """How many resources the run's worker has dealt with; 0 when nobody has it."""
+        held = (assignments.c.run_id == run.id) & assignments.c.ended_at.is_(None)
+        return int(self._scalar(select(assignments.c.done).where(held)) or 0)
 
     def _is_stale(self, run: Run) -> bool:
         """True when the stack's state is not the one that the waiting plan was made from."""

@@ -21,6 +21,7 @@ from app.core.names import (
     Sha,
     StackId,
 )
+from app.core.pull import PullAction
 from app.core.run import RunState
 from app.core.stack import PolicySpec, Stack, StackSpec, StateMode, settings_from_json
 from app.store.decisions import decision_values
@@ -86,6 +87,14 @@ class StackWrites(Wire):
         """The state of each stack's newest tracked run; a stack that never had one is left out."""
         rows = self._all(_STATES, {"ids": list(stack_ids)})
         return {StackId(row.stack_id): RunState(row.state) for row in rows}
+
+    def find_landed(self, repository_id: RepositoryId, pull_number: int) -> Sha | None:
+        """The commit that a merged pull request has become, if its merge was decided and is still on record."""
+        merged = (decisions.c.pull_number == pull_number) & (decisions.c.action == PullAction.MERGED.value)
+        here = select(decisions.c.head_sha).join(stacks, stacks.c.id == decisions.c.stack_id)
+        wanted = here.where(merged, stacks.c.repository_id == repository_id).order_by(decisions.c.created_at.desc())
+        found = self._scalar(wanted.limit(1))
+        return Sha(found) if found is not None else None
 
     def save_policy_texts(self, texts: Mapping[str, str]) -> None:
         """Keep policy texts by the SHA-256 of their bytes; one that is here already is left alone."""

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Literal, Protocol
 
+from app.core.budget import Spending
 from app.core.event import Repository
 from app.core.managed import StateCaller, StateFound, StateLocking, StateMissing, StateWrite
 from app.core.names import AssignmentId, DeliveryId, RunId, Secret, StackId
@@ -153,6 +154,8 @@ class RunDetail:
     """Of the plan that a plan of a part is a part of."""
     attestation: bytes = b""
     """What was signed when it had applied; empty: it never did."""
+    throttled: Spending | None = None
+    """The run's installation, while what is to be told of it has to wait."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +178,8 @@ class Overview:
     """Newest first, of all stacks."""
     waiting: tuple[Run, ...] = ()
     """Whose plan waits for a person, newest first, however many runs came after."""
+    throttled: tuple[Spending, ...] = ()
+    """Installations that GitHub, or the App itself, has wait."""
 
 
 class Reading(Protocol):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from app.core.budget import Spending
 from app.core.event import Repository
 from app.core.names import RepositoryId, RunId, StackId
 from app.core.record import LogChunk
@@ -48,7 +49,12 @@ class Look:
         ]
         details.sort(key=lambda one: (one.repository.full_name.lower() if one.repository else "", one.stack.name))
         waiting = self.reading.list_waiting_runs(limit=WAITING_RUNS)
-        return Overview(stacks=tuple(details), runs=tuple(runs), waiting=tuple(waiting))
+        return Overview(
+            stacks=tuple(details), runs=tuple(runs), waiting=tuple(waiting), throttled=tuple(self._throttled())
+        )
+
+    def _throttled(self) -> list[Spending]:
+        return [one for one in self.reading.list_spending() if one.throttled is not None]
 
     def find_run(self, run_id: RunId) -> RunDetail | None:
         """A run with all that its page shows."""
@@ -62,6 +68,8 @@ class Look:
             whole = tx.find_summary(run.id, run.targeting.of_plan) if run.targeting is not None else None
             attestation = tx.find_attestation(run.id) or b""
         history = tuple(self.reading.read_history(run_id))
+        mine = repository.installation_id if repository is not None else None
+        throttled = next((one for one in self._throttled() if one.installation_id == mine), None)
         return RunDetail(
             run=run,
             facts=facts,
@@ -71,6 +79,7 @@ class Look:
             whole=whole,
             repository=repository,
             attestation=attestation,
+            throttled=throttled,
         )
 
     def find_stack(self, stack_id: StackId) -> StackDetail | None:

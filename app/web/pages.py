@@ -26,6 +26,7 @@ from app.core.report_check import check_name, check_prose, check_report
 from app.core.report_choice import pulled_in
 from app.core.run import RunState
 from app.core.runview import RunView, cause, short
+from app.core.words_budget import throttled
 from app.core.words_stack import stack_prose
 from app.flows.report_subject import make_view
 from app.web.access import Access
@@ -67,6 +68,7 @@ def make_templates() -> jinja2.Environment:
         minute=lambda at: f"{at:%Y-%m-%d %H:%M}",
         delta=delta_line,
         check=check_name,
+        throttled=throttled,
         why=lambda reason: REASONS.get(reason) or reason.replace("_", " "),
     )
     templates.tests["section"] = lambda line: _SECTION.fullmatch(line) is not None
@@ -162,7 +164,13 @@ class Pages:
         stacks, more = seen.stacks[:STACKS_ON_PAGE], max(len(seen.stacks) - STACKS_ON_PAGE, 0)
         names = {one.stack.id: one.repository for one in seen.stacks}
         return await self._page(
-            "overview.html", stacks=stacks, stacks_more=more, runs=seen.runs, waiting=seen.waiting, repositories=names
+            "overview.html",
+            stacks=stacks,
+            stacks_more=more,
+            runs=seen.runs,
+            waiting=seen.waiting,
+            throttled=seen.throttled,
+            repositories=names,
         )
 
     async def stack(self, request: Request) -> Response:

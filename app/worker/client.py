@@ -20,6 +20,7 @@ from app.core.names import Secret
 from app.core.protocol import (
     MAX_ARCHIVE_BYTES,
     MAX_BODY_BYTES,
+    MAX_DONE,
     ApplyRequest,
     Assignment,
     ClaimRequest,
@@ -167,12 +168,15 @@ class Hold:
         self.heartbeat_s = assignment.heartbeat_s
         self.lost = Event()
         """Set when nothing more may be written."""
+        self.done = 0
+        """How many resources the engine has dealt with in its present command; heartbeats say it."""
         self._plane, self._token = plane, Secret(assignment.token)
         self._path = f"/assignments/{assignment.id}"
 
     def heartbeat(self, *, timeout_s: float, wants_token: bool = False) -> HeartbeatAnswer:
         """The renewed lease, with a new identity token if wanted. Not repeated: the next heartbeat does that."""
-        body = msgspec.json.encode(Heartbeat(fencing=self.fencing, wants_token=wants_token))
+        done = min(self.done, MAX_DONE)
+        body = msgspec.json.encode(Heartbeat(fencing=self.fencing, wants_token=wants_token, done=done))
         call = _Call(path=f"{self._path}/heartbeat", token=self._token, body=body, timeout_s=timeout_s)
         return _decode(self._guarded(call), HeartbeatAnswer)
 

@@ -68,6 +68,7 @@ class Job:
     def step(self, title: str) -> Iterator[None]:
         """A section of the log: how long it took, and how its last command ended."""
         began, self._bench = monotonic(), None
+        self.hold.done = 0
         self.log.section(title)
         try:
             yield
@@ -104,8 +105,13 @@ class Job:
             run_id=assignment.run_id,
             token_file=self.token.path,
         )
-        self._bench = Bench(self.found_engine, folders, stack, control=self.ending.control, log=self.log.line)
+        self._bench = Bench(
+            self.found_engine, folders, stack, control=self.ending.control, log=self.log.line, count=self._count
+        )
         return self._bench
+
+    def _count(self, done: int) -> None:
+        self.hold.done = done
 
     def terraform(self) -> Terraform:
         """The engine on that bench."""

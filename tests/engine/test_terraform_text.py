@@ -137,3 +137,22 @@ def test_a_warning_is_told_but_no_error() -> None:
     messages = Messages()
     assert messages.read('{"diagnostic":{"severity":"warning","summary":"Old"}}') == "Warning: Old"
     assert messages.errors == []
+
+
+def test_what_a_command_has_dealt_with_is_counted_once_each_and_a_replacement_at_its_end() -> None:
+    messages = Messages()
+
+    def say(kind: str, address: str) -> int:
+        messages.read(json.dumps({"@message": "x", "type": kind, "hook": {"resource": {"addr": address}}}))
+        return messages.done
+
+    assert say("refresh_start", "a.b") == 0
+    assert say("refresh_complete", "a.b") == 1
+    assert say("refresh_complete", "a.b") == 1
+    assert say("apply_start", "a.b") == 0
+    assert say("apply_complete", "a.b") == 1
+    assert say("apply_start", "a.b") == 0  # deleted, now created
+    assert say("apply_errored", "a.b") == 0
+    assert say("apply_complete", "a.c") == 1
+    messages.read('{"@message": "x", "type": "apply_complete", "hook": {"resource": 7}}')
+    assert messages.done == 1

@@ -62,6 +62,10 @@ CHECK_RUN: Final[dict[str, Any]] = COMMON | {
         "pull_requests": [],
     },
 }
+CHECK_SUITE: Final[dict[str, Any]] = COMMON | {
+    "action": "rerequested",
+    "check_suite": {"id": 1, "head_branch": None, "head_sha": SHA_B, "app": {"id": APP_ID, "slug": "trackside"}},
+}
 ISSUE_COMMENT: Final[dict[str, Any]] = COMMON | {
     "action": "created",
     "issue": {"number": 7, "title": "Net", "state": "closed", "pull_request": {"url": "https://api.github.com/x"}},

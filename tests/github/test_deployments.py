@@ -78,6 +78,15 @@ def test_a_commit_that_is_not_there_is_refused(app: GitHubApp, repository: Repos
         app.create_deployment(repository, deployment("d" * 40))
 
 
-def test_a_deployment_that_is_gone_is_not_found(app: GitHubApp, repo: Repo, repository: Repository) -> None:
-    with pytest.raises(UserError, match="setting deployment 1 on acme/infra to queued: not found on GitHub"):
-        app.add_deployment_status(repository, 1, DeploymentState.QUEUED, report=deployment(repo.sha()))
+def test_a_deployment_that_is_gone_is_said_to_be(app: GitHubApp, repo: Repo, repository: Repository) -> None:
+    assert not app.add_deployment_status(repository, 1, DeploymentState.QUEUED, report=deployment(repo.sha()))
+    assert app.find_deployment_state(repository, 1) is None
+
+
+def test_the_newest_status_of_a_deployment_is_found(app: GitHubApp, repo: Repo, repository: Repository) -> None:
+    report = deployment(repo.sha())
+    number = app.create_deployment(repository, report)
+    assert app.find_deployment_state(repository, number) is None
+    for state in (DeploymentState.QUEUED, DeploymentState.SUCCESS):
+        app.add_deployment_status(repository, number, state, report=report)
+    assert app.find_deployment_state(repository, number) is DeploymentState.SUCCESS

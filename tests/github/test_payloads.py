@@ -22,6 +22,7 @@ from app.core.event import (
     Repository,
     RepositoryMoved,
     RepositoryStands,
+    Rerequest,
     Standing,
 )
 from app.core.names import AccountId, InstallationId, RepositoryId, Sha
@@ -31,6 +32,7 @@ from tests.github import payload_samples as samples
 from tests.github.payload_samples import (
     APP_ID,
     CHECK_RUN,
+    CHECK_SUITE,
     COMMIT_COMMENT,
     INSTALLATION,
     ISSUE_COMMENT,
@@ -141,8 +143,27 @@ CLICK = Click(
     sender="alice",
     external_id="RUN/1",
 )
+AGAIN = Rerequest(
+    repository=INFRA,
+    head_sha=Sha(SHA_B),
+    sender="alice",
+    is_bot=False,
+    check_name="deploy/net",
+    external_id="RUN/1",
+)
 COMMENTS: dict[str, tuple[str, bytes, object]] = {
     "a click on our button": ("check_run", changed(CHECK_RUN), CLICK),
+    "our check run, asked for again": ("check_run", changed(CHECK_RUN, action="rerequested"), AGAIN),
+    "our check run, asked for again by an App": (
+        "check_run",
+        changed(CHECK_RUN, action="rerequested", sender__type="Bot"),
+        replace(AGAIN, is_bot=True),
+    ),
+    "all our checks, asked for again": (
+        "check_suite",
+        changed(CHECK_SUITE),
+        replace(AGAIN, check_name="", external_id=""),
+    ),
     "a click by an App's account": (
         "check_run",
         changed(CHECK_RUN, sender__login="ci[bot]"),
@@ -328,7 +349,6 @@ IGNORED: dict[str, tuple[str, bytes, str]] = {
     ),
     "a check run of no App": ("check_run", changed(CHECK_RUN, check_run__app=None), "check run of another App"),
     "our own check run": ("check_run", changed(CHECK_RUN, action="created"), "check run created: not a click"),
-    "rerequested": ("check_run", changed(CHECK_RUN, action="rerequested"), "check run rerequested: not a click"),
     "an edited comment": (
         "issue_comment",
         changed(ISSUE_COMMENT, action="edited"),
@@ -389,7 +409,16 @@ IGNORED: dict[str, tuple[str, bytes, str]] = {
         changed(INSTALLATION, action="new_permissions_accepted"),
         "installation new_permissions_accepted: nothing that is kept changed",
     ),
-    "a check suite": ("check_suite", b"{}", "check_suite events are not decided by this version"),
+    "our own check suite": (
+        "check_suite",
+        changed(CHECK_SUITE, action="requested"),
+        "check suite requested: nothing is asked for",
+    ),
+    "another App's check suite": (
+        "check_suite",
+        changed(CHECK_SUITE, check_suite__app__id=1),
+        "check suite of another App",
+    ),
     "a ping": ("ping", b'{"zen": "Design for failure."}', "ping"),
     "something else": ("star", b"{}", "star events are not handled"),
     "a hostile name": ("x\x1b]0;" + "y" * 99, b"{}", "x]0;" + "y" * 36 + " events are not handled"),

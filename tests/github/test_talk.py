@@ -36,9 +36,11 @@ def test_a_reaction_given_twice_is_there_once(app: GitHubApp, repo: Repo, reposi
     assert [one.content for one in repo.reactions(comment)] == ["eyes", "+1"]
 
 
-def test_a_reaction_to_a_comment_that_is_gone_is_refused(app: GitHubApp, repository: Repository) -> None:
-    with pytest.raises(UserError, match="reacting to comment 1 of acme/infra: not found on GitHub"):
-        app.react(repository, 1, "eyes")
+def test_to_a_comment_that_is_gone_there_is_no_reaction(
+    app: GitHubApp, repository: Repository, sandbox: SandboxGitHub
+) -> None:
+    app.react(repository, 1, "eyes")
+    assert sandbox.count_requests("POST", "reactions") == 1
 
 
 def test_a_reaction_that_github_does_not_have_is_never_sent(

@@ -10,6 +10,7 @@ import pytest
 
 from app.sandbox import Repo, SandboxGitHub, Served
 from app.sandbox.errors import SandboxError
+from app.sandbox.trouble import CUT
 from tests.sandbox.conftest import Api
 
 RUNS = "/repos/acme/infra/check-runs"
@@ -225,6 +226,36 @@ def test_the_secondary_limit(api: Api, github: SandboxGitHub, repo: Repo) -> Non
     refused = api("POST", RUNS, name="x", head_sha=repo.sha())
     assert (refused.status_code, refused.headers["retry-after"]) == (403, "7")
     assert api("POST", RUNS, name="x", head_sha=repo.sha()).status_code == 201
+
+
+def test_writes_are_limited_by_the_minute_unless_that_is_switched_off(
+    api: Api, github: SandboxGitHub, repo: Repo
+) -> None:
+    github.secondary.writes_a_minute, github.secondary.points_a_minute = 3, 17
+    made = [api("POST", RUNS, name="x", head_sha=repo.sha()).status_code for _ in range(3)]
+    refused = api("POST", RUNS, name="x", head_sha=repo.sha())
+    assert (made, refused.status_code) == ([201, 201, 201], 403)
+    assert 0 < int(refused.headers["retry-after"]) <= 61
+    assert [api("GET", "/repos/acme/infra").status_code for _ in range(3)] == [200, 200, 403]
+    github.clock.advance(61)
+    assert api("POST", RUNS, name="x", head_sha=repo.sha()).status_code == 201
+    github.secondary.writes_an_hour = 4
+    assert int(api("POST", RUNS, name="x", head_sha=repo.sha()).headers["retry-after"]) > 3000
+    github.secondary.is_on = False
+    assert api("POST", RUNS, name="x", head_sha=repo.sha()).status_code == 201
+    assert github.secondary.refused == 3
+    assert github.secondary.most_writes(f"installation-{github.installation('acme').id}") == 3
+
+
+def test_an_answer_that_never_comes_and_a_github_that_is_away(api: Api, github: SandboxGitHub, repo: Repo) -> None:
+    github.trouble.fail_next("POST", "check-runs", CUT, after_work=True)
+    with pytest.raises(httpx.RemoteProtocolError):
+        api("POST", RUNS, name="x", head_sha=repo.sha())
+    assert len(repo.check_runs()) == 1
+    github.trouble.go_down(60)
+    assert api("GET", "/repos/acme/infra").status_code == 503
+    github.clock.advance(61)
+    assert api("GET", "/repos/acme/infra").status_code == 200
 
 
 def test_trouble_before_and_after_the_work(api: Api, github: SandboxGitHub, repo: Repo) -> None:

@@ -4,8 +4,9 @@ import asyncio
 
 import psycopg
 
+from app.core.budget import Lane
 from app.core.names import ReportId
-from app.core.record import Remote, ReportKind
+from app.core.record import ReportKind
 from app.core.run import RunState, Step, advance
 from app.store.jobs_app import make_job_app, revive_reports
 from app.store.postgres import PostgresStore
@@ -64,12 +65,18 @@ def test_a_look_again_later_never_holds_back_what_is_wanted_now(store: PostgresS
     make_stack(store)
     report_id = want(store)
     with store.begin() as tx:
+        tx.defer_publish(report_id, in_s=60)  # somebody looks before
+    assert publish_jobs(database_url) == [(5, f"report:{report_id}", False)]
+    with psycopg.connect(database_url) as connection:
+        connection.execute("DELETE FROM procrastinate_jobs")
+    with store.begin() as tx:
         tx.defer_publish(report_id, in_s=60)
-    later, lock = publish_jobs(database_url)[1], f"report:{report_id}"
-    assert later == (-10, lock, True)
+        tx.defer_publish(report_id, in_s=90, lane=Lane.ANSWER)
+        tx.defer_publish(report_id, in_s=30, lane=Lane.CONCLUSION)
+    lock = f"report:{report_id}"
+    assert publish_jobs(database_url) == [(-10, lock, True), (-7, lock, True)]
     want(store)
     with psycopg.connect(database_url) as connection:
-        connection.execute("DELETE FROM procrastinate_jobs WHERE id = (SELECT min(id) FROM procrastinate_jobs)")
         row = connection.execute(
             "INSERT INTO procrastinate_workers DEFAULT VALUES RETURNING (procrastinate_fetch_job_v2(NULL, id)).priority"
         ).fetchone()
@@ -87,7 +94,8 @@ def test_remotes_are_kept_in_the_order_in_which_they_were_made(store: PostgresSt
         report = tx.find_report(report_id)
         assert report is not None
         first, second = report.remotes
-    assert first == Remote(external_id="R/1", remote_id=7, published="", is_completed=False, published_at=None)
+    assert (first.external_id, first.remote_id, first.published, first.updates) == ("R/1", 7, "", 0)
+    assert first.published_at is None
     assert (second.remote_id, second.is_completed) == (8, True)
     assert second.published_at is not None
 
@@ -115,12 +123,17 @@ def test_a_run_with_changes_has_a_deployment_and_the_next_one_finds_it(store: Po
         stack = tx.get_stack(run.stack_id)
     later = make_run(store, stack, state=RunState.READY, age_s=-60)
     with store.begin() as tx:
-        assert tx.find_previous_success(later.id) is None
-        tx.save_remote(kinds[0][2], run.id, remote_id=9, published="b" * 64, is_completed=True)
-        previous = tx.find_previous_success(later.id)
-        assert previous is not None
-        assert previous.run_id == run.id
-        assert tx.find_previous_success(run.id) is None
+        assert tx.list_earlier_successes(later.id) == []
+        tx.save_remote(kinds[0][2], run.id, remote_id=9, published="success?", is_completed=False)
+        assert tx.list_earlier_successes(later.id) == []
+        tx.save_remote(kinds[0][2], run.id, remote_id=9, published="success", is_completed=True)
+        (earlier,) = tx.list_earlier_successes(later.id)
+        assert earlier.run_id == run.id
+        assert tx.list_earlier_successes(run.id) == []
+        assert (tx.has_later_success(run.id), tx.has_later_success(later.id)) == (False, False)
+    first = make_run(store, stack, state=RunState.QUEUED, age_s=60)
+    with store.begin() as tx:
+        assert tx.has_later_success(first.id)
 
 
 def test_a_check_is_computed_from_the_newest_run_on_it(store: PostgresStore, database_url: str) -> None:

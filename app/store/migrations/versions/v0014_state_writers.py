@@ -1,4 +1,4 @@
-"""0020: a managed state is written by an apply alone, or by a person on the server: that holds in SQL too. And a look
+"""0014: a managed state is written by an apply alone, or by a person on the server: that holds in SQL too. And a look
 for missed events rests as long as GitHub asks.
 
 Rows of before fit: a trigger looks at what is written from now on, and no look rests.
@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from alembic import op
 
-revision = "0020"
+revision = "0014"
 down_revision = "0013"
 
 TABLES: Final = """

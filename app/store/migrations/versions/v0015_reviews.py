@@ -1,4 +1,4 @@
-"""0021: what plan and approval policies said of a plan, and what people said of it; no plan is confirmed against them.
+"""0015: what plan and approval policies said of a plan, and what people said of it; no plan is confirmed against them.
 
 Expands what was there: plans of before were judged by no policy, since none was carried out.
 """
@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from alembic import op
 
-revision = "0021"
-down_revision = "0020"
+revision = "0015"
+down_revision = "0014"
 
 TABLES: Final = """
 ALTER TABLE plans

@@ -1,4 +1,4 @@
-"""0022: the App's comment on a pull request: what is ticked in it, and the commit that the pull request became.
+"""0016: the App's comment on a pull request: what is ticked in it, and the commit that the pull request became.
 
 Expands what was there: a table, an index, a kind of report.
 """
@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from alembic import op
 
-revision = "0022"
-down_revision = "0021"
+revision = "0016"
+down_revision = "0015"
 
 TABLES: Final = """
 CREATE TABLE pulls (

@@ -1,0 +1,252 @@
+"""What stands on GitHub of runs: within the budget, as far as they are, and once."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from app.core.names import ReportId
+from app.core.run import RunState, RunType, Step
+from tests.database import made_database
+from tests.flows.outbox import Outbox, open_outbox
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory, server_url: str, database_template: str) -> Iterator[Outbox]:
+    """A repository whose runs are moved by hand: each test has a stack of its own there."""
+    with (
+        made_database(server_url, template=database_template) as url,
+        open_outbox(tmp_path_factory.mktemp("outbox"), url) as made,
+    ):
+        yield made
+
+
+@pytest.fixture
+def outbox(shared: Outbox) -> Iterator[Outbox]:
+    """The same, an hour later: nothing that was written before counts any more, and no run waits for a worker."""
+    shared.pass_time(3600)
+    yield shared
+    for run in shared.world.runs():
+        if run.state.is_waiting_for_worker:
+            shared.move(run, Step.CANCEL if run.state is RunState.READY else Step.DISCARD)
+    shared.publish()
+
+
+def test_two_stacks_that_share_an_environment_do_not_retire_each_other(outbox: Outbox) -> None:
+    net, app = outbox.stack("net", environment="shared"), outbox.stack("app", environment="shared")
+    first, other = outbox.run(net), outbox.run(app)
+    outbox.plan(first)
+    outbox.plan(other)
+    for run in (first, other):
+        outbox.confirm(run)
+        outbox.finish(run, outbox.apply(run))
+    outbox.publish()
+    assert (
+        outbox.statuses("shared") == [["queued", "success"]] * 2
+        or [one[-1] for one in outbox.statuses("shared")] == ["success"] * 2
+    )
+    again = outbox.run(net)
+    outbox.deploy(again)
+    outbox.publish()
+    made = {(one.payload["run"], one.task): one for one in outbox.repo.deployments(environment="shared")}
+    assert {key: one.state for key, one in made.items()} == {
+        (first.id, "trackside:net"): "inactive",
+        (other.id, "trackside:app"): "success",
+        (again.id, "trackside:net"): "success",
+    }
+    retired = made[first.id, "trackside:net"].statuses[-1]
+    assert (retired.description, retired.environment) == ("a later run of the stack was deployed since", "shared")
+    assert made[again.id, "trackside:net"].ref == outbox.repo.sha()
+
+
+def test_a_success_that_is_told_late_does_not_pass_for_the_newest(outbox: Outbox) -> None:
+    stack = outbox.stack("late")
+    older = outbox.run(stack)
+    outbox.plan(older)
+    outbox.publish()
+    outbox.confirm(older)
+    outbox.finish(older, outbox.apply(older))
+    newer = outbox.run(stack)
+    outbox.deploy(newer)
+    made = outbox.world.sql("SELECT run_id, id FROM reports WHERE kind = 'deployment'")
+    (report,) = [str(report) for run, report in made if run == newer.id]
+    outbox.world.plane.tasks.publish(ReportId(report))
+    outbox.publish()
+    states = {one.payload["run"]: one.state for one in outbox.repo.deployments(environment="late")}
+    assert states == {older.id: "inactive", newer.id: "success"}
+
+
+def test_a_plan_that_was_turned_down_leaves_an_inactive_deployment_and_a_no_op_none(outbox: Outbox) -> None:
+    run = outbox.run(outbox.stack("turned-down"))
+    outbox.plan(run)
+    outbox.publish()
+    outbox.move(run, Step.DISCARD)
+    nothing = outbox.run(outbox.stack("nothing"))
+    outbox.begin(nothing)
+    outbox.move(nothing, Step.FINISH)
+    outbox.publish()
+    assert (outbox.statuses("turned-down"), outbox.statuses("nothing")) == ([["queued", "inactive"]], [])
+
+
+def test_a_check_says_how_far_an_apply_is_first_after_15_s_then_every_30(outbox: Outbox) -> None:
+    run = outbox.run(outbox.stack("far"))
+    outbox.plan(run)
+    outbox.publish()
+    outbox.confirm(run)
+    hold = outbox.apply(run)
+    outbox.publish_once()
+    outbox.pass_time(3)
+    outbox.publish_once()
+    began = outbox.world.github.count_requests("PATCH", "check-runs")
+
+    def beat(done: int) -> str:
+        with outbox.world.plane.store.begin() as tx:
+            assert tx.renew_lease(hold, run.fencing + 2, 60, done=done) is False
+        outbox.publish_once()
+        check = outbox.repo.check_run(None, "deploy/far")
+        assert check is not None
+        return check.title or ""
+
+    assert beat(1) == "applying +3 ~1"
+    outbox.pass_time(15)
+    assert beat(2) == "applying +3 ~1 · 2 of 4 resources done, 15 s"
+    outbox.pass_time(14)
+    assert beat(3) == "applying +3 ~1 · 2 of 4 resources done, 15 s"
+    outbox.pass_time(17)
+    assert beat(4) == "applying +3 ~1 · 4 of 4 resources done, 45 s"
+    assert outbox.world.github.count_requests("PATCH", "check-runs") - began == 2
+    outbox.finish(run, hold)
+    outbox.publish()
+
+
+def test_while_more_than_five_runs_work_none_tells_of_progress(outbox: Outbox) -> None:
+    runs = [outbox.run(outbox.stack(f"busy{number}")) for number in range(6)]
+    outbox.publish()
+    hold = outbox.begin(runs[0])
+    outbox.pass_time(60)
+    with outbox.world.plane.store.begin() as tx:
+        tx.renew_lease(hold, runs[0].fencing + 1, 60, done=1)
+    outbox.publish()
+    assert [status for _, status, _ in outbox.checks("deploy/busy0")] == ["queued"]
+    outbox.move(runs[5], Step.CANCEL)
+    outbox.pass_time(60)
+    with outbox.world.plane.store.begin() as tx:
+        tx.renew_lease(hold, runs[0].fencing + 1, 60, done=1)
+    outbox.publish()
+    assert [status for _, status, _ in outbox.checks("deploy/busy0")] == ["in_progress"]
+    for run in runs[1:5]:
+        outbox.move(run, Step.CANCEL)
+    outbox.move(runs[0], Step.FAIL)
+    outbox.publish()
+
+
+def test_never_more_than_60_writes_a_minute_and_an_answer_goes_first(outbox: Outbox) -> None:
+    github, number = outbox.world.github, outbox.pull("crowd")
+    outbox.pass_time(3600)
+    for count in range(45):
+        outbox.want_note(f"note{count}")
+    outbox.publish_once()
+    assert len(outbox.behind()) == 5
+    page = outbox.world.plane.doors.reading.overview()
+    assert [one.account for one in page.throttled] == ["acme"]
+    outbox.say("an answer", number)
+    outbox.publish_once()
+    assert outbox.world.replies(outbox.repo, number) == ["an answer"]
+    assert len(outbox.behind()) == 5
+    assert outbox.jobs_for_later() == 5  # one look for each, however often it was looked at
+    outbox.publish_once()
+    assert outbox.jobs_for_later() == 5
+    outbox.pass_time(61)
+    outbox.publish_once()
+    assert outbox.behind() == []
+    assert outbox.world.plane.doors.reading.overview().throttled == ()
+    assert github.secondary.refused == 0
+    assert github.secondary.most_writes(f"installation-{outbox.repository.installation_id}") <= 60
+
+
+def test_what_github_says_of_its_limit_holds_for_all_and_is_on_the_page(outbox: Outbox) -> None:
+    run = outbox.run(outbox.stack("refused"))
+    outbox.world.github.trouble.hit_secondary_limit(retry_after_s=90)
+    outbox.publish_once()
+    sent = len(outbox.world.github.requests)
+    outbox.want_note("meanwhile")
+    outbox.publish_once()
+    assert len(outbox.world.github.requests) == sent  # nothing is even tried
+    detail = outbox.world.plane.doors.reading.find_run(run.id)
+    assert detail is not None
+    assert detail.throttled is not None
+    assert detail.throttled.throttled is not None
+    assert not detail.throttled.throttled.is_ours
+    numbers = {gauge.name: dict(gauge.values) for gauge in outbox.world.plane.doors.gauges()}
+    assert 80 < numbers["github_throttled_seconds"]["acme"] < 91  # type: ignore[index]
+    outbox.pass_time(91)
+    outbox.publish()
+    assert outbox.checks("deploy/refused") == [("1", "queued", None)]
+
+
+def test_the_last_of_githubs_limit_is_kept_for_answers(outbox: Outbox) -> None:
+    number = outbox.pull("low")
+    outbox.want_note("opens GitHub's hour")
+    outbox.publish()
+    outbox.world.github.rates.set_remaining(90)
+    outbox.want_note("the one that shows it")
+    outbox.publish_once()
+    outbox.want_note("one more")
+    outbox.say("still there", number)
+    outbox.publish_once()
+    assert outbox.world.replies(outbox.repo, number) == ["still there"]
+    assert len(outbox.behind()) == 1
+    outbox.publish()
+
+
+def test_a_waiting_plan_asked_for_again_is_planned_again_by_whoever_may(outbox: Outbox) -> None:
+    run = outbox.run(outbox.stack("again"))
+    outbox.plan(run)
+    outbox.publish()
+    check = outbox.repo.check_run(None, "deploy/again")
+    assert check is not None
+    outbox.repo.rerequest(check, by="alice")
+    outbox.repo.set_permission("alice", "read")
+    outbox.deliver_newest("check_run")
+    outbox.publish()
+    assert outbox.world.runs("again")[0].state is RunState.UNCONFIRMED
+    assert "alice has read permission on acme/infra" in outbox.world.remarks(outbox.repo, outbox.repo.sha())[-1]
+    outbox.repo.set_permission("alice", "write")
+    outbox.repo.rerequest(check, by="alice")
+    outbox.deliver_newest("check_run")
+    (waiting,) = outbox.world.runs("again")
+    assert (waiting.state, waiting.plan_number, waiting.decided_by) == (RunState.REPLAN_REQUESTED, 2, "alice")
+
+
+def test_all_checks_asked_for_again_plan_what_can_be_planned_and_apply_nothing(outbox: Outbox) -> None:
+    number = outbox.pull("suite")
+    sha = outbox.repo.sha("suite")
+    preview = outbox.run(outbox.stack("preview"), kind=RunType.PROPOSED, sha=sha, pull_number=number)
+    outbox.plan(preview)
+    failed = outbox.run(outbox.stack("failed"), sha=sha)
+    by_itself = outbox.run(outbox.stack("by-itself", autodeploy=True), sha=sha)
+    for run in (failed, by_itself):
+        outbox.move(run, Step.CANCEL)
+    outbox.publish()
+    outbox.repo.rerequest_suite("suite", by="alice")
+    outbox.deliver_newest("check_suite")
+    outbox.publish()
+    states = {name: [run.state for run in outbox.world.runs(name)] for name in ("failed", "by-itself")}
+    assert states == {"failed": [RunState.CANCELED, RunState.READY], "by-itself": [RunState.CANCELED]}
+    (said,) = outbox.world.remarks(outbox.repo, sha)
+    assert "`autodeploy: true`" in said
+    assert len(outbox.world.runs("preview")) == 2
+
+
+def test_a_push_of_many_stacks_takes_few_writes_until_somebody_acts(outbox: Outbox) -> None:
+    names = [f"many{number}" for number in range(40)]
+    stacks = "".join(f"  - name: {name}\n    project_root: {name}\n" for name in names)
+    files = {".trackside/stacks.yml": f"version: 1\nstacks:\n{stacks}"} | {f"{name}/main.tf": "#\n" for name in names}
+    sha = outbox.world.push(outbox.repo, files, "Everything")
+    outbox.deliver_newest("push")
+    began = len(outbox.writes())
+    outbox.publish_once()
+    outbox.plan_all(at_once=8)
+    assert len(outbox.writes()) - began <= 20
+    summary = outbox.repo.check_run(sha, "trackside/deploy")
+    assert summary is not None
+    assert "40 waiting for confirmation" in (summary.title or "")
