@@ -45,7 +45,7 @@ class Attribute(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     forces_replacement: bool = False
     lines: tuple[str, ...] = ()
     """A text of several lines, instead of both values: each of its lines begins with `-`, `+` or a blank; `@12` says
-    that what follows begins at line 12."""
+    that what follows begins at line 12, `…5` that five lines are left out."""
     lines_left_out: int = 0
     """How many more lines this diff has than are listed."""
 
@@ -67,7 +67,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Terraform's `action_reason`, verbatim: `replace_because_cannot_update`; empty when it gave none."""
     attributes: tuple[Attribute, ...] = ()
     attributes_left_out: int = 0
-    """How many more attributes change than are listed."""
+    """How many more values change than are listed; where none is listed, how many attributes of the resource."""
     hidden: int = 0
     """How many of the values that change are sensitive, and masked."""
 

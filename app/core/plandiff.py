@@ -7,12 +7,12 @@ shown. Everything has a bound, and what is beyond it is counted.
 import difflib
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-import msgspec
-
+from app.core.address import natural
 from app.core.plan import MASK, UNKNOWN, Attribute
 from app.core.planmask import MYSTERY, Hidden, Masker, Number, Tree, load
 
@@ -24,8 +24,10 @@ MAX_LINES: Final = 80
 """How many lines of one text's diff are kept."""
 MAX_LINE_CHARS: Final = 400
 """Characters of one of them."""
-MAX_MATCHED: Final = 200
-"""Longer stretches of a list or a text are not matched with each other: that takes time by the square."""
+MAX_MATCHED: Final = 2_000
+MAX_ALIKE: Final = 20_000
+"""Stretches that are longer, or have more pairs of equal parts, are not matched with each other: that takes time by
+the square."""
 MAX_DEPTH: Final = 30
 SHORT: Final = 100
 """An object or a list that was not there before, or is not any more, stands in one row when it is shorter than this."""
@@ -47,7 +49,7 @@ class Spot:
 
     def key(self, key: str) -> "Spot":
         """An attribute of it, or a value of a map."""
-        shown = f".{key}" if _NAME.fullmatch(key) else f"[{json.dumps(key, ensure_ascii=False)}]"
+        shown = f".{key}" if _NAME.fullmatch(key) else f"[{_quoted(key)}]"
         return Spot(self.name + shown, (*self.steps, key))
 
     def item(self, at: int) -> "Spot":
@@ -73,20 +75,21 @@ class Rows:
 
     def compare(self, spot: Spot, old: Tree, new: Tree, depth: int = 0) -> None:
         """Add what differs between both; None is no value."""
+        is_remarked = isinstance(old, Hidden) is not isinstance(new, Hidden)
         old, new = self._known(old), self._known(new)
         if isinstance(old, Hidden) or isinstance(new, Hidden):
-            if old != new:
+            if is_remarked or old != new:
                 self._add(spot, None if old is None else MASK, _after_hidden(new))
         elif new is MYSTERY:
             self._add(spot, self._text(old), UNKNOWN)
         elif depth >= MAX_DEPTH:
             self._leaf(spot, old, new)
+        elif _are(str, old, new):
+            self._strings(spot, old, new, depth)
         elif _are(dict, old, new):
             self._objects(spot, old, new, depth)
         elif _are(list, old, new):
             self._lists(spot, old, new, depth)
-        elif _are(str, old, new):
-            self._strings(spot, old, new, depth)
         else:
             self._leaf(spot, old, new)
 
@@ -95,7 +98,7 @@ class Rows:
             self._leaf(spot, old, new)
             return
         before, after = old or {}, new or {}
-        for key in sorted(before.keys() | after.keys()):
+        for key in sorted(before.keys() | after.keys(), key=natural):
             self.compare(spot.key(key), before.get(key), after.get(key), depth + 1)
 
     def _lists(self, spot: Spot, old: list[Tree] | None, new: list[Tree] | None, depth: int) -> None:
@@ -118,9 +121,9 @@ class Rows:
             return
         before, after = _json(old), _json(new)
         is_json = (old is None or before is not None) and (new is None or after is not None)
-        if is_json and _token(before) != _token(after):
+        if is_json and _differ(before, after):
             self.compare(spot.decoded(), before, after, depth + 1)
-        elif any(text is not None and "\n" in text.rstrip("\n") for text in (old, new)):
+        elif _has_lines(old) or _has_lines(new):
             self._lines(spot, old, new)
         else:
             self._leaf(spot, old, new)
@@ -132,24 +135,25 @@ class Rows:
         if before == after:
             self._add(spot, MASK, MASK)
             return
-        self.hidden += any(text is not None and MASK in text for text in (before, after))
+        self.hidden += MASK in (before or "") or MASK in (after or "")
         lines = list(_line_diff(_split(before), _split(after)))
         kept = tuple(cut_text(line, MAX_LINE_CHARS) for line in lines[:MAX_LINES])
         self._keep(spot, Attribute(name="", lines=kept, lines_left_out=len(lines) - len(kept)))
 
     def _leaf(self, spot: Spot, old: Tree, new: Tree) -> None:
         """A value that is not looked into."""
-        if _token(old) != _token(new):
+        if _differ(old, new):
             self._add(spot, self._text(old), self._text(new))
 
     def _add(self, spot: Spot, before: str | None, after: str | None) -> None:
         if before is None and after is None:
             return
-        self.hidden += any(text is not None and MASK in text for text in (before, after))
+        self.hidden += MASK in (before or "") or MASK in (after or "")
+        start = first_difference(before, after) if max(len(before or ""), len(after or "")) > MAX_VALUE_CHARS else 0
         row = Attribute(
             name="",
-            before=None if before is None else cut_text(before, MAX_VALUE_CHARS),
-            after=None if after is None else cut_text(after, MAX_VALUE_CHARS),
+            before=None if before is None else cut_text(before, MAX_VALUE_CHARS, start),
+            after=None if after is None else cut_text(after, MAX_VALUE_CHARS, start),
         )
         self._keep(spot, row)
 
@@ -159,7 +163,15 @@ class Rows:
             return
         name = cut_text(self.masker.within(spot.name), MAX_VALUE_CHARS)
         is_forcing = any(_leads(path, spot.steps) for path in self.forcing)
-        self.found.append(msgspec.structs.replace(row, name=name, forces_replacement=is_forcing))
+        listed = Attribute(
+            name=name,
+            before=row.before,
+            after=row.after,
+            forces_replacement=is_forcing,
+            lines=row.lines,
+            lines_left_out=row.lines_left_out,
+        )
+        self.found.append(listed)
 
     def _known(self, value: Tree) -> Tree:
         return Hidden(value) if isinstance(value, str) and self.masker.knows(value) else value
@@ -168,12 +180,26 @@ class Rows:
         """JSON text, masked."""
         if value is None:
             return None
+        if isinstance(value, str):
+            return MASK if self.masker.knows(value) else self.masker.within(_quoted(value))
         return MASK if isinstance(value, Hidden) else self.masker.within(_dump(value, self.masker))
 
 
-def cut_text(text: str, limit: int) -> str:
-    """The text within its bound; what is left out is counted at its end."""
-    return text if len(text) <= limit else f"{text[:limit]}… ({len(text) - limit} more characters)"
+def cut_text(text: str, limit: int, start: int = 0) -> str:
+    """The text within its bound, from `start` on; what is left out on either side is counted."""
+    if len(text) <= limit:
+        return text
+    head = f"({start} characters before) …" if start else ""
+    more = len(text) - start - limit
+    return f"{head}{text[start : start + limit]}" + (f"… ({more} more characters)" if more > 0 else "")
+
+
+def first_difference(before: str | None, after: str | None, *, shown: int = SHORT) -> int:
+    """Where to begin showing both, so that their first difference is seen with `shown` characters before it."""
+    if before is None or after is None or after == UNKNOWN:
+        return 0
+    same = next((at for at, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), 0)
+    return max(same - shown, 0)
 
 
 def _after_hidden(new: Tree) -> str | None:
@@ -182,8 +208,9 @@ def _after_hidden(new: Tree) -> str | None:
 
 def _are(kind: type, old: Tree, new: Tree) -> bool:
     """True when what is there of both is of that kind."""
-    there = [value for value in (old, new) if value is not None]
-    return bool(there) and all(isinstance(value, kind) for value in there)
+    if old is None:
+        return isinstance(new, kind)
+    return isinstance(old, kind) and (new is None or isinstance(new, kind))
 
 
 def _is_same_kind(old: Tree, new: Tree) -> bool:
@@ -217,9 +244,15 @@ def _leads(path: Sequence[Step], steps: Sequence[Step]) -> bool:
     return all(one == other for one, other in zip(path, steps, strict=False))
 
 
+def _differ(old: Tree, new: Tree) -> bool:
+    if old is None or new is None:
+        return old is not new
+    return _token(old) != _token(new)
+
+
 def _token(value: Tree) -> str:
     """A text that is the same for the same values alone."""
-    return json.dumps(value, default=_marked)
+    return _quoted(value) if isinstance(value, str) else _TOKENS(value)
 
 
 def _marked(value: object) -> object:
@@ -228,11 +261,19 @@ def _marked(value: object) -> object:
     return {"\0number": value.text} if isinstance(value, Number) else {"\0": "unknown"}
 
 
+_TOKENS: Final = json.JSONEncoder(default=_marked, sort_keys=True).encode
+_quoted: Final = json.JSONEncoder(ensure_ascii=False).encode
+
+
+def _has_lines(text: str | None) -> bool:
+    return text is not None and "\n" in text.rstrip("\n")
+
+
 def _dump(value: Tree, masker: Masker) -> str:
     """JSON as people write it."""
     match value:
         case dict():
-            inner = (f"{json.dumps(key, ensure_ascii=False)}: {_dump(part, masker)}" for key, part in value.items())
+            inner = (f"{_quoted(key)}: {_dump(part, masker)}" for key, part in value.items())
             return "{" + ", ".join(inner) + "}"
         case list():
             return "[" + ", ".join(_dump(part, masker) for part in value) + "]"
@@ -241,14 +282,14 @@ def _dump(value: Tree, masker: Masker) -> str:
         case Hidden():
             return f'"{MASK}"'
         case str():
-            return json.dumps(MASK if masker.knows(value) else value, ensure_ascii=False)
+            return _quoted(MASK if masker.knows(value) else value)
         case _:
             return f'"{UNKNOWN}"' if value is MYSTERY else json.dumps(value)
 
 
 def _json(text: str | None) -> Tree:
     """The object or list that a text is, as JSON; None for every other text."""
-    if text is None or not text.lstrip()[:1] in ("{", "["):
+    if text is None or text.lstrip()[:1] not in ("{", "["):
         return None
     try:
         found = load(text)
@@ -288,7 +329,8 @@ def _same(old: Sequence[str], new: Sequence[str]) -> tuple[int, int]:
 
 def _matched(old: Sequence[str], new: Sequence[str]) -> list[tuple[str, int, int, int, int]]:
     """The stretches that differ; all of it, when it is too long to look closer."""
-    if max(len(old), len(new)) > MAX_MATCHED:
+    times = Counter(new)
+    if max(len(old), len(new)) > MAX_MATCHED or sum(times[part] for part in old) > MAX_ALIKE:
         return [("replace", 0, len(old), 0, len(new))]
     found = difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
     return [code for code in found if code[0] != "equal"]
@@ -309,7 +351,15 @@ def _line_diff(old: list[str], new: list[str]) -> Iterator[str]:
             yield f"@{at + 1}"
             shown_to = at
         yield from (f" {line}" for line in new[shown_to : start + begin])
-        yield from (f"-{line}" for line in old[start + first : start + last])
-        yield from (f"+{line}" for line in new[start + begin : start + end])
+        most = MAX_LINES // 2 if last > first and end > begin else MAX_LINES
+        yield from _stretch("-", old[start + first : start + last], most)
+        yield from _stretch("+", new[start + begin : start + end], most)
         shown_to = start + end
     yield from (f" {line}" for line in new[shown_to : shown_to + CONTEXT])
+
+
+def _stretch(sign: str, lines: list[str], most: int) -> Iterator[str]:
+    """Lines that all went or came: the first of them, so that both sides of a large difference are seen."""
+    yield from (f"{sign}{line}" for line in lines[:most])
+    if len(lines) > most:
+        yield f"…{len(lines) - most}"

@@ -23,8 +23,8 @@ MAX_CHANGES: Final = 5_000
 MAX_MODULES: Final = 200
 """How many modules are counted one by one."""
 MAX_TEXT_BYTES: Final = 8_000_000
-"""How much text all listed changes have together, details and addresses each: JSON at most doubles it, so the summary
-fits into a body of the worker protocol."""
+"""How much text all listed changes have together: half of it with details, as much again and more by addresses alone.
+JSON at most doubles it, so the summary fits into a body of the worker protocol."""
 
 _ROW_BYTES: Final = 16
 """What JSON needs around each text."""
@@ -212,7 +212,7 @@ def _list(entries: Sequence[_Entry], masker: Masker) -> Iterable[Change]:
     """The first changes in depth, until their number or their text reaches its bound."""
     budget = MAX_TEXT_BYTES
     for number, entry in enumerate(entries[:MAX_CHANGES], start=1):
-        change = _change(number, entry, masker, with_attributes=budget > 0)
+        change = _change(number, entry, masker, with_attributes=budget > MAX_TEXT_BYTES // 2)
         budget -= _size(change)
         if budget < -MAX_TEXT_BYTES:
             return
@@ -266,7 +266,10 @@ def _find_rows(entry: _Entry, masker: Masker, limit: int) -> Rows:
         is_marked = marks != (_FALSE, _FALSE)
         if old == new and b"true" not in bytes(mystery) and (not is_marked or _same_marks(*marks)):
             continue
-        rows.compare(Spot(name, (name,)), marked_tree(old, marks[0]), marked_tree(new, marks[1], mystery))
+        if limit:
+            rows.compare(Spot(name, (name,)), marked_tree(old, marks[0]), marked_tree(new, marks[1], mystery))
+        else:
+            rows.left_out += old != _NULL or new != _NULL or mystery == _TRUE
     return rows
 
 

@@ -6,9 +6,10 @@ Every foreign word is put into code by `app.core.markdown`; every text fits GitH
 from dataclasses import dataclass
 from typing import Final
 
-from app.core.changelist import change_list, counts_table
+from app.core.changelist import change_list
 from app.core.command import SUPERSEDED_OPTION, Verb
-from app.core.markdown import MAX_BYTES, code, cut, fence, sentence, shortened, size_bytes, tail, visible
+from app.core.deltastrip import counts_table, module_table, strip_line
+from app.core.markdown import MAX_BYTES, assembled, code, cut, fence, sentence, shortened, size_bytes, tail, visible
 from app.core.missed import FOUND_BY
 from app.core.plan import MASK
 from app.core.protocol import Output
@@ -27,6 +28,7 @@ from app.core.report_offer import (
     queue,
     withdraw,
 )
+from app.core.report_remark import remark_lines
 from app.core.run import Run, RunState, RunType, Step, allowed
 from app.core.runview import RunView, cause, short
 from app.core.statepoint import Obstacle
@@ -84,8 +86,8 @@ def check_report(view: RunView) -> CheckReport:
 
 
 def check_prose(view: RunView) -> str:
-    """What the run's check run says before its tables, as Markdown: what to do, what is lost, what was before."""
-    return _prose(view, _say(view))
+    """What the run's check run says beside its tables, as Markdown: what to do, what is lost, warnings."""
+    return "\n\n".join(part for part in (*_prose_parts(view, _say(view)), *_warned(view)) if part)
 
 
 def _say(view: RunView) -> _Said:
@@ -339,15 +341,25 @@ def _ended(view: RunView) -> _Said:
 
 
 def _summary(view: RunView, said: _Said) -> str:
-    """What to do, the counts, and where all this comes from."""
-    table = counts_table(view.delta) if view.run.plan is not None else ""
-    parts = (_prose(view, said), table, _footer(view))
-    return "\n\n".join(part for part in parts if part)
+    """What to do, the counts, what the engine warned of, and where all this comes from."""
+    return assembled((*_prose_parts(view, said), *_counted(view), *_warned(view)), _footer(view))
 
 
-def _prose(view: RunView, said: _Said) -> str:
-    parts = (*said.lines, _dangers(view), failed_before(view), origin(view))
-    return "\n\n".join(part for part in parts if part)
+def _counted(view: RunView) -> tuple[str, ...]:
+    """The counts: squares, resources and outputs, module by module."""
+    if view.run.plan is None:
+        return ()
+    modules = module_table(view.summary) if view.summary is not None else ""
+    return strip_line(view.delta), counts_table(view.delta), modules
+
+
+def _warned(view: RunView) -> tuple[str, ...]:
+    """What the engine warned of when it planned."""
+    return remark_lines(view.summary.remarks, view.summary.remarks_left_out) if view.summary is not None else ()
+
+
+def _prose_parts(view: RunView, said: _Said) -> tuple[str, ...]:
+    return (*said.lines, _dangers(view), failed_before(view), origin(view))
 
 
 def _dangers(view: RunView) -> str:
