@@ -75,10 +75,8 @@ class Rows:
 
     def compare(self, spot: Spot, old: Tree, new: Tree, depth: int = 0) -> None:
         """Add what differs between both; None is no value."""
-        is_remarked = isinstance(old, Hidden) is not isinstance(new, Hidden)
-        old, new = self._known(old), self._known(new)
         if isinstance(old, Hidden) or isinstance(new, Hidden):
-            if is_remarked or old != new:
+            if old != new:
                 self._add(spot, None if old is None else MASK, _after_hidden(new))
         elif new is MYSTERY:
             self._add(spot, self._text(old), UNKNOWN)
@@ -118,6 +116,9 @@ class Rows:
 
     def _strings(self, spot: Spot, old: str | None, new: str | None, depth: int) -> None:
         if old == new:
+            return
+        if any(text is not None and self.masker.knows(text) for text in (old, new)):
+            self._leaf(spot, old, new)
             return
         before, after = _json(old), _json(new)
         is_json = (old is None or before is not None) and (new is None or after is not None)
@@ -172,9 +173,6 @@ class Rows:
             lines_left_out=row.lines_left_out,
         )
         self.found.append(listed)
-
-    def _known(self, value: Tree) -> Tree:
-        return Hidden(value) if isinstance(value, str) and self.masker.knows(value) else value
 
     def _text(self, value: Tree) -> str | None:
         """JSON text, masked."""

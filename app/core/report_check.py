@@ -14,6 +14,7 @@ from app.core.missed import FOUND_BY
 from app.core.plan import MASK
 from app.core.protocol import Output
 from app.core.reply import CheckReport, CheckStatus, Conclusion
+from app.core.report_annotations import annotations
 from app.core.report_choice import chosen_line, pulled_in_lines, still_pending_lines
 from app.core.report_offer import (
     buttons,
@@ -82,6 +83,7 @@ def check_report(view: RunView) -> CheckReport:
         text=_text(view),
         details_url=view.run_url,
         buttons=buttons(view),
+        annotations=annotations(view) if said.status is CheckStatus.COMPLETED else (),
     )
 
 

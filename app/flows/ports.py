@@ -168,6 +168,10 @@ class GitHub(Protocol):
 
     def update_check(self, repository: Repository, check_run_id: int, report: CheckReport) -> None: ...
 
+    def has_annotations(self, repository: Repository, check_run_id: int) -> bool:
+        """True when a check run has annotations: GitHub appends those of every update."""
+        ...
+
     def retire_check(self, repository: Repository, check_run_id: int, title: str) -> None:
         """Take the buttons of a check run whose segment is over; it concludes neutral."""
         ...

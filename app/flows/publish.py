@@ -14,6 +14,7 @@ import msgspec
 from app.core.errors import BrokenError
 from app.core.event import Repository
 from app.core.names import ReportId, RunId, Sha
+from app.core.plan import Remark
 from app.core.protocol import Output
 from app.core.record import Remote, ReportKind, ReportRecord, RunFacts
 from app.core.reply import CheckReport, CheckStatus, DeploymentReport, DeploymentState
@@ -180,7 +181,7 @@ class Publish:
             if found is None:
                 self._create_check(subject, report, digest)
             else:
-                self._update_check(subject, report, digest, found)
+                self._update_check(subject, report, digest, remote, found)
         elif remote.published != digest:
             is_working = report.status is not CheckStatus.COMPLETED
             if is_working and remote.is_completed:
@@ -188,7 +189,7 @@ class Publish:
             if is_working and (wait_s := self._too_early(subject, remote)) > 0:
                 self._defer(subject, wait_s)
                 return False
-            self._update_check(subject, report, digest, remote.remote_id)
+            self._update_check(subject, report, digest, remote, remote.remote_id)
         self._mark_published(subject)
         return True
 
@@ -199,9 +200,25 @@ class Publish:
         made = self.github.create_check(subject.repository, report)
         self._note(subject, report, digest, made)
 
-    def _update_check(self, subject: Subject, report: CheckReport, digest: str, check_run_id: int) -> None:
-        self.github.update_check(subject.repository, check_run_id, report)
-        self._note(subject, report, digest, check_run_id)
+    def _update_check(self, subject: Subject, report: CheckReport, digest: str, remote: Remote, number: int) -> None:
+        """Make the check run say what the report says. `remote` is how it is noted: it may not have its number yet."""
+        self.github.update_check(subject.repository, number, self._once_marked(subject, report, remote, number))
+        self._note(subject, report, digest, number)
+
+    def _once_marked(self, subject: Subject, report: CheckReport, remote: Remote, number: int) -> CheckReport:
+        """The report; with annotations only where it completes the check run. GitHub appends them and never takes one
+        back: one that may have got them already is asked first."""
+        plain = replace(report, annotations=())
+        if not report.annotations or report.status is not CheckStatus.COMPLETED or remote.is_completed:
+            return plain
+        is_unsure = remote.remote_id is None or remote.published == MARKING
+        if is_unsure and self.github.has_annotations(subject.repository, number):
+            return plain
+        with self.store.begin() as tx:
+            tx.save_remote(
+                subject.record.id, report.external_id, remote_id=number, published=MARKING, is_completed=False
+            )
+        return report
 
     def _note(self, subject: Subject, report: CheckReport, digest: str, check_run_id: int) -> None:
         is_completed = report.status is CheckStatus.COMPLETED
@@ -351,6 +368,8 @@ class Publish:
             tx.save_remote(subject.record.id, "reply", remote_id=number, published="said", is_completed=True)
 
 
+MARKING = "marking"
+"""What `published` says of a check run while annotations are on their way to it."""
 RETIRED = "retired"
 """What `published` says of a check run whose segment is over."""
 
@@ -376,6 +395,7 @@ def make_view(run: Run, facts: RunFacts, *, run_url: str, prefix: str) -> RunVie
         prefix=prefix,
         run_url=run_url,
         outputs=msgspec.json.decode(facts.outputs, type=tuple[Output, ...]) if facts.outputs else (),
+        remarks=msgspec.json.decode(facts.remarks, type=tuple[Remark, ...]) if facts.remarks else (),
     )
 
 
