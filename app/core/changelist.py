@@ -24,7 +24,7 @@ SIGNS: Final = {Action.CREATE: "+", Action.UPDATE: "~", Action.REPLACE: "±", Ac
 MAX_VALUE: Final = 400
 """Characters of one value that are shown."""
 MAX_PASSING: Final = 120
-"""Of one that the apply will replace by what nobody knows yet."""
+"""A longer one is not shown when the apply replaces it by what nobody knows yet."""
 MAX_NAME: Final = 120
 MAX_ATTRIBUTES: Final = 40
 """Values of one change that are shown."""
@@ -105,6 +105,8 @@ def attribute_rows(attribute: Attribute) -> list[str]:
     before, after = _windows(attribute.before, attribute.after)
     if before is None and after is None:
         return [f"! {name}{why}"]
+    if after == UNKNOWN and len(attribute.before or "") > MAX_PASSING:
+        return [f"! {name} = {after}{why}  # it has {len(attribute.before or ''):,} characters now"]
     if before == after:
         return [f"! {name} = {before}{why}"]
     rows = [f"- {name} = {before}"] if before is not None else []
@@ -149,29 +151,30 @@ def _line(change: Change) -> str:
     kind = "output " if change.kind is Kind.OUTPUT else ""
     line = f"**{change.number}. {what}** {kind}{code(change.address)}"
     if change.previous_address:
-        line += f", moved from {code(change.previous_address)}"
+        line += f"{'' if change.action is Action.MOVE else ', moved'} from {code(change.previous_address)}"
     if change.import_id:
-        line += f", imported from {code(change.import_id, limit=120)}"
+        line += f"{'' if change.action is Action.IMPORT else ', imported'} from {code(change.import_id, limit=120)}"
+    if change.action is Action.FORGET:
+        line += ", which is left as it is"
     if change.reason:
         line += f": {REASONS.get(change.reason) or code(change.reason, limit=80)}"
     return line
 
 
 def _windows(before: str | None, after: str | None) -> tuple[str | None, str | None]:
-    """Both values, cut to the part where they begin to differ; what nobody knows yet differs from its beginning on."""
+    """Both values, cut to the part where they begin to differ."""
     is_long = max(len(before or ""), len(after or "")) > MAX_VALUE
     start = first_difference(before, after) if is_long else 0
-    limit = MAX_PASSING if after == UNKNOWN else MAX_VALUE
-    return _window(before, start, limit), _window(after, start, MAX_VALUE)
+    return _window(before, start), _window(after, start)
 
 
-def _window(value: str | None, start: int, limit: int) -> str | None:
-    """So many characters of a value from `start`, and how many it has in all when that is not all of it."""
-    if value is None or len(value) <= limit:
+def _window(value: str | None, start: int) -> str | None:
+    """MAX_VALUE characters of a value from `start`, and how many it has in all when that is not all of it."""
+    if value is None or len(value) <= MAX_VALUE:
         return value if value is None else visible(value)
     head = "…" if start else ""
-    part = value[start : start + limit]
-    end = "…" if start + limit < len(value) else ""
+    part = value[start : start + MAX_VALUE]
+    end = "…" if start + MAX_VALUE < len(value) else ""
     return f"{head}{visible(part)}{end}  # {len(value):,} characters"
 
 
