@@ -139,7 +139,8 @@ class Rows:
         self.hidden += MASK in (before or "") or MASK in (after or "")
         lines = list(_line_diff(_split(before), _split(after)))
         kept = tuple(cut_text(line, MAX_LINE_CHARS) for line in lines[:MAX_LINES])
-        self._keep(spot, Attribute(name="", lines=kept, lines_left_out=len(lines) - len(kept)))
+        left_out = sum(_stands_for(line) for line in lines[MAX_LINES:])
+        self._keep(spot, Attribute(name="", lines=kept, lines_left_out=left_out))
 
     def _leaf(self, spot: Spot, old: Tree, new: Tree) -> None:
         """A value that is not looked into."""
@@ -361,3 +362,8 @@ def _stretch(sign: str, lines: list[str], most: int) -> Iterator[str]:
     yield from (f"{sign}{line}" for line in lines[:most])
     if len(lines) > most:
         yield f"…{len(lines) - most}"
+
+
+def _stands_for(line: str) -> int:
+    """How many lines of the text a line of its diff stands for."""
+    return int(line[1:]) if line.startswith("…") else 0 if line.startswith("@") else 1

@@ -137,3 +137,15 @@ def test_a_warning_is_told_but_no_error() -> None:
     messages = Messages()
     assert messages.read('{"diagnostic":{"severity":"warning","summary":"Old"}}') == "Warning: Old"
     assert messages.errors == []
+
+
+def test_warnings_are_kept_apart_from_errors_each_once_and_counted_beyond_the_bound() -> None:
+    messages = Messages()
+    at = {"filename": "../modules/x.tf", "start": {"line": 7}}
+    for number in [*range(60), 0]:
+        diagnostic = {"severity": "warning", "summary": f"w{number}", "range": at}
+        messages.read(json.dumps({"@message": "x", "diagnostic": diagnostic}))
+    assert messages.errors == []
+    assert (len(messages.warnings), messages.warnings_left_out) == (50, 10)
+    first = messages.warnings[0]
+    assert (first.summary, first.filename, first.line, first.place) == ("w0", "../modules/x.tf", 7, "../modules/x.tf:7")
