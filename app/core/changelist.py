@@ -1,6 +1,6 @@
 """The changes of a plan as Markdown: numbered, destroys first, with what every attribute was and will be.
 
-Any plan fits: details are given up before addresses are, and what is left out is counted exactly.
+Any plan fits: details are given up first, those of the first changes last, and what is left out is counted exactly.
 """
 
 import itertools
@@ -32,6 +32,8 @@ MIN_BLOCK_BYTES: Final = 200
 """What a block of details needs around its rows: its fence, and what it says is missing."""
 MIN_DETAILS_BYTES: Final = 4_000
 """One change may take an eighth of the room for its details, and this much at least: the others have some too."""
+DETAILS_SHARE: Final = 4
+"""Where not even all lines fit, this part of the room is kept for the details of the first: they destroy most."""
 _CLOSING_BYTES: Final = 400
 REASONS: Final = {
     "replace_because_tainted": "it is tainted",
@@ -64,6 +66,8 @@ def change_list(summary: PlanSummary, *, run_url: str, limit_bytes: int) -> str:
     """The changes as Markdown of at most `limit_bytes`; ends with exactly what is left out and where it stands."""
     room = limit_bytes - _CLOSING_BYTES
     lines = fitting((_line(change) + "\n" for change in summary.changes), room)
+    if len(lines) < len(summary.changes):
+        lines = fitting(lines, room - room // DETAILS_SHARE)
     spare = room - sum(size_bytes(line) + 1 for line in lines)
     share = max(room // 8, MIN_DETAILS_BYTES)
     blocks: list[str] = []
@@ -196,7 +200,7 @@ def _counts_line(counts: Counts) -> str:
     """`+3 ~1 -2 import 1`."""
     numbers = by_action(counts)
     return " ".join(
-        f"{SIGNS[action]}{number}" if action in SIGNS else f"{WORDS[action]} {number}"
+        f"{SIGNS[action]}{number:,}" if action in SIGNS else f"{WORDS[action]} {number:,}"
         for action, number in numbers.items()
         if number
     )
