@@ -185,7 +185,10 @@ class Rows:
 
 
 def cut_text(text: str, limit: int, start: int = 0) -> str:
-    """The text within its bound, from `start` on; what is left out on either side is counted."""
+    """The text within its bound, from `start` on; what is left out on either side is counted. Half a character (a lone
+    surrogate) becomes `?`: it could not be stored."""
+    if not text.isascii():
+        text = text.encode("utf-8", "replace").decode()
     if len(text) <= limit:
         return text
     head = f"({start} characters before) …" if start else ""

@@ -47,15 +47,14 @@ class Number:
 
 def marked_tree(raw: msgspec.Raw, marks: msgspec.Raw, unknown: msgspec.Raw | None = None) -> Tree:
     """The value with Hidden, MYSTERY and Number where they belong."""
-    tree = load(bytes(raw))
+    tree = load(bytes(raw).decode())
     if unknown is not None and b"true" in bytes(unknown):
         tree = _overlay(tree, json.loads(bytes(unknown)), lambda _: MYSTERY)
     return _overlay(tree, json.loads(bytes(marks)), Hidden) if b"true" in bytes(marks) else tree
 
 
-def load(text: str | bytes) -> Tree:
-    """JSON as a tree that keeps every digit."""
-    return json.loads(text, parse_float=Number, parse_int=Number)
+load: Final = json.JSONDecoder(parse_float=Number, parse_int=Number).decode
+"""JSON text as a tree that keeps every digit."""
 
 
 def collect(raw: msgspec.Raw, marks: msgspec.Raw) -> Iterator[str]:

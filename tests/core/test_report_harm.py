@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -98,4 +99,5 @@ def test_any_value_that_an_engine_can_have_is_compared_and_shown(
         summary = read_plan(json.dumps(document).encode())
     except UserError:
         return  # a surrogate alone is no text
+    assert msgspec.json.decode(msgspec.json.encode(summary), type=PlanSummary) == summary
     assert_inert(check_report(view_of(WAITING, summary=summary)))
