@@ -120,7 +120,7 @@ def attribute_rows(attribute: Attribute) -> list[str]:
 def _text_rows(attribute: Attribute, name: str, why: str) -> list[str]:
     """The diff of a text, under a head that says where it is."""
     first, *others = attribute.lines
-    at = f", from line {first[1:]}" if first.startswith("@") else ""
+    at = f", from line {shortened(first[1:], MAX_NAME)}" if first.startswith("@") else ""
     shown = others if at else attribute.lines
     rows = [f"@@ {name}{at} @@{why}"]
     for line in shown:
@@ -130,8 +130,10 @@ def _text_rows(attribute: Attribute, name: str, why: str) -> list[str]:
                 rows.append(f"@@ from line {text} @@")
             case "…":
                 rows.append(_more(text, "line"))
-            case _:
+            case "+" | "-":
                 rows.append(f"{sign} {text}".rstrip())
+            case _:
+                rows.append(f"  {text}".rstrip())
     return [*rows, _more(str(attribute.lines_left_out), "line")] if attribute.lines_left_out else rows
 
 

@@ -36,8 +36,18 @@ def readable_value(value: str) -> str:
 
 def diff_rows(lines: Sequence[str]) -> list[tuple[str, str]]:
     """The lines of a text's diff, each with its kind (`add`, `del`, `same`, `part`), as they are read."""
-    kinds = {"+": "add", "-": "del", "@": "part", "…": "part"}
-    said = {"@": "from line ", "…": "… lines left out: "}
-    return [
-        (kinds.get(line[:1], "same"), said.get(line[:1], f"{line[:1]} ") + markdown.visible(line[1:])) for line in lines
-    ]
+    return [_diff_row(line[:1], markdown.visible(line[1:])) for line in lines]
+
+
+def _diff_row(sign: str, text: str) -> tuple[str, str]:
+    match sign:
+        case "+":
+            return "add", f"+ {text}"
+        case "-":
+            return "del", f"- {text}"
+        case "@":
+            return "part", f"from line {text}"
+        case "…":
+            return "part", f"… lines left out: {text}"
+        case _:
+            return "same", f"  {text}"
