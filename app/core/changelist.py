@@ -97,7 +97,8 @@ def change_details(change: Change, *, limit_bytes: int) -> str:
     notes = [_more(f"{missing:,}", "value")] if missing else []
     if change.hidden:
         notes.append(f"  # {change.hidden:,} sensitive {'value' if change.hidden == 1 else 'values'} hidden")
-    return fence("\n".join((*itertools.chain.from_iterable(rows), *notes)), "diff")
+    block = fence("\n".join((*itertools.chain.from_iterable(rows), *notes)), "diff")
+    return block if size_bytes(block) <= limit_bytes else ""  # a fence is as long as what it holds makes it
 
 
 def attribute_rows(attribute: Attribute) -> list[str]:

@@ -7,11 +7,13 @@ import msgspec
 import pytest
 from inline_snapshot import snapshot
 
+from app.core.changelist import change_list
 from app.core.markdown import MAX_BYTES
 from app.core.plan import MASK, Action, Attribute, Change, Kind, PlanSummary
 from app.core.report import (
     check_report,
 )
+from tests.core.inert import assert_markdown_inert
 from tests.core.made import DELTA, WAITING, view_of
 
 
@@ -74,3 +76,25 @@ def test_any_number_of_changes_fits_and_what_is_left_out_is_counted_exactly(coun
     assert f"**{count - listed + 5:,} more changes are not listed here" in text
     assert (f"; {listed - detailed:,} listed without details" in text) is (listed > detailed)
     assert text.endswith("The whole plan is on [the run's page](<https://trackside.example/runs/01J>).")
+
+
+@pytest.mark.parametrize("limit_bytes", range(1_000, 3_000, 100))
+def test_the_fence_that_backticks_need_is_part_of_what_has_to_fit(limit_bytes: int) -> None:
+    ticks = tuple(Attribute(name="`" * 90, before="`" * 350, after=f"{at}") for at in range(3))
+    summary = PlanSummary(changes=tuple(change(at, attributes=ticks) for at in range(1, 9)))
+    shown = change_list(summary, run_url="https://trackside.example/runs/01J", limit_bytes=limit_bytes)
+    assert_markdown_inert(shown, limit_bytes=limit_bytes)
+
+
+def test_a_plan_that_is_too_long_to_list_still_shows_the_details_of_its_first_changes() -> None:
+    attributes = tuple(Attribute(name=f"attribute_{at}", before='"ä"', after='"ö"') for at in range(5))
+    text = text_of(*(change(at + 1, attributes=attributes) for at in range(5_000)))
+    assert text.count("```diff") > 20
+    assert text.index("```diff") < text.index("**2. update**")
+
+
+def test_one_change_does_not_take_the_room_of_the_others() -> None:
+    wide = tuple(Attribute(name=f"a{at}", before="x" * 390, after="y" * 390) for at in range(40))
+    text = text_of(change(1, attributes=wide), *(change(at, attributes=wide[:1]) for at in range(2, 40)))
+    assert "more values" in text
+    assert text.count("```diff") == 39

