@@ -299,7 +299,8 @@ def _forcing(raw: msgspec.Raw) -> tuple[tuple[str | int, ...], ...]:
     if raw is _NULL:
         return ()
     paths = msgspec.json.decode(raw, type=list[list[Any]] | None) or []
-    return tuple(tuple(itertools.takewhile(lambda step: isinstance(step, str | int), path)) for path in paths)
+    known = (tuple(itertools.takewhile(lambda step: isinstance(step, str | int), path)) for path in paths)
+    return tuple(path for path in known if path)
 
 
 def _sensitive_values(document: _Document) -> Iterable[str]:

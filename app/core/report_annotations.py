@@ -4,6 +4,7 @@ Plain text, since GitHub renders no Markdown in annotations. Paths and lines cam
 the form of a place in a repository once more.
 """
 
+import itertools
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -50,7 +51,7 @@ def _remarked(remarks: Iterable[Remark]) -> Iterable[Annotation]:
 
 def _denied(denials: Iterable[tuple[str, str]], blocks: Sequence[Block]) -> Iterable[Annotation]:
     """A denial on each block whose address its message names; the longest one, where one holds the other."""
-    for policy, message in denials:
+    for policy, message in itertools.islice(denials, MAX_ANNOTATIONS):
         named = [block for block in blocks if _names(block_of(message), block.address)]
         longest = [
             one for one in named if not any(one is not other and one.address in other.address for other in named)

@@ -6,7 +6,7 @@ Everything is hostile text: it stands in code. What does not fit is counted.
 from collections.abc import Sequence
 from typing import Final
 
-from app.core.markdown import code, fence, fitting, tail
+from app.core.markdown import code, cut, fence, fitting, visible
 from app.core.plan import Remark
 
 MAX_ROWS: Final = 50
@@ -49,7 +49,7 @@ def _remark(remark: Remark) -> str:
     """One diagnostic as an item: what, where, and its detail below."""
     where = ", ".join(code(part, limit=200) for part in (place(remark), remark.address) if part)
     head = f"- {code(remark.summary, limit=300)}" + (f" at {where}" if where else "")
-    detail = fence(tail(remark.detail, MAX_DETAIL)).replace("\n", "\n  ")
+    detail = fence(cut(visible(remark.detail, keep_lines=True), MAX_DETAIL)).replace("\n", "\n  ")
     return f"{head}\n\n  {detail}\n" if detail else head
 
 

@@ -397,3 +397,11 @@ def test_10_000_resources_are_read_in_150_mb_and_shown_within_the_limits(tmp_pat
 def _created(address: str, after: dict[str, str]) -> dict[str, Any]:
     """A resource that is created, as the engine's JSON has it."""
     return {"address": address, "change": {"actions": ["create"], "before": None, "after": after}}
+
+
+def test_a_path_that_begins_with_no_attribute_marks_nothing_as_forcing() -> None:
+    """An element of a set has no name and no index: its path ends before it."""
+    resource = _resource("a.b", ["delete", "create"], {"x": 1, "set": ["a"]}, {"x": 2, "set": ["b"]})
+    resource["change"]["replace_paths"] = [[{"k": 1}], ["set", {"k": 1}]]
+    found = {part.name: part.forces_replacement for part in read_plan(_recorded(resource)).changes[0].attributes}
+    assert found == {"set[0]": True, "x": False}
