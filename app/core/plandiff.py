@@ -4,35 +4,26 @@ Takes trees as `planmask.marked_tree` makes them and gives rows of a change; a s
 shown. Everything has a bound, and what is beyond it is counted.
 """
 
-import difflib
 import json
 import re
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from app.core.address import natural
 from app.core.plan import MASK, UNKNOWN, Attribute
 from app.core.planmask import MYSTERY, Hidden, Masker, Number, Tree, load
+from app.core.sequencediff import MAX_LINES, line_diff, pairs, split_lines, stands_for
 
 MAX_ATTRIBUTES: Final = 40
 """How many rows of one change are listed."""
 MAX_VALUE_CHARS: Final = 2_000
 """How much of one value is kept."""
-MAX_LINES: Final = 80
-"""How many lines of one text's diff are kept."""
 MAX_LINE_CHARS: Final = 400
-"""Characters of one of them."""
-MAX_MATCHED: Final = 2_000
-MAX_ALIKE: Final = 20_000
-"""Stretches that are longer, or have more pairs of equal parts, are not matched with each other: that takes time by
-the square."""
+"""How much of one line of a text is kept."""
 MAX_DEPTH: Final = 30
 SHORT: Final = 100
 """An object or a list that was not there before, or is not any more, stands in one row when it is shorter than this."""
-CONTEXT: Final = 2
-"""Lines around a difference."""
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _NULL: Final = Number("null")
 """`null` as an element of a list: elsewhere it means that there is no value."""
@@ -105,7 +96,7 @@ class Rows:
             return
         before = [_NULL if item is None else item for item in old or ()]
         after = [_NULL if item is None else item for item in new or ()]
-        for pair in _pairs([_token(item) for item in before], [_token(item) for item in after]):
+        for pair in pairs([_token(item) for item in before], [_token(item) for item in after]):
             was = before[pair.old] if pair.old is not None else None
             will = after[pair.new] if pair.new is not None else None
             if pair.old is None or pair.new is None or _is_same_kind(was, will) or pair.old == pair.new:
@@ -137,9 +128,9 @@ class Rows:
             self._add(spot, MASK, MASK)
             return
         self.hidden += MASK in (before or "") or MASK in (after or "")
-        lines = list(_line_diff(_split(before), _split(after)))
+        lines = list(line_diff(split_lines(before), split_lines(after)))
         kept = tuple(cut_text(line, MAX_LINE_CHARS) for line in lines[:MAX_LINES])
-        left_out = sum(_stands_for(line) for line in lines[MAX_LINES:])
+        left_out = sum(stands_for(line) for line in lines[MAX_LINES:])
         self._keep(spot, Attribute(name="", lines=kept, lines_left_out=left_out))
 
     def _leaf(self, spot: Spot, old: Tree, new: Tree) -> None:
@@ -298,75 +289,3 @@ def _json(text: str | None) -> Tree:
     except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict | list) and found else None
-
-
-@dataclass(frozen=True, slots=True)
-class _Pair:
-    """Two elements of lists that stand for each other; one of them may not be there."""
-
-    old: int | None
-    new: int | None
-
-    @property
-    def at(self) -> int:
-        return self.new if self.new is not None else self.old or 0
-
-
-def _pairs(old: Sequence[str], new: Sequence[str]) -> Iterator[_Pair]:
-    """What differs between two lists: what is equal stays together, what is not is paired by its place."""
-    start, ends = _same(old, new)
-    for _, first, last, begin, end in _matched(old[start : len(old) - ends], new[start : len(new) - ends]):
-        for at in range(max(last - first, end - begin)):
-            was, will = first + at, begin + at
-            yield _Pair(start + was if was < last else None, start + will if will < end else None)
-
-
-def _same(old: Sequence[str], new: Sequence[str]) -> tuple[int, int]:
-    """How many are equal at the beginning, and at the end."""
-    short = min(len(old), len(new))
-    start = next((at for at in range(short) if old[at] != new[at]), short)
-    rest = short - start
-    return start, next((at for at in range(rest) if old[-1 - at] != new[-1 - at]), rest)
-
-
-def _matched(old: Sequence[str], new: Sequence[str]) -> list[tuple[str, int, int, int, int]]:
-    """The stretches that differ; all of it, when it is too long to look closer."""
-    times = Counter(new)
-    if max(len(old), len(new)) > MAX_MATCHED or sum(times[part] for part in old) > MAX_ALIKE:
-        return [("replace", 0, len(old), 0, len(new))]
-    found = difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
-    return [code for code in found if code[0] != "equal"]
-
-
-def _split(text: str | None) -> list[str]:
-    return [] if text is None else text.split("\n")
-
-
-def _line_diff(old: list[str], new: list[str]) -> Iterator[str]:
-    """The lines that differ, with a few around them; `@12` where a part does not begin right after the one before."""
-    start, ends = _same(old, new)
-    shown_to = 0
-    for _, first, last, begin, end in _matched(old[start : len(old) - ends], new[start : len(new) - ends]):
-        after, at = min(shown_to + CONTEXT, start + begin) if shown_to else 0, max(start + begin - CONTEXT, 0)
-        if at > after:
-            yield from (f" {line}" for line in new[shown_to:after])
-            yield f"@{at + 1}"
-            shown_to = at
-        yield from (f" {line}" for line in new[shown_to : start + begin])
-        most = MAX_LINES // 2 if last > first and end > begin else MAX_LINES
-        yield from _stretch("-", old[start + first : start + last], most)
-        yield from _stretch("+", new[start + begin : start + end], most)
-        shown_to = start + end
-    yield from (f" {line}" for line in new[shown_to : shown_to + CONTEXT])
-
-
-def _stretch(sign: str, lines: list[str], most: int) -> Iterator[str]:
-    """Lines that all went or came: the first of them, so that both sides of a large difference are seen."""
-    yield from (f"{sign}{line}" for line in lines[:most])
-    if len(lines) > most:
-        yield f"…{len(lines) - most}"
-
-
-def _stands_for(line: str) -> int:
-    """How many lines of the text a line of its diff stands for."""
-    return int(line[1:]) if line.startswith("…") else 0 if line.startswith("@") else 1

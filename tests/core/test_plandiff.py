@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.core.plan import MASK, Attribute
-from app.core.plandiff import MAX_ATTRIBUTES, MAX_LINES, Rows, Spot
+from app.core.plandiff import MAX_ATTRIBUTES, Rows, Spot
 from app.core.planmask import Masker, load
+from app.core.sequencediff import MAX_LINES
 
 LEAVES = st.booleans() | st.integers() | st.text('ab{[\n"', max_size=6)
 TREES = st.recursive(
