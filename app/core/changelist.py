@@ -1,14 +1,14 @@
 """The changes of a plan as Markdown: numbered, destroys first, with what every attribute was and will be.
 
-Any plan fits: details are given up before addresses are, and what is left out is counted exactly.
+Any plan fits: details are given up first, those of the first changes last, and what is left out is counted exactly.
 """
 
 import itertools
-from collections.abc import Sequence
 from typing import Final
 
-from app.core.markdown import code, fence, shortened, size_bytes, visible
-from app.core.plan import Action, Attribute, Change, Counts, Delta, Kind, PlanSummary
+from app.core.markdown import code, cut, fence, fitting, shortened, size_bytes, visible
+from app.core.plan import UNKNOWN, Action, Attribute, Change, Counts, Delta, Kind, PlanSummary
+from app.core.plandiff import first_difference
 
 WORDS: Final = {
     Action.CREATE: "create",
@@ -23,8 +23,18 @@ WORDS: Final = {
 SIGNS: Final = {Action.CREATE: "+", Action.UPDATE: "~", Action.REPLACE: "±", Action.DELETE: "-"}
 MAX_VALUE: Final = 400
 """Characters of one value that are shown."""
+MAX_PASSING: Final = 120
+"""A longer one is not shown when the apply replaces it by what nobody knows yet."""
+MAX_NAME: Final = 120
 MAX_ATTRIBUTES: Final = 40
-"""Attributes of one change that are shown."""
+"""Values of one change that are shown."""
+MIN_BLOCK_BYTES: Final = 200
+"""What a block of details needs around its rows: its fence, and what it says is missing."""
+MIN_DETAILS_BYTES: Final = 4_000
+"""One change may take an eighth of the room for its details, and this much at least: the others have some too."""
+DETAILS_SHARE: Final = 4
+"""Where not even all lines fit, this part of the room is kept for the details of the first: they destroy most."""
+_CLOSING_BYTES: Final = 400
 REASONS: Final = {
     "replace_because_tainted": "it is tainted",
     "replace_because_cannot_update": "it cannot be updated in place",
@@ -39,6 +49,7 @@ REASONS: Final = {
     "read_because_config_unknown": "its arguments are known only at apply",
     "read_because_dependency_pending": "what it depends on changes too",
     "read_because_check_nested": "a check asks for it",
+    "deposed": "a deposed object, left over from a replacement",
 }
 """Why the engine does it, in words. Source: the values of `action_reason` in Terraform's JSON output format."""
 
@@ -51,46 +62,84 @@ def delta_line(delta: Delta) -> str:
     return " · ".join(parts) or "no changes"
 
 
-def counts_table(delta: Delta) -> str:
-    """The counts as a table of resources and outputs, columns without a number left out; empty without changes."""
-    rows = {"resources": _by_action(delta.resources), "outputs": _by_action(delta.outputs)}
-    columns = [action for action in Action if any(row[action] for row in rows.values())]
-    if not columns:
-        return ""
-    head = "| | " + " | ".join(f"{WORDS[action]} {SIGNS.get(action, '')}".strip() for action in columns) + " |"
-    rule = "| --- |" + " ---: |" * len(columns)
-    body = [
-        f"| {name} | " + " | ".join(str(row[action] or "") for action in columns) + " |"
-        for name, row in rows.items()
-        if any(row.values())
-    ]
-    return "\n".join((head, rule, *body))
-
-
 def change_list(summary: PlanSummary, *, run_url: str, limit_bytes: int) -> str:
     """The changes as Markdown of at most `limit_bytes`; ends with exactly what is left out and where it stands."""
-    room = limit_bytes - 400
-    lines = [_line(change) for change in summary.changes]
-    listed = _fitting([size_bytes(line) + 2 for line in lines], room)
-    spare = room - sum(size_bytes(line) + 2 for line in lines[:listed])
+    room = limit_bytes - _CLOSING_BYTES
+    lines = fitting((_line(change) + "\n" for change in summary.changes), room)
+    if len(lines) < len(summary.changes):
+        lines = fitting(lines, room - room // DETAILS_SHARE)
+    spare = room - sum(size_bytes(line) + 1 for line in lines)
+    share = max(room // 8, MIN_DETAILS_BYTES)
     blocks: list[str] = []
     without_details = 0
-    for change, line in zip(summary.changes[:listed], lines[:listed], strict=True):
-        details = _details(change)
-        cost = size_bytes(details) + 2
-        if details and cost <= spare:
-            spare -= cost
-            blocks.append(f"{line}\n{details}")
-            continue
-        without_details += bool(details)
-        blocks.append(line)
-    missing = len(summary.changes) - listed + summary.changes_left_out
+    for change, line in zip(summary.changes, lines, strict=False):
+        details = change_details(change, limit_bytes=min(share, spare - 1)) if spare > MIN_BLOCK_BYTES else ""
+        spare -= size_bytes(details) + 1 if details else 0
+        without_details += not details and bool(change.attributes or change.attributes_left_out)
+        blocks.append(line + details if details else line.rstrip("\n"))
+    missing = len(summary.changes) - len(blocks) + summary.changes_left_out
     return "\n\n".join((*blocks, *_left_out(missing, without_details, run_url)))
 
 
-def _fitting(sizes: Sequence[int], room: int) -> int:
-    """How many of the first sizes fit into the room."""
-    return sum(1 for total in itertools.accumulate(sizes) if total <= room)
+def change_details(change: Change, *, limit_bytes: int) -> str:
+    """The attributes of one change as a diff of at most `limit_bytes`; empty when it lists none, or has no room."""
+    rows: list[list[str]] = []
+    room = limit_bytes - MIN_BLOCK_BYTES
+    for attribute in change.attributes[:MAX_ATTRIBUTES]:
+        found = attribute_rows(attribute)
+        room -= sum(size_bytes(row) + 1 for row in found)
+        if room < 0:
+            break
+        rows.append(found)
+    if not rows:
+        return ""
+    missing = len(change.attributes) - len(rows) + change.attributes_left_out
+    notes = [_more(f"{missing:,}", "value")] if missing else []
+    if change.hidden:
+        notes.append(f"  # {change.hidden:,} sensitive {'value' if change.hidden == 1 else 'values'} hidden")
+    block = fence("\n".join((*itertools.chain.from_iterable(rows), *notes)), "diff")
+    return block if size_bytes(block) <= limit_bytes else ""  # a fence is as long as what it holds makes it
+
+
+def attribute_rows(attribute: Attribute) -> list[str]:
+    """One value: what it was, what it will be. A line that begins with - is red on GitHub, with + green."""
+    name = shortened(attribute.name, MAX_NAME)
+    why = "  # forces replacement" if attribute.forces_replacement else ""
+    if attribute.lines:
+        return _text_rows(attribute, name, why)
+    before, after = _windows(attribute.before, attribute.after)
+    if before is None and after is None:
+        return [f"! {name}{why}"]
+    if after == UNKNOWN and len(attribute.before or "") > MAX_PASSING:
+        return [f"! {name} = {after}{why}  # it has {len(attribute.before or ''):,} characters now"]
+    if before == after:
+        return [f"! {name} = {before}{why}"]
+    rows = [f"- {name} = {before}"] if before is not None else []
+    return [*rows, f"+ {name} = {after}{why}"] if after is not None else [rows[0] + why]
+
+
+def _text_rows(attribute: Attribute, name: str, why: str) -> list[str]:
+    """The diff of a text, under a head that says where it is."""
+    first, *others = attribute.lines
+    at = f", from line {shortened(first[1:], MAX_NAME)}" if first.startswith("@") else ""
+    shown = others if at else attribute.lines
+    rows = [f"@@ {name}{at} @@{why}"]
+    for line in shown:
+        sign, text = line[:1], cut(visible(line[1:]), MAX_VALUE)
+        match sign:
+            case "@":
+                rows.append(f"@@ from line {text} @@")
+            case "…":
+                rows.append(_more(text, "line"))
+            case "+" | "-":
+                rows.append(f"{sign} {text}".rstrip())
+            case _:
+                rows.append(f"  {text}".rstrip())
+    return [*rows, _more(str(attribute.lines_left_out), "line")] if attribute.lines_left_out else rows
+
+
+def _more(number: str, what: str) -> str:
+    return f"  … and {number} more {what if number == '1' else what + 's'}"
 
 
 def _left_out(missing: int, without_details: int, run_url: str) -> list[str]:
@@ -109,49 +158,20 @@ def _line(change: Change) -> str:
     kind = "output " if change.kind is Kind.OUTPUT else ""
     line = f"**{change.number}. {what}** {kind}{code(change.address)}"
     if change.previous_address:
-        line += f", moved from {code(change.previous_address)}"
+        line += f"{'' if change.action is Action.MOVE else ', moved'} from {code(change.previous_address)}"
     if change.import_id:
-        line += f", imported from {code(change.import_id, limit=120)}"
+        line += f"{'' if change.action is Action.IMPORT else ', imported'} from {code(change.import_id, limit=120)}"
+    if change.action is Action.FORGET:
+        line += ", which is left as it is"
     if change.reason:
         line += f": {REASONS.get(change.reason) or code(change.reason, limit=80)}"
     return line
 
 
-def _details(change: Change) -> str:
-    """The attributes of one change as a diff; empty when it lists none."""
-    shown = change.attributes[:MAX_ATTRIBUTES]
-    rows = list(itertools.chain.from_iterable(_attribute(attribute, change.action) for attribute in shown))
-    missing = len(change.attributes) - len(shown) + change.attributes_left_out
-    if missing:
-        rows.append(f"  … and {missing:,} more {'attribute' if missing == 1 else 'attributes'}")
-    return fence("\n".join(rows), "diff")
-
-
-def _attribute(attribute: Attribute, action: Action) -> list[str]:
-    """One attribute: what it was, what it will be. A line that begins with - is red on GitHub, with + green."""
-    name = shortened(attribute.name, 120)
-    before, after = _windows(attribute.before, attribute.after)
-    why = "  # forces replacement" if attribute.forces_replacement else ""
-    rows: list[str] = []
-    if before is not None and before == after:
-        return [f"! {name} = {before}{why}"]
-    if before is not None:
-        rows.append(f"- {name} = {before}")
-    if after is not None:
-        rows.append(f"+ {name} = {after}{why}")
-    elif why and rows:
-        rows[-1] += why
-    if not rows:
-        return [f"! {name}{why}"] if action is not Action.DELETE else [f"- {name}"]
-    return rows
-
-
 def _windows(before: str | None, after: str | None) -> tuple[str | None, str | None]:
     """Both values, cut to the part where they begin to differ."""
-    start = 0
-    if before is not None and after is not None and max(len(before), len(after)) > MAX_VALUE:
-        same = next((at for at, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), 0)
-        start = max(same - MAX_VALUE // 4, 0)
+    is_long = max(len(before or ""), len(after or "")) > MAX_VALUE
+    start = first_difference(before, after) if is_long else 0
     return _window(before, start), _window(after, start)
 
 
@@ -165,7 +185,7 @@ def _window(value: str | None, start: int) -> str | None:
     return f"{head}{visible(part)}{end}  # {len(value):,} characters"
 
 
-def _by_action(counts: Counts) -> dict[Action, int]:
+def by_action(counts: Counts) -> dict[Action, int]:
     """Counts by action, in the order of the report."""
     return {
         Action.CREATE: counts.create,
@@ -181,9 +201,9 @@ def _by_action(counts: Counts) -> dict[Action, int]:
 
 def _counts_line(counts: Counts) -> str:
     """`+3 ~1 -2 import 1`."""
-    numbers = _by_action(counts)
+    numbers = by_action(counts)
     return " ".join(
-        f"{SIGNS[action]}{number}" if action in SIGNS else f"{WORDS[action]} {number}"
+        f"{SIGNS[action]}{number:,}" if action in SIGNS else f"{WORDS[action]} {number:,}"
         for action, number in numbers.items()
         if number
     )

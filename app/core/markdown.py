@@ -11,6 +11,7 @@ from typing import Final
 
 MAX_BYTES: Final = 65_535
 """Of a check run's summary and of its text. Source: GitHub counts characters; bytes are never fewer."""
+_COUNT_BYTES: Final = 64
 _TICKS = re.compile(r"`+")
 _OUR_WORDS = re.compile(r"[A-Za-z0-9 ,.:;()'/=~?!-]*")
 
@@ -79,6 +80,25 @@ def fitting(rows: Iterable[str], room_bytes: int) -> list[str]:
             break
         shown.append(row)
     return shown
+
+
+def assembled(parts: Iterable[str], closing: str, *, limit_bytes: int = MAX_BYTES) -> str:
+    """The parts and the closing one, a blank line between them, within the limit: whole parts are left out and counted.
+
+    Each part closes what it opens, so whatever is left out, the rest stays what it was.
+    """
+    there = [part for part in parts if part]
+    room = limit_bytes - size_bytes(closing) - _COUNT_BYTES
+    shown: list[str] = []
+    for part in there:
+        if size_bytes(part) + 2 > room:
+            break
+        room -= size_bytes(part) + 2
+        shown.append(part)
+    missing = len(there) - len(shown)
+    what = "paragraph does" if missing == 1 else "paragraphs do"
+    said = f"**{missing:,} more {what} not fit here.**" if missing else ""
+    return "\n\n".join(part for part in (*shown, said, closing) if part)
 
 
 def tail(text: str, limit: int) -> str:

@@ -4,27 +4,30 @@ Knows nothing of engines, files or GitHub. Stands between the worker's `show` an
 masked by the plan's own sensitivity marks and by value, because marks miss copies.
 """
 
-import re
+import itertools
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
 
+from app.core.address import module_of, natural
 from app.core.errors import UserError
-from app.core.plan import Action, Attribute, Change, Counts, Delta, Kind, PlanSummary
-from app.core.planmask import Masker, collect, own_text
+from app.core.plan import Action, Change, Counts, Delta, Kind, ModuleCounts, PlanSummary
+from app.core.plandiff import MAX_ATTRIBUTES, MAX_VALUE_CHARS, Rows, Spot, cut_text
+from app.core.planmask import Masker, collect, marked_tree
 
 MAX_CHANGES: Final = 5_000
 """How many changes are listed; the counts of a delta have no bound."""
-MAX_ATTRIBUTES: Final = 40
-"""How many attributes of one change are listed."""
-MAX_VALUE_CHARS: Final = 2_000
-"""How much of one value is kept."""
+MAX_MODULES: Final = 200
+"""How many modules are counted one by one."""
 MAX_TEXT_BYTES: Final = 8_000_000
-"""How much text all listed changes have together, details and addresses each: JSON at most doubles it, so the summary
-fits into a body of the worker protocol."""
+"""How much text all listed changes have together: half of it with details, as much again and more by addresses alone.
+JSON at most doubles it, so the summary fits into a body of the worker protocol."""
 
+_ROW_BYTES: Final = 16
+"""What JSON needs around each text."""
 _NULL: Final = msgspec.Raw(b"null")
 _TRUE: Final = msgspec.Raw(b"true")
 _FALSE: Final = msgspec.Raw(b"false")
@@ -41,7 +44,6 @@ _ACTIONS: Final = {
 }
 """Source: internal/command/jsonplan in Terraform, internal/plans in OpenTofu; `no-op` is handled apart."""
 _RANK: Final = {Action.DELETE: 0, Action.REPLACE: 1}
-_DIGITS: Final = re.compile(r"(\d{1,18})")
 
 
 class _Importing(msgspec.Struct, frozen=True):
@@ -130,9 +132,7 @@ class _Entry:
     def order(self) -> tuple[int, list[int | str], str]:
         """Outputs last; destroys, then replaces, then the rest; by address, numbers in it by value."""
         rank = 3 if self.kind is Kind.OUTPUT else _RANK.get(self.action, 2)
-        parts = _DIGITS.split(self.address)
-        natural: list[int | str] = [int(part) if index % 2 else part for index, part in enumerate(parts)]
-        return rank, natural, self.address
+        return rank, natural(self.address), self.address
 
 
 def read_plan(raw: bytes, *, secrets: Iterable[str] = ()) -> PlanSummary:
@@ -146,6 +146,7 @@ def read_plan(raw: bytes, *, secrets: Iterable[str] = ()) -> PlanSummary:
         masker = Masker([*secrets, *_sensitive_values(document)])
         entries = sorted(_entries(document), key=_Entry.order)
         changes = tuple(_list(entries, masker))
+        modules = _by_module(entries)
     except (ValueError, RecursionError) as error:
         raise UserError(f"reading the plan: not the JSON of a plan: {error}") from error
     return PlanSummary(
@@ -156,6 +157,8 @@ def read_plan(raw: bytes, *, secrets: Iterable[str] = ()) -> PlanSummary:
             1 for entry in entries[len(changes) :] if entry.resource and entry.resource.previous_address
         ),
         terraform_version=document.terraform_version[:100],
+        modules=tuple(modules[:MAX_MODULES]),
+        modules_left_out=len(modules[MAX_MODULES:]),
     )
 
 
@@ -186,18 +189,30 @@ def _known_action(actions: tuple[str, ...], address: str) -> Action:
 
 
 def _count(entries: Iterable[_Entry], kind: Kind) -> Counts:
-    counted = dict.fromkeys(Action, 0)
-    for entry in entries:
-        if entry.kind is kind:
-            counted[entry.action] += 1
+    return _counts(Counter(entry.action for entry in entries if entry.kind is kind))
+
+
+def _counts(counted: Counter[Action]) -> Counts:
     return Counts(**{("import_" if action is Action.IMPORT else action.value): n for action, n in counted.items()})
+
+
+def _by_module(entries: Iterable[_Entry]) -> list[ModuleCounts]:
+    """The resources by module: what destroys and replaces most first, then by name. None when there is one alone."""
+    counted: dict[str, Counter[Action]] = {}
+    for entry in entries:
+        if entry.kind is Kind.RESOURCE:
+            counted.setdefault(module_of(entry.address), Counter())[entry.action] += 1
+    if counted.keys() <= {""}:
+        return []
+    found = [ModuleCounts(module=module, counts=_counts(by_action)) for module, by_action in counted.items()]
+    return sorted(found, key=lambda one: (-(one.counts.delete + one.counts.replace), natural(one.module)))
 
 
 def _list(entries: Sequence[_Entry], masker: Masker) -> Iterable[Change]:
     """The first changes in depth, until their number or their text reaches its bound."""
     budget = MAX_TEXT_BYTES
     for number, entry in enumerate(entries[:MAX_CHANGES], start=1):
-        change = _change(number, entry, masker, with_attributes=budget > 0)
+        change = _change(number, entry, masker, with_attributes=budget > MAX_TEXT_BYTES // 2)
         budget -= _size(change)
         if budget < -MAX_TEXT_BYTES:
             return
@@ -208,13 +223,12 @@ def _size(change: Change) -> int:
     """Bytes of the change's text in UTF-8."""
     texts = [change.address, change.previous_address, change.import_id]
     for attribute in change.attributes:
-        texts += (attribute.name, attribute.before or "", attribute.after or "")
-    return len("".join(texts).encode("utf-8", "replace"))
+        texts += (attribute.name, attribute.before or "", attribute.after or "", *attribute.lines)
+    return len("".join(texts).encode("utf-8", "replace")) + _ROW_BYTES * len(texts)
 
 
 def _change(number: int, entry: _Entry, masker: Masker, *, with_attributes: bool) -> Change:
-    attributes = _attributes(entry)
-    listed = attributes[:MAX_ATTRIBUTES] if with_attributes else ()
+    rows = _find_rows(entry, masker, MAX_ATTRIBUTES if with_attributes else 0)
     resource = entry.resource
     importing = entry.diff.importing
     return Change(
@@ -223,52 +237,40 @@ def _change(number: int, entry: _Entry, masker: Masker, *, with_attributes: bool
         action=entry.action,
         address=entry.address,
         previous_address=resource.previous_address if resource else "",
-        import_id=_cut(masker.within(importing.id)) if importing else "",
+        import_id=cut_text(masker.within(importing.id), MAX_VALUE_CHARS) if importing else "",
         reason=(resource.action_reason or ("deposed" if resource.deposed else "")) if resource else "",
-        attributes=tuple(_masked(attribute, masker) for attribute in listed),
-        attributes_left_out=len(attributes) - len(listed),
+        attributes=tuple(rows.found),
+        attributes_left_out=rows.left_out,
+        hidden=rows.hidden,
     )
 
 
-def _masked(attribute: Attribute, masker: Masker) -> Attribute:
-    return Attribute(
-        name=_cut(attribute.name),
-        before=None if attribute.before is None else _cut(masker.json(attribute.before)),
-        after=None if attribute.after is None else _cut(masker.json(attribute.after)),
-        forces_replacement=attribute.forces_replacement,
-    )
-
-
-def _cut(text: str) -> str:
-    """The text within its bound; what is left out is counted at its end."""
-    if len(text) <= MAX_VALUE_CHARS:
-        return text
-    return f"{text[:MAX_VALUE_CHARS]}… ({len(text) - MAX_VALUE_CHARS} more characters)"
-
-
-def _attributes(entry: _Entry) -> Sequence[Attribute]:
-    """The attributes that change, forcing ones first, then by name; masked by mark, not yet by value."""
+def _find_rows(entry: _Entry, masker: Masker, limit: int) -> Rows:
+    """What changes, forcing attributes first, then by name; masked by mark and by value."""
     diff = entry.diff
+    rows = Rows(masker=masker, forcing=_forcing(diff.replace_paths), limit=limit)
     if entry.kind is Kind.OUTPUT:
-        before = own_text(diff.before, diff.before_sensitive)
-        after = own_text(diff.after, diff.after_sensitive, unknown=diff.after_unknown)
-        return (Attribute(name="value", before=before, after=after),)
+        before = marked_tree(diff.before, diff.before_sensitive)
+        after = marked_tree(diff.after, diff.after_sensitive, diff.after_unknown)
+        rows.compare(Spot("value", ()), before, after)
+        return rows
     if entry.action in (Action.IMPORT, Action.MOVE, Action.FORGET):
-        return ()
+        return rows
     before_parts, after_parts = _object(diff.before), _object(diff.after)
     before_marks, after_marks = _marks(diff.before_sensitive), _marks(diff.after_sensitive)
-    unknown, forcing = _marks(diff.after_unknown), _forcing(diff.replace_paths)
-    found = []
-    for name in before_parts.keys() | after_parts.keys() | (unknown.keys() if isinstance(unknown, dict) else set()):
+    unknown, first = _marks(diff.after_unknown), {path[0] for path in rows.forcing if path}
+    names = before_parts.keys() | after_parts.keys() | (unknown.keys() if isinstance(unknown, dict) else set())
+    for name in sorted(names, key=lambda name: (name not in first, name)):
         old, new, mystery = before_parts.get(name, _NULL), after_parts.get(name, _NULL), _part(unknown, name)
         marks = _part(before_marks, name), _part(after_marks, name)
         is_marked = marks != (_FALSE, _FALSE)
         if old == new and b"true" not in bytes(mystery) and (not is_marked or _same_marks(*marks)):
             continue
-        before, after = own_text(old, marks[0]), own_text(new, marks[1], unknown=mystery)
-        if before is not None or after is not None:
-            found.append(Attribute(name=name, before=before, after=after, forces_replacement=name in forcing))
-    return sorted(found, key=lambda attribute: (not attribute.forces_replacement, attribute.name))
+        if limit:
+            rows.compare(Spot(name, (name,)), marked_tree(old, marks[0]), marked_tree(new, marks[1], mystery))
+        else:
+            rows.left_out += old != _NULL or new != _NULL or mystery == _TRUE
+    return rows
 
 
 def _object(raw: msgspec.Raw) -> dict[str, msgspec.Raw]:
@@ -292,11 +294,13 @@ def _same_marks(before: msgspec.Raw, after: msgspec.Raw) -> bool:
     return bytes(before) == bytes(after) or not (b"true" in bytes(before) or b"true" in bytes(after))
 
 
-def _forcing(raw: msgspec.Raw) -> frozenset[str]:
+def _forcing(raw: msgspec.Raw) -> tuple[tuple[str | int, ...], ...]:
+    """Paths of what forces a replacement; a step that is neither a name nor an index (an element of a set) ends one."""
     if raw is _NULL:
-        return frozenset()
+        return ()
     paths = msgspec.json.decode(raw, type=list[list[Any]] | None) or []
-    return frozenset(path[0] for path in paths if path and isinstance(path[0], str))
+    known = (tuple(itertools.takewhile(lambda step: isinstance(step, str | int), path)) for path in paths)
+    return tuple(path for path in known if path)
 
 
 def _sensitive_values(document: _Document) -> Iterable[str]:

@@ -5,12 +5,13 @@ Stands under `planjson`.
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
 
-from app.core.plan import MASK, UNKNOWN
+from app.core.plan import MASK
 
 MIN_EQUAL_CHARS: Final = 6
 """A marked string this long is masked where another value equals it; shorter ones are too common (`true`, `admin`)."""
@@ -19,27 +20,41 @@ MIN_WITHIN_CHARS: Final = 8
 MAX_WITHIN: Final = 2_000
 """How many marked strings are looked for inside longer values, longest first; equality has no bound."""
 
-_NULL: Final = msgspec.Raw(b"null")
-
 Tree = Any
 """A JSON value: the plan's own, so any shape at all."""
 
 
-def own_text(raw: msgspec.Raw, marks: msgspec.Raw, *, unknown: msgspec.Raw | None = None) -> str | None:
-    """The value as JSON text with marked parts replaced: MASK, UNKNOWN, or None where there is no value at all."""
-    hidden, mystery = bytes(marks), bytes(unknown) if unknown is not None else b"false"
-    if hidden == mystery == b"false":  # most values
-        return _plain(raw) if raw != _NULL else None
-    if hidden == b"true":
-        return MASK if bytes(raw) != b"null" or mystery == b"true" else None
-    if mystery == b"true":
-        return UNKNOWN
-    if bytes(raw) == b"null":
-        return None
-    if b"true" not in hidden and b"true" not in mystery:
-        return _plain(raw)
-    tree = _overlay(json.loads(bytes(raw)), json.loads(mystery), UNKNOWN)
-    return _dump(_overlay(tree, json.loads(hidden), MASK))
+@dataclass(frozen=True, slots=True)
+class Hidden:
+    """A sensitive part of a tree: what it was is compared, and never shown."""
+
+    value: Tree
+
+
+class Unknown:
+    """A part of a tree that only the apply will tell."""
+
+
+MYSTERY: Final = Unknown()
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A number, with the digits that it was written with."""
+
+    text: str
+
+
+def marked_tree(raw: msgspec.Raw, marks: msgspec.Raw, unknown: msgspec.Raw | None = None) -> Tree:
+    """The value with Hidden, MYSTERY and Number where they belong."""
+    tree = load(bytes(raw).decode())
+    if unknown is not None and b"true" in bytes(unknown):
+        tree = _overlay(tree, json.loads(bytes(unknown)), lambda _: MYSTERY)
+    return _overlay(tree, json.loads(bytes(marks)), Hidden) if b"true" in bytes(marks) else tree
+
+
+load: Final = json.JSONDecoder(parse_float=Number, parse_int=Number).decode
+"""JSON text as a tree that keeps every digit."""
 
 
 def collect(raw: msgspec.Raw, marks: msgspec.Raw) -> Iterator[str]:
@@ -58,6 +73,10 @@ class Masker:
         longest = sorted((text for text in self._equal if len(text) >= MIN_WITHIN_CHARS), key=lambda s: (-len(s), s))
         self._within = tuple(form for text in longest[:MAX_WITHIN] for form in _forms(text))
 
+    def knows(self, text: str) -> bool:
+        """True for a known secret, as a whole."""
+        return text in self._equal
+
     def within(self, text: str) -> str:
         """The text with every known secret replaced by MASK, also when it is a part of something longer."""
         if text in self._equal:
@@ -67,23 +86,6 @@ class Masker:
                 text = text.replace(form, MASK)
         return text
 
-    def json(self, text: str) -> str:
-        """JSON text with every string that equals, or contains, a known secret masked."""
-        if not self._equal or text in (MASK, UNKNOWN):
-            return text
-        if text.startswith('"'):
-            return MASK if json.loads(text) in self._equal else self.within(text)
-        if text.startswith(("{", "[")) and '"' in text:
-            return self.within(_dump(self._tree(json.loads(text))))
-        return self.within(text)
-
-    def _tree(self, value: Tree) -> Tree:
-        if isinstance(value, str):
-            return MASK if value in self._equal else value
-        if isinstance(value, dict):
-            return {key: self._tree(part) for key, part in value.items()}
-        return [self._tree(part) for part in value] if isinstance(value, list) else value
-
 
 def _forms(secret: str) -> tuple[str, ...]:
     """How a string looks in JSON text, and in JSON text inside JSON text (`jsonencode`), longest first."""
@@ -92,21 +94,14 @@ def _forms(secret: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys((twice, once, secret)))
 
 
-def _plain(raw: msgspec.Raw) -> str:
-    text = bytes(raw)
-    if b"\\u" in text:
-        return _dump(json.loads(text))
-    return text.decode("utf-8", "replace")
-
-
 def _dump(tree: Tree) -> str:
     return json.dumps(tree, ensure_ascii=False, separators=(",", ":"))
 
 
-def _overlay(tree: Tree, marks: Tree, word: str) -> Tree:
-    """The tree with `word` wherever the marks are true; a mark may stand where the value has nothing."""
+def _overlay(tree: Tree, marks: Tree, word: Callable[[Tree], Tree]) -> Tree:
+    """The tree with a word wherever the marks are true; a mark may stand where the value has nothing."""
     if marks is True:
-        return word
+        return word(tree)
     if isinstance(marks, dict):
         base = tree if isinstance(tree, dict) else {}
         if tree is None and not _holds(marks):

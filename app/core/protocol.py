@@ -9,7 +9,7 @@ from typing import Annotated, Final
 
 import msgspec
 
-from app.core.plan import PlanSummary
+from app.core.plan import PlanSummary, Remark
 from app.core.planresources import Resources
 from app.core.statepoint import Obstacle, StatePoint
 
@@ -294,6 +294,8 @@ class ResultReport(msgspec.Struct, frozen=True, kw_only=True):
     outputs: tuple[Output, ...] = ()
     obstacle: Obstacle | None = None
     """With FAILED: what the engine met before it changed anything."""
+    remarks: tuple[Remark, ...] = ()
+    """With FAILED: the engine's errors, with file and line; redacted."""
     log_bytes_left_out: int = 0
     archive_size_bytes: int = 0
     """With PLANNED: of the archive that was stored. One of another size, or of another hash, does not count."""

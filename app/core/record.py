@@ -246,6 +246,8 @@ class RunFacts:
     github_environment: str | None = None
     outputs: bytes = b""
     """JSON array of app.core.protocol.Output; empty before an apply ended."""
+    remarks: bytes = b""
+    """JSON array of app.core.plan.Remark, the engine's errors; empty when the run did not fail by any."""
     is_stack_detached: bool = False
     waits_for: str = ""
     """What keeps a queued run back besides another run, in words: a lock, something outside."""

@@ -49,6 +49,8 @@ class Annotation:
     path: str
     line: int
     """1 for the first."""
+    end_line: int = 0
+    """Of a remark on several; 0: that line alone."""
     level: AnnotationLevel
     title: str
     """At most 255 characters."""
@@ -79,7 +81,7 @@ class CheckReport:
     details_url: str
     buttons: tuple[Button, ...] = ()
     annotations: tuple[Annotation, ...] = ()
-    """Sent once, when the check run is made: GitHub appends those of every update. At most MAX_ANNOTATIONS."""
+    """Sent once, with what completes the check run: GitHub appends those of every update. At most MAX_ANNOTATIONS."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,13 +6,15 @@ Every foreign word is put into code by `app.core.markdown`; every text fits GitH
 from dataclasses import dataclass
 from typing import Final
 
-from app.core.changelist import change_list, counts_table
+from app.core.changelist import change_list
 from app.core.command import SUPERSEDED_OPTION, Verb
-from app.core.markdown import MAX_BYTES, code, cut, fence, sentence, shortened, size_bytes, tail, visible
+from app.core.deltastrip import counts_table, module_table, strip_line
+from app.core.markdown import MAX_BYTES, assembled, code, cut, fence, sentence, shortened, size_bytes, tail, visible
 from app.core.missed import FOUND_BY
 from app.core.plan import MASK
 from app.core.protocol import Output
 from app.core.reply import CheckReport, CheckStatus, Conclusion
+from app.core.report_annotations import annotations
 from app.core.report_choice import chosen_line, pulled_in_lines, still_pending_lines
 from app.core.report_offer import (
     buttons,
@@ -29,6 +31,7 @@ from app.core.report_offer import (
 )
 from app.core.report_policy import confirm_line, policy_lines, review_lines, unjudged_line
 from app.core.report_progress import how_far
+from app.core.report_remark import remark_lines
 from app.core.ruling import Approval, Verdict
 from app.core.run import Run, RunState, RunType, Step, allowed
 from app.core.runview import RunView, cause, short
@@ -83,12 +86,13 @@ def check_report(view: RunView) -> CheckReport:
         text=_text(view),
         details_url=view.run_url,
         buttons=buttons(view),
+        annotations=annotations(view) if said.status is CheckStatus.COMPLETED else (),
     )
 
 
 def check_prose(view: RunView) -> str:
-    """What the run's check run says before its tables, as Markdown: what to do, what is lost, what was before."""
-    return _prose(view, _say(view))
+    """What the run's check run says beside its tables, as Markdown: what to do, what is lost, warnings."""
+    return "\n\n".join(part for part in (*_prose_parts(view, _say(view)), *_warned(view)) if part)
 
 
 def _say(view: RunView) -> _Said:
@@ -371,18 +375,30 @@ def _ended(view: RunView) -> _Said:
 
 
 def _summary(view: RunView, said: _Said) -> str:
-    """What to do, the counts, and where all this comes from."""
-    table = counts_table(view.delta) if view.run.plan is not None else ""
-    parts = (_prose(view, said), table, _footer(view))
-    return "\n\n".join(part for part in parts if part)
+    """What to do, the counts, what the engine warned of, and where all this comes from."""
+    return assembled((*_prose_parts(view, said), *_counted(view), *_warned(view)), _footer(view))
 
 
-def _prose(view: RunView, said: _Said) -> str:
+def _counted(view: RunView) -> tuple[str, ...]:
+    """The counts: squares, resources and outputs, module by module."""
+    if view.run.plan is None:
+        return ()
+    modules = module_table(view.summary) if view.summary is not None and not view.is_veiled else ""
+    return strip_line(view.delta), counts_table(view.delta), modules
+
+
+def _warned(view: RunView) -> tuple[str, ...]:
+    """What the engine warned of when it planned."""
+    if view.summary is None or view.is_veiled:
+        return ()
+    return remark_lines(view.summary.remarks, view.summary.remarks_left_out)
+
+
+def _prose_parts(view: RunView, said: _Said) -> tuple[str, ...]:
     policies = policy_lines(view.run.plan.rulings) if view.run.plan is not None else ()
     denied = policies if view.run.state is RunState.FAILED else ()
     after = () if denied else policies
-    parts = (*denied, *said.lines, *review_lines(view), *after, _dangers(view), failed_before(view), origin(view))
-    return "\n\n".join(part for part in parts if part)
+    return (*denied, *said.lines, *review_lines(view), *after, _dangers(view), failed_before(view), origin(view))
 
 
 def _dangers(view: RunView) -> str:

@@ -6,7 +6,7 @@ Pure values: the flow that publishes collects them, `report_check` and `report_d
 from dataclasses import dataclass
 
 from app.core.changelist import delta_line
-from app.core.plan import Delta, PlanSummary
+from app.core.plan import Delta, PlanSummary, Remark
 from app.core.protocol import Output
 from app.core.ruling import Approval
 from app.core.run import Run, RunState, Trigger
@@ -66,6 +66,8 @@ class RunView:
     """Address of the run's page."""
     outputs: tuple[Output, ...] = ()
     """After an apply; sensitive ones without a value."""
+    remarks: tuple[Remark, ...] = ()
+    """The engine's errors, when the run failed by them."""
     environment: str | None = None
     """Deployment environment; None: no deployments."""
     is_production: bool = False

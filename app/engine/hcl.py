@@ -75,10 +75,13 @@ def block_name(block: Node) -> str:
 
 def label(block: Node) -> str | None:
     """A block's first label as text; None when it has none, or one that is not plain text."""
+    return next(iter(labels(block)), None)
+
+
+def labels(block: Node) -> list[str | None]:
+    """A block's labels as text; None for one that is not plain text."""
     found = [child for child in block.children if child.type in ("string_lit", "identifier")]
-    if len(found) < 2:
-        return None
-    return string(found[1]) if found[1].type == "string_lit" else _text(found[1])
+    return [string(one) if one.type == "string_lit" else _text(one) for one in found[1:]]
 
 
 def attribute(block: Node, name: str) -> Node | None:
@@ -87,6 +90,11 @@ def attribute(block: Node, name: str) -> Node | None:
         if child.type == "attribute" and _text(child.children[0]) == name:
             return child.children[-1]
     return None
+
+
+def written(node: Node | None) -> str:
+    """An expression as it is written; empty for none."""
+    return _text(node) if node is not None else ""
 
 
 def string(node: Node | None) -> str | None:

@@ -13,7 +13,7 @@ from app.core.statepoint import Obstacle
 from app.engine.stream import clean
 
 MAX_ERRORS: Final = 50
-"""How many errors of one command are kept."""
+"""How many errors of one command are kept, and how many warnings."""
 MAX_TEXT_CHARS: Final = 8_000
 """How much of one summary or detail is kept."""
 
@@ -67,8 +67,14 @@ class Diagnostic(msgspec.Struct, frozen=True, kw_only=True):
     summary: str
     detail: str = ""
     address: str = ""
-    place: str = ""
-    """`main.tf:12`, or empty."""
+    filename: str = ""
+    """As the engine writes it, from the project root; empty when it is of no file."""
+    line: int = 0
+
+    @property
+    def place(self) -> str:
+        """`main.tf:12`, or empty."""
+        return f"{self.filename}:{self.line}" if self.filename else ""
 
     @property
     def is_error(self) -> bool:
@@ -99,6 +105,9 @@ class Messages:
     def __init__(self) -> None:
         self.errors: list[Diagnostic] = []
         """In order, each once, at most MAX_ERRORS."""
+        self.warnings: list[Diagnostic] = []
+        """The same of warnings."""
+        self.warnings_left_out = 0
         self._done: set[str] = set()
 
     @property
@@ -135,8 +144,12 @@ class Messages:
         return [self._keep(_diagnostic(each)).lines() for each in found.diagnostics[: 2 * MAX_ERRORS]]
 
     def _keep(self, diagnostic: Diagnostic) -> Diagnostic:
-        if diagnostic.is_error and diagnostic not in self.errors and len(self.errors) < MAX_ERRORS:
-            self.errors.append(diagnostic)
+        kept = self.errors if diagnostic.is_error else self.warnings
+        if diagnostic not in kept:
+            if len(kept) < MAX_ERRORS:
+                kept.append(diagnostic)
+            else:
+                self.warnings_left_out += not diagnostic.is_error
         return diagnostic
 
 
@@ -161,13 +174,14 @@ def _obstacle(error: Diagnostic) -> Obstacle | None:
 
 
 def _diagnostic(raw: _Diagnostic) -> Diagnostic:
-    place = f"{_one_line(raw.range.filename)}:{raw.range.start.line}" if raw.range and raw.range.filename else ""
+    at = raw.range if raw.range and raw.range.filename else _Range()
     return Diagnostic(
         severity="warning" if raw.severity == "warning" else "error",
         summary=_one_line(raw.summary),
         detail=clean(raw.detail).strip()[:MAX_TEXT_CHARS],
         address=_one_line(raw.address),
-        place=place,
+        filename=_one_line(at.filename),
+        line=at.start.line,
     )
 
 

@@ -19,7 +19,7 @@ from app.engine.child import Ended, Sink
 from app.engine.environment import CloneAccess, clone_env
 from app.engine.files import read_plain, write_new
 from app.engine.lockfile import LOCK_FILE, way_out
-from app.engine.messages import Messages, find_obstacle
+from app.engine.messages import Diagnostic, Messages, find_obstacle
 from app.engine.release import system
 from app.engine.stream import Capture, Lines
 from app.engine.tools import Engine
@@ -51,6 +51,8 @@ class Failure:
     text: str
     obstacle: Obstacle | None = None
     """What it met before it changed anything."""
+    errors: tuple[Diagnostic, ...] = ()
+    """The errors that it is made of, as the engine gave them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +85,8 @@ class Planned:
 
     has_changes: bool
     """False exactly when the exit code was 0."""
+    warnings: tuple[Diagnostic, ...] = ()
+    warnings_left_out: int = 0
 
 
 class Terraform:
@@ -143,7 +147,8 @@ class Terraform:
         ended, messages, tail = self._stream(words)
         if ended.code in (_NO_CHANGES, _CHANGES) and not ended.excess and _has_content(plan_file):
             plan_file.chmod(0o600)
-            return Planned(has_changes=ended.code == _CHANGES)
+            warnings = tuple(messages.warnings)
+            return Planned(ended.code == _CHANGES, warnings, messages.warnings_left_out)
         plan_file.unlink(missing_ok=True)  # a failed precondition exits 1 and still writes one
         return self._failure("plan", ended, messages, tail)
 
@@ -259,7 +264,7 @@ class Terraform:
         errors = [hint, *errors] if hint else errors
         text = f"{self.engine.name} {command} {end}" + (": " + "\n".join(errors) if errors else "")
         cut = text if len(text) <= MAX_REASON_CHARS else text[:MAX_REASON_CHARS] + "…"
-        return Failure(cut, find_obstacle(messages.errors))
+        return Failure(cut, find_obstacle(messages.errors), tuple(messages.errors))
 
 
 def how_it_ended(ended: Ended) -> str:

@@ -78,6 +78,8 @@ UNBOUND = (
     "The next push, or another plan, starts anew"
 )
 VALIDATED = "validated, and not planned: it is a fork's commit, so it got no secret, no state and no token"
+MAX_REMARKS = 50
+"""Errors of the engine that are kept of a failed run."""
 RENEWED = "the organisation's settings changed a moment ago: taken in first, then held against the confirmation again"
 UNKNOWN_OUTCOME = (
     "the worker was lost while it applied: what it did to the infrastructure is not known. "
@@ -237,6 +239,8 @@ class Conclude:
                     self._end(tx, held, Step.FINISH, cause=VALIDATED)
                 case Outcome.FAILED:
                     met = result.obstacle
+                    if result.remarks:
+                        tx.save_remarks(held.run.id, msgspec.json.encode(result.remarks[:MAX_REMARKS]))
                     self._end(tx, held, Step.FAIL, cause=reason or "the worker gave no reason", obstacle=met)
                 case Outcome.STOPPED:
                     self._stopped(tx, held, reason)

@@ -171,6 +171,10 @@ class GitHub(People, Protocol):
         """False when it is not there any more."""
         ...
 
+    def has_annotations(self, repository: Repository, check_run_id: int) -> bool:
+        """True when a check run has annotations: GitHub appends those of every update."""
+        ...
+
     def retire_check(self, repository: Repository, check_run_id: int, title: str) -> None:
         """Take the buttons of a check run whose segment is over; it concludes neutral."""
         ...

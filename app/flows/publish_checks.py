@@ -30,6 +30,8 @@ AGAIN = "/again"
 COALESCE_APPLY_S = 2.0
 """How long after the plan's check run lost its buttons the apply's waits: one that ends sooner is made completed."""
 TOO_OLD = "replaced by a newer check run: this one had worked for too long"
+MARKING = "marking"
+"""What `published` says of a check run while annotations are on their way to it."""
 RETIRED = "retired"
 """What `published` says of a check run whose segment is over."""
 
@@ -58,7 +60,7 @@ class Checks:
             if found is None:
                 self._create_check(subject, report, digest)
             else:
-                self._update_check(subject, report, digest, found)
+                self._update_check(subject, report, digest, remote, found)
         elif remote.published != digest:
             is_working = report.status is not CheckStatus.COMPLETED
             if is_working and (remote.is_completed or self._is_busy(subject)):
@@ -66,7 +68,7 @@ class Checks:
             if is_working and (wait_s := self._too_early(subject, remote)) > 0:
                 look_again(self.store, subject, wait_s)
                 return False
-            self._update_check(subject, report, digest, remote.remote_id)
+            self._update_check(subject, report, digest, remote, remote.remote_id)
         if subject.run is None:  # a check that may be required must never be neutral before the next one is there
             self._retire_others(subject, report)
         self._mark_published(subject)
@@ -80,14 +82,30 @@ class Checks:
         made = self.github.create_check(subject.repository, report)
         self._note(subject, report, digest, made)
 
-    def _update_check(self, subject: Subject, report: CheckReport, digest: str, check_run_id: int) -> None:
+    def _update_check(self, subject: Subject, report: CheckReport, digest: str, remote: Remote, number: int) -> None:
+        """Make the check run say what the report says. `remote` is how it is noted: it may not have its number yet."""
         is_working = report.status is not CheckStatus.COMPLETED
         with self.store.begin() as tx:
             spend(tx, subject.repository, Lane.PROGRESS if is_working else Lane.CONCLUSION)
-        if self.github.update_check(subject.repository, check_run_id, report):
-            self._note(subject, report, digest, check_run_id)
+        if self.github.update_check(subject.repository, number, self._once_marked(subject, report, remote, number)):
+            self._note(subject, report, digest, number)
         else:  # somebody, or GitHub, deleted it
             self._create_check(subject, report, digest)
+
+    def _once_marked(self, subject: Subject, report: CheckReport, remote: Remote, number: int) -> CheckReport:
+        """The report; with annotations only where it completes the check run. GitHub appends them and never takes one
+        back: one that may have got them already is asked first."""
+        plain = replace(report, annotations=())
+        if not report.annotations or report.status is not CheckStatus.COMPLETED or remote.is_completed:
+            return plain
+        is_unsure = remote.remote_id is None or remote.published == MARKING
+        if is_unsure and self.github.has_annotations(subject.repository, number):
+            return plain
+        with self.store.begin() as tx:
+            tx.save_remote(
+                subject.record.id, report.external_id, remote_id=number, published=MARKING, is_completed=False
+            )
+        return report
 
     def _note(self, subject: Subject, report: CheckReport, digest: str, check_run_id: int) -> None:
         is_completed = report.status is CheckStatus.COMPLETED

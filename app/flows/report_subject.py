@@ -7,6 +7,7 @@ import msgspec
 
 from app.core.errors import BrokenError
 from app.core.event import Repository
+from app.core.plan import Remark
 from app.core.protocol import Output
 from app.core.record import Remote, ReportRecord, RunFacts
 from app.core.report import RunView
@@ -87,6 +88,7 @@ def make_view(run: Run, facts: RunFacts, *, run_url: str, prefix: str) -> RunVie
         prefix=prefix,
         run_url=run_url,
         outputs=msgspec.json.decode(facts.outputs, type=tuple[Output, ...]) if facts.outputs else (),
+        remarks=msgspec.json.decode(facts.remarks, type=tuple[Remark, ...]) if facts.remarks else (),
     )
 
 

@@ -37,6 +37,14 @@ class _CheckRun(msgspec.Struct, frozen=True):
     external_id: str | None = None
 
 
+class _Output(msgspec.Struct, frozen=True):
+    annotations_count: int = 0
+
+
+class _Annotated(msgspec.Struct, frozen=True):
+    output: _Output | None = None
+
+
 class _CheckRuns(msgspec.Struct, frozen=True):
     check_runs: Annotated[list[_CheckRun], msgspec.Meta(max_length=PAGE)]
 
@@ -55,8 +63,22 @@ def create(caller: Caller, repository: Repository, report: CheckReport) -> int:
 
 
 def update(caller: Caller, repository: Repository, check_run_id: int, report: CheckReport) -> bool:
-    """Make a check run say what the report says; its other buttons are gone. False when it is gone itself."""
-    return _patch(caller, repository, check_run_id, _body(report))
+    """Make a check run say what the report says; buttons that it does not name are gone. Its annotations are added to
+    those that are there. False when it is gone itself."""
+    return _patch(caller, repository, check_run_id, _body(report, report.annotations[:MAX_ANNOTATIONS]))
+
+
+def has_annotations(caller: Caller, repository: Repository, check_run_id: int) -> bool:
+    """True when the check run has any."""
+    ask = Ask(
+        doing=f"reading check run {check_run_id} on {repository.full_name}",
+        method="GET",
+        route=ONE,
+        values=of_repository(repository, check=check_run_id),
+        needs="checks: read",
+    )
+    output = read_answer(ask, caller.as_installation(repository, ask), _Annotated).output
+    return output is not None and output.annotations_count > 0
 
 
 def retire(caller: Caller, repository: Repository, check_run_id: int, title: str) -> None:
@@ -125,7 +147,7 @@ def _annotation(one: Annotation) -> dict[str, object]:
     return {
         "path": one.path,
         "start_line": one.line,
-        "end_line": one.line,
+        "end_line": max(one.end_line, one.line),
         "annotation_level": one.level.value,
         "title": one.title,
         "message": one.message,

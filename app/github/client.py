@@ -138,6 +138,10 @@ class GitHubApp:
         """Make a check run say what the report says; False when it is not there any more."""
         return checks.update(self._caller, repository, check_run_id, report)
 
+    def has_annotations(self, repository: Repository, check_run_id: int) -> bool:
+        """True when a check run has annotations."""
+        return checks.has_annotations(self._caller, repository, check_run_id)
+
     def retire_check(self, repository: Repository, check_run_id: int, title: str) -> None:
         """Take a check run's buttons; it concludes neutral. One that is gone has none."""
         checks.retire(self._caller, repository, check_run_id, title)

@@ -42,7 +42,7 @@ _PLAN_COLUMNS: Final = (
     "rulings",
     "approvals",
 )
-_SEALED: Final = ("sealed_outputs", "sealed_data_key", "event_key")
+_SEALED: Final = ("sealed_outputs", "sealed_remarks", "sealed_data_key", "event_key")
 
 
 def select_runs() -> Select[Any]:

@@ -85,6 +85,7 @@ runs = Table(
     time_column("expires_at", nullable=True),
     Column("targeting", JSON),
     enum_column("obstacle", Obstacle, nullable=True),
+    Column("sealed_remarks", LargeBinary),
     UniqueConstraint("event_key"),
     CheckConstraint(f"{IS_STATE_CHANGING} OR NOT ({one_of('state', APPLIABLE)})", name="applies"),
     CheckConstraint("NOT is_from_fork OR type = 'proposed'", name="fork_proposed"),

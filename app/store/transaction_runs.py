@@ -198,7 +198,8 @@ class RunWrites(ReportWrites):
         )
         found = runs.join(stacks, stacks.c.id == runs.c.stack_id)
         found = found.join(repositories, repositories.c.id == runs.c.repository_id)
-        row = self._first(select(*columns, runs.c.sealed_outputs).select_from(found).where(runs.c.id == run.id))
+        wanted = select(*columns, runs.c.sealed_outputs, runs.c.sealed_remarks).select_from(found)
+        row = self._first(wanted.where(runs.c.id == run.id))
         if row is None:
             raise BrokenError(f"reading the facts of run {run.id}: there is none")
         settings = settings_from_json(row.settings)
@@ -214,6 +215,7 @@ class RunWrites(ReportWrites):
             stack_digest=settings.digest(),
             github_environment=settings.github_environment,
             outputs=self._open_or_empty(row.sealed_outputs, "runs.outputs", run.id),
+            remarks=self._open_or_empty(row.sealed_remarks, "runs.remarks", run.id),
             is_stack_detached=row.is_detached,
             waits_for=_waits_for(run, row) if run.state is RunState.QUEUED else "",
             position=self._find_position(run) if is_queued else 0,
@@ -257,6 +259,11 @@ class RunWrites(ReportWrites):
         """Keep the outputs of an apply, sealed."""
         sealed = self._sealer.seal(outputs, sealed_as("runs.outputs", run_id))
         self._execute(update(runs).where(runs.c.id == run_id).values(sealed_outputs=sealed))
+
+    def save_remarks(self, run_id: RunId, remarks: bytes) -> None:
+        """Keep the errors that a run failed by, sealed."""
+        sealed = self._sealer.seal(remarks, sealed_as("runs.remarks", run_id))
+        self._execute(update(runs).where(runs.c.id == run_id).values(sealed_remarks=sealed))
 
     def save_data_key(self, run_id: RunId, sealed: bytes) -> None:
         """Keep the run's sealed data key; empty bytes destroy it."""

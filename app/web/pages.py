@@ -18,6 +18,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from app.core.changelist import REASONS, SIGNS, WORDS, delta_line
+from app.core.deltastrip import MAX_MODULES, strip_svg
 from app.core.names import RunId, StackId
 from app.core.plan import MASK, UNKNOWN, Action
 from app.core.record import LogChunk
@@ -33,7 +34,7 @@ from app.web.access import Access
 from app.web.doors import Doors, RunDetail
 from app.web.prose import prose
 from app.web.ulid import is_ulid
-from app.web.visible import readable_value, visible
+from app.web.visible import diff_rows, readable_value, visible
 
 CHANGES_ON_RUN: Final = 100
 CHANGES_ON_PAGE: Final = 250
@@ -60,6 +61,7 @@ def make_templates() -> jinja2.Environment:
     templates.filters.update(
         visible=visible,
         value=readable_value,
+        diff_rows=diff_rows,
         value_kind=lambda value: {MASK: "masked", UNKNOWN: "unknown"}.get(value, "known"),
         short=short,
         words=lambda state: state.value.replace("_", " "),
@@ -148,6 +150,7 @@ class Pages:
             Route("/runs/{run_id}", self.run),
             Route("/runs/{run_id}/changes", self.changes),
             Route("/runs/{run_id}/log", self.log),
+            Route("/runs/{run_id}/strip.svg", self.strip),
             Route("/runs/{run_id}/attestation", self.attestation),
             Route("/static/{name}", self.static),
         ]
@@ -200,6 +203,7 @@ class Pages:
             kind=_kind(check, view),
             said=prose(check_prose(view), _linked(view)),
             pulled_in=frozenset(change.number for change in pulled_in(view)),
+            modules=detail.summary.modules[:MAX_MODULES] if detail.summary is not None else (),
             changes=changes[:CHANGES_ON_RUN],
             changes_more=len(changes) - len(changes[:CHANGES_ON_RUN]),
             outputs=view.outputs[:OUTPUTS_ON_RUN],
@@ -233,6 +237,13 @@ class Pages:
             return self.error(404, "")
         chunks = await self._threaded(self._reading.read_log, detail.run.id)
         return StreamingResponse(self._log_pieces(chunks), media_type="text/plain")
+
+    async def strip(self, request: Request) -> Response:
+        """GET /runs/<id>/strip.svg: the counts of the newest plan as coloured squares."""
+        detail = await self._run_detail(request)
+        if detail is None or detail.run.plan is None:
+            return self.error(404, "")
+        return Response(strip_svg(detail.run.plan.delta), media_type="image/svg+xml")
 
     async def attestation(self, request: Request) -> Response:
         """GET /runs/<id>/attestation: the DSSE envelope of what was applied."""

@@ -5,6 +5,7 @@ Escaping for HTML is jinja2's; this is for what escaping leaves, and for values 
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from app.core import markdown
@@ -31,3 +32,22 @@ def readable_value(value: str) -> str:
     if isinstance(decoded, dict | list) and len(value) > 60:
         return visible(json.dumps(decoded, indent=2, ensure_ascii=False))
     return visible(value)
+
+
+def diff_rows(lines: Sequence[str]) -> list[tuple[str, str]]:
+    """The lines of a text's diff, each with its kind (`add`, `del`, `same`, `part`), as they are read."""
+    return [_diff_row(line[:1], markdown.visible(line[1:])) for line in lines]
+
+
+def _diff_row(sign: str, text: str) -> tuple[str, str]:
+    match sign:
+        case "+":
+            return "add", f"+ {text}"
+        case "-":
+            return "del", f"- {text}"
+        case "@":
+            return "part", f"from line {text}"
+        case "…":
+            return "part", f"… lines left out: {text}"
+        case _:
+            return "same", f"  {text}"

@@ -15,6 +15,7 @@ from app.engine.files import is_disk_full
 from app.engine.programs import free_bytes
 from app.worker.hooks import after_run
 from app.worker.job import End, Job, Step
+from app.worker.places import remarks_of
 from app.worker.steps import APPLY_STEPS, PLAN_STEPS
 from app.worker.validation import VALIDATE_STEPS
 
@@ -64,6 +65,7 @@ def execute(job: Job, steps: Iterable[Step]) -> End | None:
                 reason=_cut(job.log.redact(end.reason)),
                 outputs=end.outputs,
                 obstacle=end.obstacle,
+                remarks=remarks_of(job, end.errors),
                 log_bytes_left_out=left_out,
                 archive_size_bytes=end.archive.size_bytes if end.archive else 0,
                 archive_sha256=end.archive.sha256 if end.archive else "",

@@ -18,7 +18,8 @@ from app.engine.archive import ArchiveInfo
 from app.engine.bench import Bench, Folders, StackSettings
 from app.engine.environment import Installation, ManagedState
 from app.engine.git import Mirror
-from app.engine.terraform import Terraform, how_it_ended
+from app.engine.messages import Diagnostic
+from app.engine.terraform import Planned, Terraform, how_it_ended
 from app.engine.tools import Engine
 from app.engine.workspace import Workspace
 from app.worker.client import Hold
@@ -51,9 +52,8 @@ class Job:
     """Set by `choose_engine` or `pin_engine`."""
     installation: Installation = Installation()  # noqa: RUF009 - frozen
     """Where the engine gets its providers; laid out before `init`."""
-    has_changes: bool = False
-    """What the plan's exit code said."""
-
+    planned: Planned = Planned(has_changes=False)  # noqa: RUF009 - frozen
+    """How the plan ended, once there is one."""
     digest: str = ""
     """Of the plan file, once there is one."""
     doing: str = "preparing"
@@ -118,6 +118,11 @@ class Job:
         return Terraform(self.bench())
 
     @property
+    def has_changes(self) -> bool:
+        """What the plan's exit code said."""
+        return self.planned.has_changes
+
+    @property
     def found_engine(self) -> Engine:
         """The engine, once it was found."""
         if self.engine is None:
@@ -158,6 +163,8 @@ class End:
     """With PLANNED: what was stored."""
     obstacle: Obstacle | None = None
     """With FAILED: what the engine met before it changed anything."""
+    errors: tuple[Diagnostic, ...] = ()
+    """With FAILED: the engine's errors, not redacted."""
 
 
 Step = Callable[[Job], End | None]

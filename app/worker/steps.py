@@ -37,6 +37,7 @@ from app.engine.planfile import read_state_point
 from app.engine.terraform import WHOLE, Done, Failure, Part, Terraform
 from app.worker.hooks import after_run, hooks
 from app.worker.job import PREVIEWS, End, Job, Step
+from app.worker.places import with_places
 from app.worker.tools import choose_engine, lay_out_providers, pin_engine, project_root
 
 
@@ -108,8 +109,8 @@ def plan(job: Job) -> End | None:
             job.log.line(f"planning a part: {len(part.targets)} addresses alone, {len(part.excluded)} left out")
         planned = job.terraform().plan(part, is_destroy=job.assignment.run_type == "destroy")
     if isinstance(planned, Failure):
-        return End(Outcome.FAILED, planned.text, obstacle=planned.obstacle)
-    job.has_changes = planned.has_changes
+        return End(Outcome.FAILED, planned.text, obstacle=planned.obstacle, errors=planned.errors)
+    job.planned = planned
     return None
 
 
@@ -127,7 +128,7 @@ def report_plan(job: Job) -> End | None:
         digest=job.digest,
         engine=job.found_engine.label,
         has_changes=job.has_changes,
-        summary=read_plan(shown, secrets=job.log.known),
+        summary=with_places(job, read_plan(shown, secrets=job.log.known), job.planned),
         is_targeted=bool(job.assignment.targets or job.assignment.excluded),
         state=read_state_point(job.workspace.plan_file),
         resources=_resources(job, shown),
@@ -237,7 +238,7 @@ def apply(job: Job) -> End:
         applied = terraform.apply()
     if isinstance(applied, Failure):
         reason = applied.text + _save_errored_state(job, terraform)
-        return End(Outcome.FAILED, reason, obstacle=applied.obstacle)
+        return End(Outcome.FAILED, reason, obstacle=applied.obstacle, errors=applied.errors)
     with job.step("outputs"):
         outputs = job.terraform().outputs()
     if isinstance(outputs, Failure):
@@ -289,7 +290,7 @@ def _init(job: Job) -> End | None:
         lay_out_providers(job)
         done = job.terraform().init(clone=clone)
     job.assignment = msgspec.structs.replace(job.assignment, clone_token="")
-    return None if isinstance(done, Done) else End(Outcome.FAILED, done.text)
+    return None if isinstance(done, Done) else End(Outcome.FAILED, done.text, errors=done.errors)
 
 
 def _save_errored_state(job: Job, terraform: Terraform) -> str:

@@ -39,14 +39,16 @@ def init(job: Job) -> End | None:
     with job.step("init"):
         lay_out_providers(job)
         done = job.terraform().init_without_backend()
-    return End(Outcome.FAILED, done.text) if isinstance(done, Failure) else None
+    return End(Outcome.FAILED, done.text, errors=done.errors) if isinstance(done, Failure) else None
 
 
 def validate(job: Job) -> End:
     """Say whether the configuration is valid."""
     with job.step("validate"):
         done = job.terraform().validate()
-    return End(Outcome.FAILED, done.text) if isinstance(done, Failure) else End(Outcome.VALIDATED)
+    if isinstance(done, Failure):
+        return End(Outcome.FAILED, done.text, errors=done.errors)
+    return End(Outcome.VALIDATED)
 
 
 VALIDATE_STEPS: Final[tuple[Step, ...]] = (

@@ -13,7 +13,8 @@ import pytest
 from app.core.errors import UserError
 from app.core.markdown import MAX_BYTES, size_bytes
 from app.core.plan import MASK, UNKNOWN, Action, Change, Counts, Kind, PlanSummary
-from app.core.planjson import MAX_ATTRIBUTES, MAX_CHANGES, MAX_VALUE_CHARS, read_plan
+from app.core.plandiff import MAX_ATTRIBUTES, MAX_VALUE_CHARS
+from app.core.planjson import MAX_CHANGES, read_plan
 from app.core.protocol import MAX_BODY_BYTES, PlanReport
 from app.core.report import check_report
 from app.core.run import RunState
@@ -149,9 +150,9 @@ def test_every_action_is_found_and_ordered(raw_plans: tuple[bytes, bytes]) -> No
 def test_what_forces_a_replacement_comes_first(raw_plans: tuple[bytes, bytes]) -> None:
     first, *others = _by_address(read_plan(raw_plans[1]))["terraform_data.replaced"].attributes
     assert (first.name, first.before, first.after, first.forces_replacement) == (
-        "triggers_replace",
-        '["v1"]',
-        '["v2"]',
+        "triggers_replace[0]",
+        '"v1"',
+        '"v2"',
         True,
     )
     assert [(other.name, other.after) for other in others] == [("id", UNKNOWN), ("output", UNKNOWN)]
@@ -163,8 +164,8 @@ def test_a_sensitive_value_is_nowhere_not_even_in_copies_that_lost_their_mark(ra
         assert b"correct-horse" not in msgspec.json.encode(read_plan(raw))
     found = _by_address(read_plan(raw_plans[1]))
     values = {part.name: (part.before, part.after) for part in found["terraform_data.secretive"].attributes}
-    assert values["input"] == ('{"password":"(sensitive)","size":1}', '{"password":"(sensitive)","size":2}')
-    assert values["output"] == ('{"password":"(sensitive)","size":1}', UNKNOWN)
+    assert values["input.size"] == ("1", "2")
+    assert values["output"] == ('{"password": "(sensitive)", "size": 1}', UNKNOWN)
     assert found["open"].attributes[0].after == '"prefix-(sensitive)"'
     assert found["closed"].attributes[0].before == MASK
 
@@ -268,7 +269,9 @@ def test_marks_inside_lists_blocks_and_whole_objects_are_obeyed() -> None:
         "all": (MASK, MASK),
         "gone": (MASK, None),
         "new": (None, UNKNOWN),
-        "rules": ('[{"port":1,"key":"(sensitive)"}]', f'[{{"port":2,"key":"{MASK}"}},{{"key":"{UNKNOWN}"}}]'),
+        "rules[0].key": (MASK, MASK),
+        "rules[0].port": ("1", "2"),
+        "rules[1].key": (None, UNKNOWN),
     }
 
 
@@ -284,7 +287,7 @@ def test_a_copy_inside_json_inside_a_string_is_masked() -> None:
         variables={"v": {"value": awkward}},
         configuration={"root_module": {"variables": {"v": {"sensitive": True}}}},
     )
-    assert read_plan(raw).changes[0].attributes[0].after == f'"{{\\"p\\": \\"{MASK}\\"}}"'
+    assert read_plan(raw).changes[0].attributes[0].after == f'{{"p": "{MASK}"}}'
 
 
 def test_sensitive_values_of_data_sources_in_the_prior_state_are_masked() -> None:
@@ -300,7 +303,7 @@ def test_numbers_keep_every_digit() -> None:
     raw = b'{"format_version":"1.2","resource_changes":[{"address":"a.b","change":{"actions":["update"],'
     raw += b'"before":{"n":123456789012345678901234567890,"s":{"a":1}},"after":{"n":1.10,"s":{"a":2}}}}]}'
     values = {part.name: (part.before, part.after) for part in read_plan(raw).changes[0].attributes}
-    assert values == {"n": ("123456789012345678901234567890", "1.10"), "s": ('{"a":1}', '{"a":2}')}
+    assert values == {"n": ("123456789012345678901234567890", "1.10"), "s.a": ("1", "2")}
 
 
 def test_long_values_and_many_attributes_are_cut_and_counted() -> None:
@@ -394,3 +397,11 @@ def test_10_000_resources_are_read_in_150_mb_and_shown_within_the_limits(tmp_pat
 def _created(address: str, after: dict[str, str]) -> dict[str, Any]:
     """A resource that is created, as the engine's JSON has it."""
     return {"address": address, "change": {"actions": ["create"], "before": None, "after": after}}
+
+
+def test_a_path_that_begins_with_no_attribute_marks_nothing_as_forcing() -> None:
+    """An element of a set has no name and no index: its path ends before it."""
+    resource = _resource("a.b", ["delete", "create"], {"x": 1, "set": ["a"]}, {"x": 2, "set": ["b"]})
+    resource["change"]["replace_paths"] = [[{"k": 1}], ["set", {"k": 1}]]
+    found = {part.name: part.forces_replacement for part in read_plan(_recorded(resource)).changes[0].attributes}
+    assert found == {"set[0]": True, "x": False}

@@ -29,9 +29,9 @@ def labels(view: RunView) -> list[str]:
 
 
 def said(view: RunView) -> tuple[str, list[str]]:
-    """Title, and the paragraphs of the summary without its footer."""
+    """Title, and the paragraphs of the summary without its counts and its footer."""
     report = check_report(view)
-    return report.title, [part for part in report.summary.split("\n\n")[:-1] if not part.startswith("|")]
+    return report.title, [part for part in report.summary.split("\n\n")[:-1] if not part.startswith(("|", "🟥"))]
 
 
 def typed(kind: RunType, state: RunState) -> Run:

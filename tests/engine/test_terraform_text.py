@@ -156,3 +156,15 @@ def test_what_a_command_has_dealt_with_is_counted_once_each_and_a_replacement_at
     assert say("apply_complete", "a.c") == 1
     messages.read('{"@message": "x", "type": "apply_complete", "hook": {"resource": 7}}')
     assert messages.done == 1
+
+
+def test_warnings_are_kept_apart_from_errors_each_once_and_counted_beyond_the_bound() -> None:
+    messages = Messages()
+    at = {"filename": "../modules/x.tf", "start": {"line": 7}}
+    for number in [*range(60), 0]:
+        diagnostic = {"severity": "warning", "summary": f"w{number}", "range": at}
+        messages.read(json.dumps({"@message": "x", "diagnostic": diagnostic}))
+    assert messages.errors == []
+    assert (len(messages.warnings), messages.warnings_left_out) == (50, 10)
+    first = messages.warnings[0]
+    assert (first.summary, first.filename, first.line, first.place) == ("w0", "../modules/x.tf", 7, "../modules/x.tf:7")

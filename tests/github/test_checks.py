@@ -7,7 +7,7 @@ import pytest
 from app.core.errors import BrokenError, RetryableError, UserError
 from app.core.event import Repository
 from app.core.names import Sha
-from app.core.reply import Conclusion
+from app.core.reply import Annotation, AnnotationLevel, Conclusion
 from app.github.client import GitHubApp
 from app.sandbox import Repo, SandboxGitHub, checks
 from app.sandbox.records import CheckRun
@@ -40,6 +40,20 @@ def test_an_update_replaces_text_state_and_buttons(app: GitHubApp, repo: Repo, r
     app.update_check(repository, number, check(repo.sha(), conclusion=Conclusion.SUCCESS))
     run = shown(repo)
     assert (run.conclusion, run.actions) == ("success", [])
+
+
+def test_annotations_are_added_by_the_update_that_brings_them(
+    app: GitHubApp, repo: Repo, repository: Repository
+) -> None:
+    mark = Annotation(
+        path="main.tf", line=3, end_line=7, level=AnnotationLevel.WARNING, title="this plan destroys this", message="x"
+    )
+    number = app.create_check(repository, check(repo.sha()))
+    assert not app.has_annotations(repository, number)
+    app.update_check(repository, number, replace(check(repo.sha(), conclusion=WAITING), annotations=(mark,)))
+    app.update_check(repository, number, check(repo.sha(), conclusion=WAITING))
+    assert app.has_annotations(repository, number)
+    assert [(one["path"], one["start_line"], one["end_line"]) for one in shown(repo).annotations] == [("main.tf", 3, 7)]
 
 
 def test_a_retired_check_run_is_neutral_and_has_no_buttons(app: GitHubApp, repo: Repo, repository: Repository) -> None:

@@ -43,6 +43,7 @@ class Story:
 CALLS: dict[str, Callable[[Story], object]] = {
     "create_check": lambda on: on.app.create_check(on.at, check(on.sha)),
     "update_check": lambda on: on.app.update_check(on.at, on.made, check(on.sha, conclusion=Conclusion.SUCCESS)),
+    "has_annotations": lambda on: on.app.has_annotations(on.at, on.made),
     "retire_check": lambda on: on.app.retire_check(on.at, on.made, "Replaced"),
     "find_check": lambda on: on.app.find_check(on.at, on.sha, "deploy/net", "RUN/1"),
     "ask_permission": lambda on: on.app.ask_permission(on.at, "alice"),

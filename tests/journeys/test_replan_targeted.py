@@ -104,7 +104,7 @@ def test_pending_moves_come_with_every_part(world: World) -> None:
     moved += 'resource "terraform_data" "new" {}\n'
     number, sha = world.land(repo, {"app/main.tf": moved}, "Move")
     check = world.expect_check(repo, sha, "deploy/app", "action_required")
-    assert "moved from `terraform_data.other`" in (check.text or "")
+    assert "from `terraform_data.other`" in (check.text or "")
 
     world.comment(repo, number, "/trackside replan app except terraform_data.renamed")
     world.settle()

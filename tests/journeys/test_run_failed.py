@@ -24,6 +24,9 @@ def test_a_failing_plan_says_the_diagnostic_on_the_commit_and_holds_nobody_up(wo
     assert "Reference to undeclared input variable" in (check.summary or "")
     assert "main.tf" in (check.summary or "")
     assert repo.buttons(check) == ["Retry"]
+    assert [(one["path"], one["start_line"], one["annotation_level"]) for one in check.annotations] == [
+        ("app/main.tf", 1, "failure")
+    ]
     assert repo.deployments() == []
 
     second = world.push(repo, {"app/main.tf": ONE}, "Mended")

@@ -291,10 +291,12 @@ def test_outputs_stay_and_the_data_key_dies_with_the_run(store: PostgresStore) -
         tx.save_data_key(run.id, b"wrapped")
     with store.begin() as tx:
         assert tx.find_data_key(run.id) == b"wrapped"
+        tx.save_remarks(run.id, b'[{"summary": "x"}]')
         tx.change_run(run.id, step(Step.CANCEL))
         tx.save_outputs(run.id, b'[{"name": "id"}]')
     with store.begin() as tx:
         assert tx.get_run_facts(tx.get_run(run.id)).outputs == b'[{"name": "id"}]'
+        assert tx.get_run_facts(tx.get_run(run.id)).remarks == b'[{"summary": "x"}]'
         assert tx.find_data_key(run.id) is None
 
 

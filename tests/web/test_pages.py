@@ -8,7 +8,7 @@ import pytest
 
 from app.core.choice import Targeting
 from app.core.names import RunId
-from app.core.plan import Action, Change, Counts, Delta, Kind, PlanSummary
+from app.core.plan import Action, Attribute, Change, Counts, Delta, Kind, ModuleCounts, PlanSummary
 from app.core.report_check import check_prose
 from app.core.run import RunState, RunType
 from app.web.doors import StackDetail
@@ -24,7 +24,7 @@ def words(markup: str) -> str:
     return " ".join(unescape(_MARKS.sub("", markup)).split())
 
 
-PAGES = ("/", f"/stacks/{STACK}", f"/runs/{RUN}", f"/runs/{RUN}/changes", f"/runs/{RUN}/log")
+PAGES = ("/", f"/stacks/{STACK}", f"/runs/{RUN}", f"/runs/{RUN}/changes", f"/runs/{RUN}/strip.svg", f"/runs/{RUN}/log")
 
 
 def test_a_waiting_run_says_what_confirms_it(world: World) -> None:
@@ -49,6 +49,40 @@ def test_changes_are_numbered_as_in_the_check_with_what_was_and_will_be(world: W
     ):
         assert words in text
     assert "… and 2 more" in text
+
+
+def test_the_counts_are_a_picture_too_and_the_modules_a_table(world: World) -> None:
+    modules = (ModuleCounts(counts=Counts(create=1)), ModuleCounts(module='module.a["<b>"]', counts=Counts(delete=2)))
+    lines = ("@3", " kept", "-gone\u202e", "+<b>new", "…7")
+    text_change = Change(
+        number=1,
+        kind=Kind.RESOURCE,
+        action=Action.UPDATE,
+        address="terraform_data.script",
+        attributes=(Attribute(name="input", lines=lines, lines_left_out=2),),
+        hidden=1,
+    )
+    put(world, detail(summary=PlanSummary(changes=(text_change,), modules=modules, modules_left_out=3)))
+    client = world.client()
+    text = client.get(f"/runs/{RUN}").text
+    assert f'src="/runs/{RUN}/strip.svg"' in text
+    assert "module.a[&#34;&lt;b&gt;&#34;]" in text
+    assert "… and 3 more modules" in text
+    assert "1 sensitive value hidden" in text
+    for row in (
+        '<span class="part">from line 3</span>',
+        '<span class="same">  kept</span>',
+        '<span class="del">- gone\\u202e</span>',
+        '<span class="add">+ &lt;b&gt;new</span>',
+        '<span class="part">… lines left out: 7</span>',
+        '<span class="part">… lines left out: 2</span>',
+    ):
+        assert row in text, row
+    picture = client.get(f"/runs/{RUN}/strip.svg")
+    assert (picture.status_code, picture.headers["content-type"]) == (200, "image/svg+xml")
+    assert picture.text.count("<rect") == 5
+    put(world, detail(run(RunState.QUEUED, plan=None), summary=None))
+    assert client.get(f"/runs/{RUN}/strip.svg").status_code == 404
 
 
 def test_a_superseded_run_does_not_offer_to_be_confirmed(world: World) -> None:

@@ -31,6 +31,10 @@ def test_a_plan_made_by_one_worker_is_applied_by_another(world: World) -> None:
     plan = world.book.plans[0]
     assert (plan.engine, plan.has_changes) == (world.engine.label, True)
     assert [change.address for change in plan.summary.changes] == ["terraform_data.one", "said"]
+    assert [(one.address, one.path, one.start_line) for one in plan.summary.blocks] == [
+        ("terraform_data.one", "main.tf", 1),
+        ("output.said", "main.tf", 2),
+    ]
     assert world.book.stages == [("initializing", "managed"), ("planning", "")]
     assert not list((world.folder / "runs").iterdir())
 
@@ -334,3 +338,40 @@ def test_a_worker_says_at_its_start_what_keeps_runs_apart(world: World) -> None:
         "ISOLATION=none",
     )
     assert said[1].get("by", said[1].get("reason")) == (found.summary if found.is_on else found.why_not)
+
+
+WARNS = """\
+variable "password" { default = "correct-horse-battery" }
+resource "terraform_data" "one" { input = "x" }
+check "health" {
+  assert {
+    condition     = terraform_data.one.input == "y"
+    error_message = "With ${var.password} it is not healthy."
+  }
+}
+"""
+
+
+def test_what_the_engine_warns_of_is_reported_with_its_place_and_without_secrets(world: World) -> None:
+    world.book.next = "done"
+    world.start()
+    secret = {"TF_VAR_password": "staple-battery-horse"}
+    sha = world.repository.commit({"infra/main.tf": WARNS})
+    world.assign(sha, project_root="infra", environment=secret, secret_names=("TF_VAR_password",))
+    world.book.wait(lambda: world.book.plans)
+    (remark,) = world.book.plans[0].summary.remarks
+    assert (remark.summary, remark.path, remark.line) == ("Check block assertion failed", "infra/main.tf", 5)
+    assert "it is not healthy" in remark.detail
+    assert "staple" not in remark.detail
+    assert not remark.is_error
+
+
+def test_what_a_plan_failed_by_is_reported_with_its_place(world: World) -> None:
+    world.start()
+    sha = world.repository.commit({"infra/main.tf": 'resource "terraform_data" "x" {\n  input = var.gone\n}\n'})
+    world.assign(sha, project_root="infra")
+    result = world.result()
+    assert result.outcome is Outcome.FAILED
+    (remark,) = result.remarks
+    assert (remark.is_error, remark.path, remark.line) == (True, "infra/main.tf", 2)
+    assert remark.summary == "Reference to undeclared input variable"

@@ -1,43 +1,26 @@
-"""What stands on GitHub: every state as a check run and as a deployment, whatever the plan and its words."""
+"""A run as a check run: what every state says, in words, with buttons."""
 
-import re
 from dataclasses import replace
-from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from inline_snapshot import snapshot
-from markdown_it import MarkdownIt
 
 from app.core.choice import Targeting
-from app.core.config import read_configuration, suggest_configuration
-from app.core.markdown import MAX_BYTES, code, cut, fence, sentence, tail, visible
+from app.core.markdown import MAX_BYTES
 from app.core.names import RunId, Sha
-from app.core.plan import MASK, Action, Attribute, Change, Counts, Delta, Kind, PlanSummary
+from app.core.plan import Action, Change, Counts, Delta, Kind, PlanSummary
 from app.core.protocol import Output
-from app.core.reply import CheckReport, CheckStatus, Conclusion, DeploymentState
+from app.core.reply import CheckStatus
 from app.core.report import (
-    ConfigView,
     RunView,
     check_report,
-    config_report,
-    deployment_report,
-    failed_decision_report,
     segment,
 )
 from app.core.run import Run, RunState, RunType, Trigger
-from app.core.stack import Problem
 from app.core.statepoint import Obstacle
+from tests.core.inert import assert_inert, seen
 from tests.core.made import CONFIRMED, DELTA, NO_CHANGES, PLAN, RUN_ID, SUMMARY, WAITING, run_in, view_of
-
-SHA = Sha("a" * 40)
-
-
-def seen(report: CheckReport) -> tuple[str, str, str]:
-    """Status, conclusion and title."""
-    return report.status.value, report.conclusion.value if report.conclusion else "", report.title
 
 
 def test_a_waiting_plan_reads_like_this() -> None:
@@ -50,6 +33,8 @@ def test_a_waiting_plan_reads_like_this() -> None:
 `/trackside discard network` turns it down, `/trackside replan network` makes another plan of the same commit.
 
 **This plan destroys 1 resource.**
+
+🟥🟨🟩 3 resources · 🟨 1 output
 
 | | create + | update ~ | destroy - |
 | --- | ---: | ---: | ---: |
@@ -435,306 +420,3 @@ def test_each_plan_and_each_apply_is_a_segment_of_its_own() -> None:
     assert segment(WAITING) == f"{RUN_ID}/1"
     assert segment(replace(WAITING, plan_number=2, plan=None)) == f"{RUN_ID}/2"
     assert segment(CONFIRMED) == f"{RUN_ID}/1/apply"
-
-
-# the list of changes
-
-
-def change(number: int, **given: Any) -> Change:
-    plain = Change(number=number, kind=Kind.RESOURCE, action=Action.UPDATE, address=f"a.b[{number}]")
-    return msgspec.structs.replace(plain, **given)
-
-
-def text_of(*changes: Change, left_out: int = 0) -> str:
-    summary = PlanSummary(delta=DELTA, changes=changes, changes_left_out=left_out)
-    return check_report(view_of(WAITING, summary=summary)).text
-
-
-def test_long_values_are_cut_to_where_they_differ() -> None:
-    before, after = '"' + "x" * 5000 + 'a"', '"' + "x" * 5000 + 'b"'
-    text = text_of(change(1, attributes=(Attribute(name="policy", before=before, after=after),)))
-    assert 'xxxa"  # 5,003 characters' in text
-    assert 'xxxb"  # 5,003 characters' in text
-    assert len(text) < 1000
-
-
-def test_what_is_masked_on_both_sides_is_one_line() -> None:
-    text = text_of(change(1, attributes=(Attribute(name="password", before=MASK, after=MASK),)))
-    assert "! password = (sensitive)" in text
-
-
-def test_moves_imports_and_reasons_are_said() -> None:
-    text = text_of(
-        change(1, action=Action.MOVE, previous_address="a.old"),
-        change(2, action=Action.IMPORT, import_id="vpc-1"),
-        change(3, action=Action.REPLACE, reason="replace_because_tainted"),
-        change(4, action=Action.DELETE, reason="some_new_reason"),
-    )
-    assert text == snapshot("""\
-### Changes
-
-**1. move** `a.b[1]`, moved from `a.old`
-
-**2. import** `a.b[2]`, imported from `vpc-1`
-
-**3. replace** `a.b[3]`: it is tainted
-
-**4. destroy** `a.b[4]`: `some_new_reason`\
-""")
-
-
-def test_attributes_beyond_the_bound_are_counted() -> None:
-    many = tuple(Attribute(name=f"a{at}", after="1") for at in range(100))
-    assert "… and 67 more attributes" in text_of(change(1, attributes=many, attributes_left_out=7))
-
-
-@pytest.mark.parametrize("count", [1, 300, 3_000, 20_000])
-def test_any_number_of_changes_fits_and_what_is_left_out_is_counted_exactly(count: int) -> None:
-    attributes = tuple(Attribute(name=f"attribute_{at}", before='"ä"', after='"ö"') for at in range(5))
-    changes = tuple(change(at + 1, attributes=attributes) for at in range(count))
-    text = text_of(*changes, left_out=5)
-    assert len(text.encode()) <= MAX_BYTES
-    listed = len(re.findall(r"^\*\*\d+\. update\*\*", text, re.MULTILINE))
-    detailed = text.count("```diff")
-    assert f"**{count - listed + 5:,} more changes are not listed here" in text
-    assert (f"; {listed - detailed:,} listed without details" in text) is (listed > detailed)
-    assert text.endswith("The whole plan is on [the run's page](<https://trackside.example/runs/01J>).")
-
-
-# words that mean harm
-
-HOSTILE = "``` @alice #1 <script>alert(1)</script> ![x](http://e.example/i.png) [l](javascript:x) \u202e\x00\x1b[31m |\n# h\n```"  # noqa: E501 - a sentence as it is said
-WORDS = st.one_of(
-    st.text(max_size=60),
-    st.text(alphabet="`~@#<>![]()*_|\\\n\r\t \u202e\u200b\ud800-:/ab1", max_size=60),
-    st.just(HOSTILE),
-)
-ATTRIBUTES = st.builds(
-    Attribute, name=WORDS, before=st.none() | WORDS, after=st.none() | WORDS, forces_replacement=st.booleans()
-)
-CHANGES = st.builds(
-    Change,
-    number=st.integers(1, 9),
-    kind=st.sampled_from(Kind),
-    action=st.sampled_from(Action),
-    address=WORDS,
-    previous_address=WORDS,
-    import_id=WORDS,
-    reason=WORDS,
-    attributes=st.lists(ATTRIBUTES, max_size=3).map(tuple),
-    attributes_left_out=st.integers(0, 9),
-)
-SUMMARIES = st.builds(
-    PlanSummary,
-    delta=st.builds(Delta, resources=st.builds(Counts, create=st.integers(0, 9), delete=st.integers(0, 9))),
-    changes=st.lists(CHANGES, max_size=4).map(tuple),
-    changes_left_out=st.integers(0, 9),
-)
-
-
-def assert_inert(report: CheckReport) -> None:
-    """Within GitHub's limits; as GitHub reads it, nothing foreign stands outside code."""
-    assert report.title.isprintable()
-    for markdown in (report.summary, report.text):
-        assert len(markdown.encode()) <= MAX_BYTES
-        assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", markdown)
-        tokens = MarkdownIt("commonmark").enable("table").parse(markdown)
-        for token in [*tokens, *(child for block in tokens for child in block.children or ())]:
-            assert token.type not in ("html_block", "html_inline", "image", "blockquote_open", "hr", "code_block")
-            if token.type == "text":
-                assert not re.search(r"@\w|#\d|://|`|<|\b\w+@\w", token.content), token.content
-            if token.type == "link_open":
-                assert str(token.attrs["href"]).startswith("https://trackside.example/runs/")
-            if token.type == "fence":
-                assert token.content.strip()
-                closing = markdown.splitlines()[token.map[1] - 1] if token.map else ""
-                assert closing == token.markup
-
-
-@settings(max_examples=150)
-@given(st.sampled_from(RunState), SUMMARIES, WORDS, st.lists(st.tuples(WORDS, WORDS), max_size=3))
-def test_no_word_of_a_plan_a_person_or_a_repository_does_anything(
-    state: RunState, summary: PlanSummary, word: str, outputs: list[tuple[str, str]]
-) -> None:
-    run = replace(run_in(state), reason=word, message=word, triggered_by=word, decided_by=word, ref=f"refs/tags/{word}")
-    view = RunView(
-        run=replace(run, trigger=Trigger.TAG),
-        summary=summary,
-        blocked_by=replace(WAITING, message=word),
-        stack_hold=word,
-        run_url="https://trackside.example/runs/01J",
-        outputs=tuple(Output(name=name, value=value) for name, value in outputs),
-        environment="network",
-    )
-    report = check_report(view)
-    assert_inert(report)
-    deployment = deployment_report(view)
-    if deployment is not None:
-        assert len(deployment.description) <= 140
-        assert len(deployment.state_description) <= 140
-        assert (deployment.description + deployment.state_description).isprintable()
-
-
-def test_the_largest_words_fit_too() -> None:
-    huge = "é`\n" * 200_000
-    run = replace(WAITING, state=RunState.FAILED, reason=huge, message=huge, triggered_by=huge)
-    summary = PlanSummary(delta=DELTA, changes=(change(1, address=huge, reason=huge, import_id=huge),))
-    assert_inert(check_report(replace(view_of(run, summary=summary), stack_hold=huge)))
-
-
-# deployments
-
-
-def test_a_deployment_follows_its_run() -> None:
-    view = replace(view_of(WAITING), environment="production", is_production=True)
-    report = deployment_report(view)
-    assert report is not None
-    assert (report.environment, report.sha, report.task) == ("production", WAITING.head_sha, "trackside:network")
-    assert report.description == "network: +1 ~1 -1 · outputs ~1 at 3fa9c1d"
-    assert report.payload == {"run": RUN_ID, "stack": "network", "tag": ""}
-    assert report.is_production
-    assert (report.state, report.state_description) == (DeploymentState.QUEUED, "waiting for confirmation")
-
-
-def deployed(run: Run) -> tuple[str, str] | None:
-    report = deployment_report(replace(view_of(run), environment="network"))
-    return (report.state.value, report.state_description) if report else None
-
-
-@pytest.mark.parametrize(
-    ("run", "expected"),
-    [
-        (run_in(RunState.QUEUED), None),
-        (run_in(RunState.PLANNING), None),
-        (run_in(RunState.FAILED), None),
-        (replace(run_in(RunState.FINISHED), plan=NO_CHANGES), None),
-        (replace(WAITING, type=RunType.PROPOSED), None),
-        (WAITING, ("queued", "waiting for confirmation")),
-        (CONFIRMED, ("queued", "confirmed by bob")),
-        (replace(CONFIRMED, state=RunState.APPLYING), ("in_progress", "applying +1 ~1 -1 · outputs ~1")),
-        (replace(CONFIRMED, state=RunState.FINISHED), ("success", "applied: +1 ~1 -1 · outputs ~1")),
-        (replace(CONFIRMED, state=RunState.FAILED, reason="a\nb"), ("failure", "a")),
-        (
-            replace(CONFIRMED, state=RunState.FAILED, is_outcome_unknown=True),
-            ("failure", "outcome unknown: the worker was lost while applying"),
-        ),
-        (replace(WAITING, state=RunState.DISCARDED, decided_by="bob"), ("inactive", "discarded by bob")),
-        (replace(WAITING, state=RunState.REPLAN_REQUESTED, plan=None, plan_number=2), ("queued", "replan requested")),
-        (replace(WAITING, state=RunState.FAILED, plan=None, plan_number=2, reason="x"), ("failure", "x")),
-        (
-            replace(WAITING, state=RunState.FINISHED, plan=NO_CHANGES, plan_number=2),
-            ("inactive", "no changes any more"),
-        ),
-        (replace(WAITING, state=RunState.FINISHED), ("inactive", "planned only: nothing was applied")),
-    ],
-)
-def test_deployment_states(run: Run, expected: tuple[str, str] | None) -> None:
-    assert deployed(run) == expected
-
-
-def test_a_stack_without_an_environment_has_no_deployments() -> None:
-    assert deployment_report(view_of(WAITING)) is None
-
-
-# checks without a run
-
-
-def test_the_config_check_lists_every_problem() -> None:
-    text = b"version: 1\nstacks:\n  - name: network\n    projectroot: x\n    '@alice `#1`': x\n"
-    found = read_configuration(text, default_branch="main")
-    assert isinstance(found, tuple)
-    report = config_report(ConfigView(head_sha=SHA, problems=found, has_last_good=True))
-    assert (report.name, report.external_id) == ("config", f"config/{SHA}")
-    assert seen(report) == ("completed", "failure", "2 problems in .trackside/stacks.yml")
-    assert report.summary == "`.trackside/stacks.yml` is not valid. The last valid version stays in force."
-    assert report.text == snapshot("""\
-- **line 4**: unknown key `projectroot`: did you mean `project_root`?
-- **line 5**: unknown key `@alice ?#1?`: take it away\
-""")
-    assert_inert(report)
-
-
-@given(st.lists(st.tuples(WORDS, WORDS), max_size=90), WORDS)
-def test_no_word_of_a_problem_or_a_suggestion_does_anything(words: list[tuple[str, str]], suggestion: str) -> None:
-    problems = tuple(Problem(line=1, message=message, remedy=remedy) for message, remedy in words)
-    assert_inert(config_report(ConfigView(head_sha=SHA, problems=problems)))
-    assert_inert(config_report(ConfigView(head_sha=SHA, suggestion=suggestion)))
-    assert_inert(config_report(ConfigView(head_sha=SHA, suggestion=suggestion * 4000, new_file_url="javascript:x")))
-    assert_inert(failed_decision_report("network", SHA, suggestion))
-
-
-def test_a_valid_file_is_a_success_and_a_missing_one_is_offered() -> None:
-    valid = config_report(ConfigView(head_sha=SHA, stack_names=("network", "dns")))
-    assert seen(valid) == ("completed", "success", "valid: 2 stacks")
-    url = "https://github.com/acme/infra/new/main?filename=.trackside%2Fstacks.yml&value=version"
-    view = ConfigView(head_sha=SHA, suggestion=suggest_configuration(["main.tf"]), new_file_url=url)
-    missing = config_report(view)
-    assert missing.conclusion is Conclusion.NEUTRAL
-    assert missing.summary == snapshot("""\
-This repository has Terraform files, but no `.trackside/stacks.yml`: nothing is tracked yet.
-
-[Make it on GitHub](<https://github.com/acme/infra/new/main?filename=.trackside%2Fstacks.yml&value=version>), filled in with the stacks that were found.\
-""")  # noqa: E501 - a sentence as it is said
-    assert missing.text == snapshot("""\
-### Suggested `.trackside/stacks.yml`
-
-```yaml
-# What Trackside may run in this repository. Every folder below looked like a Terraform root.
-version: 1
-stacks:
-  - name: main
-```\
-""")
-
-
-def test_a_push_that_could_not_be_decided_is_visible() -> None:
-    report = failed_decision_report("network", SHA, "policy only-tags: timed out after 10 s")
-    assert report.name == "deploy/network"
-    assert seen(report) == ("completed", "failure", "not decided: nothing was started")
-    assert report.summary == snapshot("""\
-What this push means for the stack could not be decided. Closed by default: no run was made.
-
-```
-policy only-tags: timed out after 10 s
-```
-
-Mend what is named above and push again.\
-""")
-
-
-# the tools
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("plain", "`plain`"),
-        ("", "` `"),
-        ("a`b", "``a`b``"),
-        ("`", "`` ` ``"),
-        (" a ", "`  a  `"),
-        ("a\nb", "`a\\nb`"),
-        ("\u202e", "`\\u202e`"),
-        ("x" * 400, "`" + "x" * 299 + "…`"),
-    ],
-)
-def test_code(text: str, shown: str) -> None:
-    assert code(text) == shown
-
-
-def test_fences_are_longer_than_what_they_hold_and_never_empty() -> None:
-    assert fence("a") == "```\na\n```"
-    assert fence("````") == "`````\n````\n`````"
-    assert fence(" \n ") == ""
-
-
-def test_visible_cut_tail_and_sentence() -> None:
-    assert visible("a\tb\nc\u2066\U000e0041\ud800é日") == "a\\tb\\nc\\u2066\\U000e0041\\ud800é日"
-    assert visible("a\r\n\tb", keep_lines=True) == "a\n    b"
-    assert (cut("abc", 3), cut("abcd", 3)) == ("abc", "ab…")
-    assert tail("abcdef", 3) == "… the beginning of 6 characters is left out\ndef"
-    assert tail("abc", 4) == "abc"
-    assert sentence("unknown key `x`: see line 3") == "unknown key `x`: see line 3"
-    assert sentence("hello @alice") == "`hello @alice`"
-    assert sentence("see www.example.com") == "`see www.example.com`"
-    assert sentence("odd ` tick") == "``odd ` tick``"
