@@ -155,8 +155,9 @@ def test_a_choice_that_chooses_nothing_is_answered_and_changes_nothing(world: Wo
         "replan app only": "no change is named",
         "replan app only said": "`said` is an output, and outputs cannot be chosen",
         "replan app except 1-4": "nothing is left of plan 1",
-        'replan app only terraform_data.x["open': "I do not understand",
-        "replan app 1,2": "I do not understand",
+        "replan app only foo": "An address names one too, written as the plan has it",
+        'replan app only terraform_data.x["open': "a double quote is opened and not closed",
+        "replan app 1,2": "behind the stack or run come only or except",
     }
     for command, answer in answers.items():
         world.comment(repo, number, f"/trackside {command}")
