@@ -59,13 +59,13 @@ def test_an_hour_takes_400_and_keeps_40_of_them_for_answers() -> None:
 def test_no_window_is_ever_overfull_whatever_is_asked_for() -> None:
     dice, budget, at = random.Random(5), Budget(), NOW
     taken: list[datetime] = []
-    for _ in range(3000):
+    for _ in range(1000):
         at += timedelta(seconds=dice.choice([0, 0.01, 0.2, 1, 20]))
         found = take(budget, dice.choice(list(Lane)), at)
         if isinstance(found, Budget):
             budget = found
             taken.append(at)
-    assert len(taken) > 500
+    assert len(taken) > 250
     for window in WINDOWS:
         most = max(sum(one <= each < one + window.length for each in taken) for one in taken)
         assert most <= window.most[Lane.ANSWER]

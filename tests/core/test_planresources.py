@@ -6,9 +6,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.core import planresources
 from app.core.errors import UserError
-from app.core.planresources import HASHED, MARKED, read_resources, sanitized
+from app.core.planresources import HASHED, MARKED, MAX_RESOURCES_BYTES, Resources, read_resources, sanitized
 
 CANARY = "hunter2-canary"
 
@@ -78,11 +77,12 @@ def test_no_resource_is_left_out_and_every_key_is_there() -> None:
     assert {"before", "after", "after_unknown", "before_sensitive", "after_sensitive"} <= first["change"].keys()
 
 
-def test_a_plan_beyond_the_bound_hands_in_nothing_but_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(planresources, "MAX_RESOURCES_BYTES", 200)
-    found = read_resources(plan(None, {"name": "x" * 300}), mode=MARKED)
-    assert found.size_bytes > 300
+def test_a_plan_beyond_the_bound_hands_in_nothing_but_its_size() -> None:
+    large = "x" * MAX_RESOURCES_BYTES
+    found = read_resources(plan(None, {"name": large}), mode=MARKED)
+    assert found.size_bytes > MAX_RESOURCES_BYTES
     assert bytes(found.changes) == b"null"
+    assert read_resources(plan(None, {"name": large}), mode=HASHED).size_bytes == 0, "what counts is what is handed in"
 
 
 @pytest.mark.parametrize("raw", [b"", b"[]", b'{"resource_changes": [{}]}', b"\xff"])
@@ -93,5 +93,5 @@ def test_what_is_no_plan_is_an_error_and_not_an_empty_one(raw: bytes) -> None:
 
 def test_it_travels_as_it_is() -> None:
     found = read_resources(plan(None, {"name": "mysql"}), mode=HASHED)
-    again = msgspec.json.decode(msgspec.json.encode(found), type=planresources.Resources)
+    again = msgspec.json.decode(msgspec.json.encode(found), type=Resources)
     assert bytes(again.changes) == bytes(found.changes)

@@ -42,6 +42,8 @@ class Book:
     claims: deque[Assignment] = field(default_factory=deque)
     logs: dict[str, bytearray] = field(default_factory=dict)
     stages: list[tuple[str, str]] = field(default_factory=list)
+    done: list[int] = field(default_factory=list)
+    """What heartbeats said, in their order."""
     plans: list[PlanReport] = field(default_factory=list)
     applies: list[str] = field(default_factory=list)
     results: list[ResultReport] = field(default_factory=list)
@@ -91,7 +93,9 @@ class Book:
         return getattr(self, f"_{name}")(body)  # type: ignore[no-any-return] # one of the methods below
 
     def _heartbeat(self, body: bytes) -> tuple[int, bytes]:
-        token = self.oidc_token if json.loads(body)["wants_token"] else ""
+        beat = json.loads(body)
+        self.done.append(beat["done"])
+        token = self.oidc_token if beat["wants_token"] else ""
         return 200, json.dumps({"lease_s": self.lease_s, "stop": self.stop, "oidc_token": token}).encode()
 
     def _stage(self, body: bytes) -> tuple[int, bytes]:
