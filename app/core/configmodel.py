@@ -39,6 +39,8 @@ NOT_YET: Final = {
     "not_author": "`confirm.not_author`",
 }
 """Keys of a later version, in words."""
+ASKED: Final = ("push", "notification")
+"""The types of policies that are carried out."""
 _NAME = re.compile(NAME)
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,199}")
 _WORKSPACE = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.-]{0,89}")
@@ -238,7 +240,7 @@ def _attachment(value: Any) -> Attachment:
 
 def _policy_type(value: str) -> str:
     """Only what is carried out may be written down: a plan policy that nobody asks would deny nothing."""
-    if value == "push":
+    if value in ASKED:
         return value
     raise wrong(f"{value} policies are not part of this version yet", "take the policy away; it would not be asked")
 
@@ -394,7 +396,7 @@ class PolicyModel(_Model):
     type: Annotated[
         Literal["push", "plan", "approval", "trigger", "notification"],
         AfterValidator(_policy_type),
-        WithJsonSchema({"const": "push"}),
+        WithJsonSchema({"enum": list(ASKED)}),
     ]
     """What it decides."""
     path: File

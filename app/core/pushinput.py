@@ -95,7 +95,7 @@ class StackAsked:
 
 def event_document(asked: EventAsked) -> Document:
     """The part of the document that is the same for every stack; `push.affected_files` is not in it yet."""
-    moment = _nanoseconds(asked.at)
+    moment = nanoseconds(asked.at)
     return {
         "pull_request": _pull(asked) if asked.pull is not None else None,
         "push": _push(asked.push),
@@ -109,8 +109,8 @@ def event_document(asked: EventAsked) -> Document:
 def stack_document(event: EventAsked, asked: StackAsked) -> Document:
     """The part of the document that is the stack's own."""
     return {
-        "stack": _stack(event, asked),
-        "in_progress": [_run(event, run) for run in asked.in_progress],
+        "stack": stack_part(event, asked),
+        "in_progress": [run_part(event, run) for run in asked.in_progress],
     }
 
 
@@ -141,7 +141,7 @@ def stack_id_of(stack: Stack, repository: Repository) -> str:
     return stack.policy_id or f"{repository.full_name}/{stack.name}"
 
 
-def _nanoseconds(moment: datetime | None) -> int:
+def nanoseconds(moment: datetime | None) -> int:
     """Unix nanoseconds; 0 for a moment that nobody knows."""
     if moment is None:
         return 0
@@ -155,7 +155,7 @@ def _push(push: PushAsked) -> Document:
         "affected_files": [],
         "author": commit.author,
         "branch": commit.branch,
-        "created_at": _nanoseconds(commit.created_at),
+        "created_at": nanoseconds(commit.created_at),
         "hash": commit.sha,
         "message": commit.message,
         "tag": commit.tag,
@@ -165,13 +165,14 @@ def _push(push: PushAsked) -> Document:
     }
 
 
-def _commit(event: EventAsked, commit: CommitFacts | None, *, is_on_tracked: bool = False) -> Document:
+def commit_part(event: EventAsked, commit: CommitFacts | None, *, is_on_tracked: bool = False) -> Document:
+    """A commit, as every type of policy sees one."""
     known = commit or CommitFacts()
     repository = event.repository
     return {
         "author": known.author,
         "branch": known.branch,
-        "created_at": _nanoseconds(known.created_at),
+        "created_at": nanoseconds(known.created_at),
         "hash": known.sha,
         "message": known.message,
         "tag": known.tag,
@@ -191,12 +192,12 @@ def _pull(event: EventAsked) -> Document:
         "action_initiator": pull.initiator,
         "approved": pull.is_approved,
         "author": pull.author,
-        "base": _commit(event, pull.base),
+        "base": commit_part(event, pull.base),
         "closed": pull.is_closed,
         "comment": pull.comment,
         "diff": list(pull.diff) if pull.diff is not None else [],
         "draft": pull.is_draft,
-        "head": _commit(event, pull.head),
+        "head": commit_part(event, pull.head),
         "head_owner": pull.head_owner,
         "id": pull.number,
         "labels": list(pull.labels),
@@ -226,7 +227,8 @@ _SPACE: Final[Document] = {"id": "root", "name": "root", "labels": []}
 """There are no spaces here; policies that look find the one of everything."""
 
 
-def _stack(event: EventAsked, asked: StackAsked) -> Document:
+def stack_part(event: EventAsked, asked: StackAsked) -> Document:
+    """A stack, as every type of policy sees one."""
     stack, settings = asked.stack, asked.stack.settings
     return {
         "id": stack_id_of(stack, event.repository),
@@ -246,7 +248,7 @@ def _stack(event: EventAsked, asked: StackAsked) -> Document:
         "contexts": [],
         "terraform_version": settings.version or None,
         "terraform_workflow_tool": "OPEN_TOFU" if settings.tool.value == "opentofu" else "TERRAFORM_FOSS",
-        "tracked_commit": _commit(event, asked.tracked, is_on_tracked=True) if asked.tracked is not None else None,
+        "tracked_commit": commit_part(event, asked.tracked, is_on_tracked=True) if asked.tracked is not None else None,
         "worker_pool": {
             "id": settings.worker_pool,
             "name": settings.worker_pool,
@@ -256,7 +258,8 @@ def _stack(event: EventAsked, asked: StackAsked) -> Document:
     }
 
 
-def _run(event: EventAsked, run: Run) -> Document:
+def run_part(event: EventAsked, run: Run) -> Document:
+    """A run, as every type of policy sees one."""
     branch = run.ref.removeprefix("refs/heads/") if run.ref.startswith("refs/heads/") else ""
     commit = CommitFacts(
         sha=Sha(run.head_sha),
@@ -273,9 +276,9 @@ def _run(event: EventAsked, run: Run) -> Document:
         "branch": branch,
         "based_on_local_workspace": False,
         "command": None,
-        "commit": _commit(event, commit),
-        "created_at": _nanoseconds(run.created_at),
-        "updated_at": _nanoseconds(run.updated_at),
+        "commit": commit_part(event, commit),
+        "created_at": nanoseconds(run.created_at),
+        "updated_at": nanoseconds(run.updated_at),
         "drift_detection": run.type.value == "drift",
         "flags": list(run.flags),
         "triggered_by": None if run.trigger.value != "command" else run.triggered_by,
