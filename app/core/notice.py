@@ -28,6 +28,8 @@ _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _LABEL: Final = re.compile(r"[^\x00-\x1f\x7f,]{1,100}")
 _CHANNEL: Final = re.compile(r"[A-Z0-9]{1,30}")
 
+_NOT_SET: Final = Secret("")
+
 
 class Channel(StrEnum):
     """By which way somebody is told."""
@@ -81,9 +83,9 @@ class Endpoint:
     name: str
     labels: tuple[str, ...] = ()
     """What policies choose it by."""
-    url: Secret = Secret("")
+    url: Secret = _NOT_SET
     """Empty for Slack: its addresses are settings. May hold a token in its path, so it is sealed at rest."""
-    signing: Secret = Secret("")
+    signing: Secret = _NOT_SET
     """What its messages are signed with; empty for Slack."""
     is_on: bool = True
     failures: int = 0

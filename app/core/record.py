@@ -114,6 +114,8 @@ class ReportKind(StrEnum):
     """The `config` check of a pull request's head: subject is (repository, SHA, name); computed when published."""
     REPLY = "reply"
     """An answer to a person, said once: subject is the delivery."""
+    NOTICE = "notice"
+    """What a notification policy says on a pull request: subject is its number and the policy's key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +141,8 @@ class ReportRecord:
     kind: ReportKind
     repository_id: RepositoryId
     subject: str
-    """`SHA/NAME` of a check, the run's id of a deployment, the delivery's GUID of a reply."""
+    """`SHA/NAME` of a check, the run's id of a deployment, the delivery's GUID of a reply,
+    `NUMBER/KEY` of a notice."""
     run_id: RunId | None
     document: bytes
     """The fixed content as JSON for CHECK and REPLY; empty for the computed kinds."""

@@ -22,6 +22,7 @@ PRIORITIES: Final = {
     ReportKind.CHECK: 5,
     ReportKind.SUMMARY: 5,
     ReportKind.DEPLOYMENT: 0,
+    ReportKind.NOTICE: -2,
     ReportKind.REHEARSAL: -5,
 }
 """What is published first."""
