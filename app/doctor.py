@@ -14,6 +14,7 @@ from time import monotonic
 from typing import Final
 
 from app.core import words_doctor as words
+from app.core import words_notice
 from app.core.contract import PolicyText, PolicyType
 from app.core.errors import TracksideError, UserError
 from app.core.finding import Finding, fine, has_problem, problem, warning, without
@@ -28,6 +29,8 @@ from app.store.embedded import EmbeddedPostgres
 from app.store.migrations import pending_migrations
 from app.store.reach import check_reachable
 from app.store.url import conninfo
+from app.store.postgres import PostgresStore
+from app.vault.vault import Vault
 from app.wiring import KEY_FILE, make_artifacts, make_github, make_keyring, make_policy_engine
 from app.wiring_worker import open_worker
 from app.worker.diagnose import DiagnoseWorker
@@ -128,6 +131,7 @@ def _stands_on(settings: Settings) -> list[Check]:
         Check("artifacts", lambda: _artifacts(settings)),
         Check("keys", lambda: _keys(settings)),
         Check("policies", lambda: _policies(settings)),
+        Check("notifications", lambda: _notifications(settings)),
     ]
 
 
@@ -140,6 +144,21 @@ def _database(settings: Settings) -> Iterator[Finding]:
         yield problem("database", f"migrations {', '.join(missing)} are missing: trackside migrate")
     else:
         yield fine("database", words.DATABASE_FINE)
+
+
+def _notifications(settings: Settings) -> Iterator[Finding]:
+    """Of a database that is not current, nothing: that is said once."""
+    url = settings.database_url.reveal() or EmbeddedPostgres(settings.data_dir).url
+    if pending_migrations(url):
+        return
+    with closing(PostgresStore(url, sealer=Vault(make_keyring(settings)), pool_size=2)) as store:
+        states = store.list_endpoint_states()
+        with store.begin() as tx:
+            off = [one for name, is_on in states.items() if not is_on and (one := tx.find_endpoint(name)) is not None]
+    for endpoint in off:
+        yield warning("notifications", words_notice.endpoint_off(endpoint))
+    if not off:
+        yield fine("notifications", words_notice.endpoints_fine(len(states)))
 
 
 def _artifacts(settings: Settings) -> Iterator[Finding]:
@@ -224,5 +243,6 @@ def _secrets(settings: Environment) -> list[Secret]:
     found = [value for value in values if isinstance(value, Secret)]
     for value in values:
         if isinstance(value, dict):
-            found += [token for tokens in value.values() for token in tokens]
+            groups = [group if isinstance(group, tuple) else (group,) for group in value.values()]
+            found += [token for group in groups for token in group]
     return found

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -21,6 +22,7 @@ RETRY_AFTER_S: Final = (2.0, 15.0, 60.0)
 """How long a message waits before each of its three further tries, when nobody, or a broken server, answered."""
 MAX_REASON: Final = 300
 MAX_LABELS: Final = 20
+MAX_URL: Final = 2_000
 MIN_SIGNING_CHARS: Final = 16
 SLACK: Final = "slack"
 """The endpoint of SLACK_WEBHOOK_URL; one for a channel is called `slack:CHANNEL`."""
@@ -193,6 +195,25 @@ def shown_url(url: Secret) -> str:
     """The address as far as it may be shown: without its path and query, where tokens stand."""
     parts = urlsplit(url.reveal())
     return f"{parts.scheme}://{parts.hostname or ''}" + (f":{parts.port}" if parts.port else "")
+
+
+def is_fit_address(url: str) -> bool:
+    """True for an address that messages may go to: https, or plain on this machine; without user name and fragment."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        return False
+    is_plain = url.isascii() and url.isprintable() and " " not in url and len(url) <= MAX_URL
+    is_bare = bool(host) and parts.username is None and not parts.fragment
+    return is_plain and is_bare and (parts.scheme == "https" or (parts.scheme == "http" and _is_here(host)))
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return host.lower() == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def is_over(tries: int) -> bool:

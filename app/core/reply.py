@@ -82,6 +82,14 @@ class CheckReport:
     """Sent once, when the check run is made: GitHub appends those of every update. At most MAX_ANNOTATIONS."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnComment:
+    """A comment of the App's that stands on GitHub."""
+
+    id: int
+    body: str
+
+
 class DeploymentState(StrEnum):
     """GitHub's deployment status states, those that we use."""
 

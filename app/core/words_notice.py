@@ -11,7 +11,7 @@ from app.core.document import quoted
 from app.core.notice import FAILURES_OFF, Endpoint, StateChange, shown_url
 from app.core.run import Run, RunState
 
-NO_SLACK: Final = "no Slack is set up: the operator sets SLACK_WEBHOOK_URL"
+NO_SLACK: Final = "no address of Slack takes it: the operator sets SLACK_WEBHOOK_URL"
 NO_PULL: Final = "no open pull request was found for it"
 NO_POLICY_TEXT: Final = "its text is not kept yet: the next push to the default branch brings it"
 REMOVED: Final = "its endpoint was removed"

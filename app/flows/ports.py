@@ -27,7 +27,7 @@ from app.core.record import (
     DeliveryOutcome,
     LogChunk,
 )
-from app.core.reply import CheckReport, DeploymentReport, DeploymentState
+from app.core.reply import CheckReport, DeploymentReport, DeploymentState, OwnComment
 from app.core.run import Run, RunType, Transition
 from app.core.stack import Configuration, Permission, Stack, StateMode
 from app.flows.ports_transaction import RunChange, Transaction
@@ -188,6 +188,14 @@ class GitHub(Protocol):
 
     def find_comment(self, repository: Repository, *, number: int | None, sha: Sha | None, body: str) -> int | None:
         """One of our own with exactly that body: looked for only after a POST whose answer never came."""
+        ...
+
+    def list_own_comments(self, repository: Repository, number: int) -> Sequence[OwnComment]:
+        """The App's comments on a pull request of the last days, oldest first."""
+        ...
+
+    def edit_comment(self, repository: Repository, comment_id: int, body: str) -> bool:
+        """Give a comment of our own another text; False when it is there no more."""
         ...
 
     def react(self, repository: Repository, comment_id: int, content: str) -> None:

@@ -43,6 +43,7 @@ from app.core.run import Confirmation, ExternalState, Plan, Run, RunState, Trans
 from app.core.stack import Configuration, Stack, StackSpec
 from app.flows.ports_identity import IdentityRows
 from app.flows.ports_missed import MissedRows, StandingRows
+from app.flows.ports_notice import NoticeRows
 from app.flows.ports_workers import WorkerRows
 
 RunChange = Callable[[Run], tuple[Run, Transition]]
@@ -434,6 +435,7 @@ class Transaction(
     IdentityRows,
     MissedRows,
     StandingRows,
+    NoticeRows,
     Protocol,
 ):
     """One database transaction. Lock order, always: stack, run, assignment. Commits at the end of `begin()`'s block."""

@@ -22,6 +22,7 @@ from app.core.report_summary import SummaryName, SummaryView, says_something, su
 from app.core.run import Run, RunState, Trigger
 from app.flows.explain import Explain
 from app.flows.ports import GitHub, Store
+from app.flows.publish_notices import Notices
 from app.flows.rehearse import Rehearse
 from app.flows.replay import Wanted
 
@@ -69,6 +70,7 @@ class Publish:
     prefix: str
     explain: Explain
     rehearse: Rehearse
+    notices: Notices
 
     def publish(self, report_id: ReportId) -> None:
         """Make GitHub say what the report should say. Safe to run twice. Raises: RetryableError to be run again."""
@@ -91,6 +93,8 @@ class Publish:
                 done = self._deployment(subject, deployment_report(_of(subject.view)))
             case ReportKind.REPLY:
                 done = self._reply(subject, msgspec.json.decode(subject.record.document, type=Reply))
+            case ReportKind.NOTICE:
+                done = self.notices.publish(subject.record, subject.repository)
         if done:
             with self.store.begin() as tx:
                 tx.finish_report(report_id, subject.record.wanted)

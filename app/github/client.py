@@ -11,7 +11,7 @@ from app.core.event import Repository
 from app.core.missed import FoundComment
 from app.core.names import Secret, Sha
 from app.core.pull import PullDetail, PullFacts, Reviews, Signature
-from app.core.reply import CheckReport, DeploymentReport, DeploymentState
+from app.core.reply import CheckReport, DeploymentReport, DeploymentState, OwnComment
 from app.core.stack import Permission
 from app.github import checks, deployments, people, pulls, registration, reviews, signatures, talk
 from app.github.api import Api, Clock, OnRequest
@@ -141,6 +141,14 @@ class GitHubApp:
         if sha is not None:
             return talk.find_on_commit(self._caller, repository, sha, body, bot=self._own_account())
         return None
+
+    def list_own_comments(self, repository: Repository, number: int) -> list[OwnComment]:
+        """The App's comments on a pull request of the last days, oldest first."""
+        return talk.list_own(self._caller, repository, number, now=self._now())
+
+    def edit_comment(self, repository: Repository, comment_id: int, body: str) -> bool:
+        """Give a comment another text; False when it is there no more."""
+        return talk.edit(self._caller, repository, comment_id, body)
 
     def list_comments(self, repository: Repository, since: datetime) -> list[FoundComment]:
         """Comments by people on the repository's issues and pull requests since then, oldest first."""

@@ -13,14 +13,17 @@ from app.core.errors import BrokenError
 from app.core.event import Repository
 from app.core.missed import FoundComment
 from app.core.names import Sha
+from app.core.reply import OwnComment
 from app.github.api import Ask, of_repository, read_answer
 from app.github.caller import Caller
 from app.github.checks import CreatedShape
+from app.github.refusals import NotFoundError
 from app.github.shapes import Number, clean_text
 
 ON_PULL: Final = "/repos/{owner}/{repo}/issues/{number}/comments"
+ONE: Final = "/repos/{owner}/{repo}/issues/comments/{comment}"
 ON_COMMIT: Final = "/repos/{owner}/{repo}/commits/{sha}/comments"
-REACTIONS: Final = "/repos/{owner}/{repo}/issues/comments/{comment}/reactions"
+REACTIONS: Final = ONE + "/reactions"
 TALK: Final = "pull_requests: write"
 EMOJI: Final = frozenset({"+1", "-1", "laugh", "confused", "heart", "hooray", "rocket", "eyes"})
 PAGE: Final = 100
@@ -101,8 +104,31 @@ def react(caller: Caller, repository: Repository, comment_id: int, content: str)
     caller.as_installation(repository, ask)
 
 
+def edit(caller: Caller, repository: Repository, comment_id: int, body: str) -> bool:
+    """Give a comment of our own another text; False when it is there no more."""
+    ask = Ask(
+        doing=f"editing comment {comment_id} of {repository.full_name}",
+        method="PATCH",
+        route=ONE,
+        values=of_repository(repository, comment=comment_id),
+        body={"body": body},
+        needs=TALK,
+    )
+    try:
+        caller.as_installation(repository, ask)
+    except NotFoundError:
+        return False
+    return True
+
+
 def find_on_pull(caller: Caller, repository: Repository, number: int, body: str, *, now: datetime) -> int | None:
     """The newest comment of our own with that text in a pull request, or None."""
+    ours = list_own(caller, repository, number, now=now)
+    return max((one.id for one in ours if _says(one.body, body)), default=None)
+
+
+def list_own(caller: Caller, repository: Repository, number: int, *, now: datetime) -> list[OwnComment]:
+    """Our own comments in a pull request that were written or changed in the last days, oldest first."""
     since = (now - LOOK_BACK).strftime("%Y-%m-%dT%H:%M:%SZ")
     ask = Ask(
         doing=f"looking for a comment on {repository.full_name}#{number}",
@@ -113,7 +139,7 @@ def find_on_pull(caller: Caller, repository: Repository, number: int, body: str,
         needs="pull_requests: read",
     )
     found = _list(caller, repository, ask)
-    return max((one.id for one in found if one.is_by(caller.app_id) and _says(one, body)), default=None)
+    return [OwnComment(id=one.id, body=one.body or "") for one in found if one.is_by(caller.app_id)]
 
 
 def find_on_commit(caller: Caller, repository: Repository, sha: Sha, body: str, *, bot: str) -> int | None:
@@ -127,7 +153,8 @@ def find_on_commit(caller: Caller, repository: Repository, sha: Sha, body: str, 
         needs="contents: read",
     )
     found = _list(caller, repository, ask)
-    return max((one.id for one in found if one.user and one.user.login == bot and _says(one, body)), default=None)
+    ours = (one for one in found if one.user and one.user.login == bot)
+    return max((one.id for one in ours if _says(one.body or "", body)), default=None)
 
 
 def list_since(caller: Caller, repository: Repository, since: datetime) -> list[FoundComment]:
@@ -190,6 +217,6 @@ def _list(caller: Caller, repository: Repository, ask: Ask) -> list[_Comment]:
     return found
 
 
-def _says(comment: _Comment, body: str) -> bool:
+def _says(written: str, body: str) -> bool:
     """GitHub may give line ends and blanks at the end back differently."""
-    return (comment.body or "").replace("\r\n", "\n").strip() == body.replace("\r\n", "\n").strip()
+    return written.replace("\r\n", "\n").strip() == body.replace("\r\n", "\n").strip()

@@ -20,7 +20,7 @@ from app.store.schema_columns import column, enum_column, metadata, one_of, time
 notices = Table(
     "notices",
     metadata,
-    Column("step_id", ForeignKey("run_steps.id"), primary_key=True),
+    Column("step_id", BigInteger, primary_key=True, autoincrement=False),
     Column("run_id", ForeignKey("runs.id"), nullable=False),
     Index("ix_notices_run", "run_id", "step_id"),
 )
@@ -43,7 +43,7 @@ messages = Table(
     metadata,
     Column("id", Text, primary_key=True),
     Column("run_id", ForeignKey("runs.id"), nullable=False),
-    Column("step_id", ForeignKey("run_steps.id"), nullable=False),
+    column("step_id", BigInteger),
     enum_column("channel", Channel),
     column("policy"),
     enum_column("outcome", Outcome),

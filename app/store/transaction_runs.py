@@ -72,7 +72,7 @@ class RunWrites(ReportWrites):
         statement = insert(runs).values(values).on_conflict_do_nothing(index_elements=["event_key"])
         if self._scalar(statement.returning(runs.c.id)) is None:
             return False
-        first = {"run_id": run.id, "before": None, "step": CREATED, "after": run.state.value}
+        first: dict[str, object] = {"run_id": run.id, "before": None, "step": CREATED, "after": run.state.value}
         first |= {"by": safe_text(run.triggered_by), "at": run.created_at, "cause": run.trigger.value}
         self._execute(_ADD_LINE, first | {"stack_id": run.stack_id})
         if run.plan is not None:

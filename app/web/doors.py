@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, Literal, Protocol
 from app.core.event import Repository
 from app.core.managed import StateCaller, StateFound, StateLocking, StateMissing, StateWrite
 from app.core.names import AssignmentId, DeliveryId, RunId, Secret, StackId
+from app.core.notice import Message
 from app.core.plan import PlanSummary
 from app.core.protocol import (
     ApplyRequest,
@@ -153,6 +154,8 @@ class RunDetail:
     """Of the plan that a plan of a part is a part of."""
     attestation: bytes = b""
     """What was signed when it had applied; empty: it never did."""
+    messages: tuple[Message, ...] = ()
+    """Who was told of it, oldest first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

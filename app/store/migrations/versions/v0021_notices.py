@@ -15,7 +15,6 @@ CREATE TABLE notices (
     step_id BIGINT NOT NULL,
     run_id TEXT NOT NULL,
     CONSTRAINT pk_notices PRIMARY KEY (step_id),
-    CONSTRAINT fk_notices_step_id FOREIGN KEY(step_id) REFERENCES run_steps (id),
     CONSTRAINT fk_notices_run_id FOREIGN KEY(run_id) REFERENCES runs (id)
 );
 CREATE INDEX ix_notices_run ON notices (run_id, step_id);
@@ -48,7 +47,6 @@ CREATE TABLE messages (
     ended_at TIMESTAMP WITH TIME ZONE,
     CONSTRAINT pk_messages PRIMARY KEY (id),
     CONSTRAINT fk_messages_run_id FOREIGN KEY(run_id) REFERENCES runs (id),
-    CONSTRAINT fk_messages_step_id FOREIGN KEY(step_id) REFERENCES run_steps (id),
     CONSTRAINT ck_messages_ended CHECK ((outcome = 'pending') = (ended_at IS NULL)),
     CONSTRAINT ck_messages_content CHECK (outcome IN ('pending', 'shown') OR sealed_content IS NULL)
 );
