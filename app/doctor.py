@@ -29,8 +29,7 @@ from app.store.embedded import EmbeddedPostgres
 from app.store.migrations import pending_migrations
 from app.store.reach import check_reachable
 from app.store.url import conninfo
-from app.store.postgres import PostgresStore
-from app.vault.vault import Vault
+from app.store.reading_notices import read_endpoints
 from app.wiring import KEY_FILE, make_artifacts, make_github, make_keyring, make_policy_engine
 from app.wiring_worker import open_worker
 from app.worker.diagnose import DiagnoseWorker
@@ -151,14 +150,12 @@ def _notifications(settings: Settings) -> Iterator[Finding]:
     url = settings.database_url.reveal() or EmbeddedPostgres(settings.data_dir).url
     if pending_migrations(url):
         return
-    with closing(PostgresStore(url, sealer=Vault(make_keyring(settings)), pool_size=2)) as store:
-        states = store.list_endpoint_states()
-        with store.begin() as tx:
-            off = [one for name, is_on in states.items() if not is_on and (one := tx.find_endpoint(name)) is not None]
+    endpoints = read_endpoints(url)
+    off = [endpoint for endpoint in endpoints if not endpoint.is_on]
     for endpoint in off:
         yield warning("notifications", words_notice.endpoint_off(endpoint))
     if not off:
-        yield fine("notifications", words_notice.endpoints_fine(len(states)))
+        yield fine("notifications", words_notice.endpoints_fine(len(endpoints)))
 
 
 def _artifacts(settings: Settings) -> Iterator[Finding]:

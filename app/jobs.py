@@ -147,7 +147,7 @@ async def _work(app: procrastinate.App, tasks: Tasks, stop: threading.Event, con
 
 async def _run_worker(app: procrastinate.App, queues: Sequence[str], concurrency: int, poll_s: float) -> None:
     await app.run_worker_async(
-        queues=queues,
+        queues=list(queues),
         concurrency=concurrency,
         fetch_job_polling_interval=poll_s,
         update_heartbeat_interval=HEARTBEAT_S,
