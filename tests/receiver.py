@@ -1,4 +1,4 @@
-"""A receiver of notifications: a real HTTP server on loopback that keeps what came, and answers as a test scripts it."""
+"""A receiver of notifications: an HTTP server on loopback that keeps what came, and answers as a test scripts it."""
 
 import hashlib
 import hmac

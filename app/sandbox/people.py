@@ -157,6 +157,11 @@ class Repo(PullHandle):
         with self._acting(by) as who:
             talk.edit_comment(self._world, self.record, comment, body, who)
 
+    def delete_comment(self, comment: IssueComment, *, by: str | None = None) -> None:
+        """Delete a comment of a pull request."""
+        with self._acting(by, "write") as who:
+            talk.delete_comment(self._world, self.record, comment, who)
+
     def comment_on_commit(self, sha: str, body: str, *, by: str | None = None) -> CommitComment:
         """Say something on a commit."""
         with self._acting(by) as who:

@@ -116,7 +116,7 @@ def test_a_comment_of_a_policy_is_edited_in_place_and_said_again_when_it_is_gone
     (again,) = [one for one in repo.comments(number) if one.by_app]
     assert (again.id, again.body.startswith("**FAILED**")) == (comment.id, True)
 
-    repo.delete_comment(comment.id)
+    repo.delete_comment(comment, by="alice")
     world.push(repo, {"app/main.tf": CODE.replace("one", "three")}, "Three", branch="two")
     world.settle()
     (anew,) = [one for one in repo.comments(number) if one.by_app]
