@@ -22,8 +22,10 @@ MAX_SLACK: Final = 3_000
 """Characters of a message's text. Source: https://api.slack.com/methods/chat.postMessage, sections of 3,000."""
 MAX_COMMENT: Final = 60_000
 """Characters of a comment, of the 65,536 that GitHub takes."""
-MAX_LOG: Final = 10_000
+MAX_LOG: Final = 8_000
 """Characters of a log in a comment or a payload; its end is shown."""
+LOG_ROOM: Final = MAX_LOG * 3 // 2 + 300
+"""What a log may take in a comment, once every `@` in it is made inert."""
 MAX_SLACK_LOG: Final = 1_500
 MAX_LOGS: Final = 4
 """Logs in one text: one of each kind."""
@@ -149,18 +151,20 @@ def run_payload(told: Told) -> Document:
 def comment_body(wish: CommentWish, told: Told) -> str:
     """The Markdown of a comment: every fence closed, at most MAX_COMMENT characters, nobody mentioned unless the policy
     says so."""
-    logs = min(len(_PLACEHOLDER.findall(wish.body)), MAX_LOGS)
-    kept = cut(wish.body, MAX_COMMENT - logs * (MAX_LOG + 200))
-    places = _Places(lambda name: tail(told.logs.get(name, ""), MAX_LOG) or "(no log)")
+    text = wish.body if wish.may_mention else mentions_nobody(wish.body)
+    logs = min(len(_PLACEHOLDER.findall(text)), MAX_LOGS)
+    places = _Places(lambda name: _without_fence(tail(told.logs.get(name, ""), MAX_LOG) or "(no log)"))
     body, held = list[str](), ""
-    for line in kept.split("\n"):
-        if not held:
-            body.append(places.fill(line, _fenced))
-        else:  # a place within the policy's own fence: nothing of the log may close it
-            body.append(places.fill(line, lambda log: log.replace("```", "'''").replace("~~~", "---")))
+    for line in cut(text, MAX_COMMENT - logs * LOG_ROOM).split("\n"):
+        body.append(places.fill(line, str if held else _fenced))
         held = _held_after(line, held)
-    text = "\n".join([*body, held] if held else body)
-    return (text if wish.may_mention else mentions_nobody(text)).strip()
+    filled = "\n".join([*body, held] if held else body)
+    return (filled if wish.may_mention else mentions_nobody(filled)).strip()
+
+
+def _without_fence(log: str) -> str:
+    """The log with nothing in it that ends a fence, be it ours or the policy's own around it."""
+    return log.replace("```", "'''").replace("~~~", "---")
 
 
 def _fenced(log: str) -> str:
