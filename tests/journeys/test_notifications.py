@@ -100,10 +100,12 @@ def _worker(world: World) -> str:
 
 
 def test_a_comment_of_a_policy_is_edited_in_place_and_said_again_when_it_is_gone(world: World) -> None:
-    """One comment per key for the life of the pull request; it shows the log in a fence and mentions nobody."""
+    """One comment per key for the life of the pull request, also when GitHub's answer is lost; it shows the log in a
+    fence and mentions nobody."""
     repo = world.repository({".trackside/stacks.yml": STACKS, "app/main.tf": CODE, "policies/tell.rego": TELL})
     world.settle()
     world.push(repo, {"app/main.tf": CODE.replace("one", "two")}, "Two", branch="two")
+    world.github.trouble.fail_next("POST", r"/issues/\d+/comments", 502, after_work=True)
     number = repo.open_pull("two", title="Two", author="alice")
     world.settle()
     (said,) = world.replies(repo, number)
