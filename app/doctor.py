@@ -130,7 +130,6 @@ def _stands_on(settings: Settings) -> list[Check]:
         Check("artifacts", lambda: _artifacts(settings)),
         Check("keys", lambda: _keys(settings)),
         Check("policies", lambda: _policies(settings)),
-        Check("notifications", lambda: _notifications(settings)),
     ]
 
 
@@ -143,19 +142,9 @@ def _database(settings: Settings) -> Iterator[Finding]:
         yield problem("database", f"migrations {', '.join(missing)} are missing: trackside migrate")
     else:
         yield fine("database", words.DATABASE_FINE)
-
-
-def _notifications(settings: Settings) -> Iterator[Finding]:
-    """Of a database that is not current, nothing: that is said once."""
-    url = settings.database_url.reveal() or EmbeddedPostgres(settings.data_dir).url
-    if pending_migrations(url):
-        return
-    endpoints = read_endpoints(url)
-    off = [endpoint for endpoint in endpoints if not endpoint.is_on]
-    for endpoint in off:
-        yield warning("notifications", words_notice.endpoint_off(endpoint))
-    if not off:
-        yield fine("notifications", words_notice.endpoints_fine(len(endpoints)))
+        for endpoint in read_endpoints(url):
+            if not endpoint.is_on:
+                yield warning("notifications", words_notice.endpoint_off(endpoint))
 
 
 def _artifacts(settings: Settings) -> Iterator[Finding]:

@@ -42,11 +42,6 @@ def no_endpoint(name: str) -> str:
     return f"there is no endpoint {quoted(name)}: the operator sets it up with `trackside webhook add`"
 
 
-def left_out(size: int) -> str:
-    """In place of the beginning of a log."""
-    return f"… the beginning of the log, {size:,} characters, is left out"
-
-
 def gave_no_answer(policy: str, why: str) -> str:
     """For the log: a policy that failed notifies nobody."""
     return f"notification policy {policy} gave no answer, so it notifies nobody: {why}"
@@ -79,11 +74,6 @@ def endpoint_off(endpoint: Endpoint) -> str:
         f"{name} is switched off after {endpoint.failures} failed messages in a row ({endpoint.problem}): mend it, "
         f"then `trackside webhook enable {name}`"
     )
-
-
-def endpoints_fine(count: int) -> str:
-    """What `doctor` says when all are on."""
-    return f"{count} endpoint{'s' if count != 1 else ''}, none switched off" if count else "no endpoint is set up"
 
 
 def added(name: str, url: str, *, was_there: bool) -> str:

@@ -23,7 +23,7 @@ from app.store.wire import Wire, safe_text, sealed_as
 
 MAX_TOLD: Final = 50
 """Changes of one run that are told at once."""
-MAX_STEPS: Final = 2_000
+MAX_STEPS: Final = 20_000
 MAX_ENDPOINTS: Final = 1_000
 MAX_OF_RUN: Final = 200
 DEFER_NOTIFY: Final = """
