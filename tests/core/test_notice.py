@@ -87,9 +87,9 @@ def asked(run: Run = WAITING) -> RunTold:
     )
 
 
-def told(run: Run = WAITING, **logs: str) -> Told:
+def told(**logs: str) -> Told:
     """The same, with the change that is told and the run's logs."""
-    return Told(run=asked(run), change=CHANGE, logs=logs)
+    return Told(run=asked(), change=CHANGE, logs=logs)
 
 
 # what a policy is asked

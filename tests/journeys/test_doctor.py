@@ -152,8 +152,8 @@ def test_an_endpoint_that_was_switched_off_is_named_with_why(kept: World) -> Non
         (
             "warning",
             "notifications",
-            "ci is switched off after 1 failed messages in a row (it answers 404): mend it, then "
-            "`trackside webhook enable ci`",
+            "ci is switched off after 1 failed messages in a row (it answers 404): mend it, then `trackside webhook "
+            + "enable ci`",
         )
     ]
 

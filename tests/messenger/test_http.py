@@ -107,7 +107,7 @@ def test_nobody_there_is_an_answer_without_the_address(receivers: HttpReceivers)
 
 def test_an_answer_without_end_is_read_up_to_a_bound(receivers: HttpReceivers) -> None:
     """The other side sends for as long as it is listened to."""
-    sent = []
+    sent: list[int] = []
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def flood() -> None:

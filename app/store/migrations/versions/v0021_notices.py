@@ -8,7 +8,7 @@ from typing import Any, Final
 from alembic import op
 
 revision = "0021"
-down_revision = "0013"
+down_revision = "0020"
 
 TABLES: Final = """
 CREATE TABLE notices (
