@@ -4,7 +4,6 @@ The store defers them, in the transaction that causes them; procrastinate keeps 
 """
 
 import asyncio
-import contextlib
 import os
 import signal
 import threading
@@ -140,9 +139,7 @@ async def _work(app: procrastinate.App, tasks: Tasks, stop: threading.Event, con
         finally:
             for one in (*others, *workers):
                 one.cancel()
-            for worker in workers:
-                with contextlib.suppress(asyncio.CancelledError):
-                    await worker
+            await asyncio.gather(*workers, return_exceptions=True)
 
 
 async def _run_worker(app: procrastinate.App, queues: Sequence[str], concurrency: int, poll_s: float) -> None:
