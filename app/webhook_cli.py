@@ -37,7 +37,7 @@ def add(
 
 @webhook_app.command("list")
 def list_endpoints() -> None:
-    """List endpoints: whether each is on, its failures in a row, how many messages it was to get, where it is."""
+    """List endpoints: whether each is on, its failures in a row, the number of its newest message, where it is."""
     from app.core.words_notice import NO_ENDPOINTS, endpoint_lines
 
     with control() as plane:

@@ -17,7 +17,7 @@ NO_POLICY_TEXT: Final = "its text is not kept yet: the next push to the default 
 REMOVED: Final = "its endpoint was removed"
 SWITCHED_OFF: Final = "its endpoint is switched off"
 NO_ENDPOINTS: Final = "no endpoints yet: `trackside webhook add NAME` sets one up"
-_COLUMNS: Final = ("NAME", "STATE", "FAILURES", "SENT", "WHERE", "LABELS", "PROBLEM")
+_COLUMNS: Final = ("NAME", "STATE", "FAILURES", "NEWEST", "WHERE", "LABELS", "PROBLEM")
 _STATES: Final = {
     RunState.UNCONFIRMED: "waits for confirmation",
     RunState.PENDING_REVIEW: "waits for a review",

@@ -419,9 +419,9 @@ def test_the_list_of_endpoints_shows_no_secret_and_what_is_wrong() -> None:
     ]
     assert endpoint_lines(rows) == snapshot(
         [
-            "NAME   STATE  FAILURES  SENT  WHERE                  LABELS      PROBLEM",
-            "ci     on     0         12    https://hooks.example  prod,audit  -",
-            "slack  off    10        10    SLACK_WEBHOOK_URL      -           it answers 404",
+            "NAME   STATE  FAILURES  NEWEST  WHERE                  LABELS      PROBLEM",
+            "ci     on     0         12      https://hooks.example  prod,audit  -",
+            "slack  off    10        10      SLACK_WEBHOOK_URL      -           it answers 404",
         ]
     )
     assert endpoint_lines([]) == []
