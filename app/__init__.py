@@ -2,8 +2,8 @@
 
 The rooms, outermost first; imports point inwards alone, and neighbours are strangers (pyproject.toml holds it).
   cli        the door for people on a terminal: one command, one clear sentence; policy_cli, state_cli, keep_cli,
-             identity_cli: those for policies, managed states, backups and keys, secrets and attestations;
-             on_server: what they stand on
+             identity_cli, webhook_cli: those for policies, managed states, backups and keys, secrets and attestations,
+             endpoints of notifications; on_server: what they stand on
   demo       `make demo` and `make sandbox`: the product beside a stand-in GitHub
   doctor     what is not as it should be, here and on GitHub, each with the way out
   simulate   which stacks an event would run, told from a clone on an author's machine
@@ -16,6 +16,7 @@ The rooms, outermost first; imports point inwards alone, and neighbours are stra
   sandbox    the stand-in GitHub, for the demo and for tests
   flows      the use cases: ask ports, call core, save; no library, no SQL, no URL
   github     alone speaks to GitHub, and is the wall where its payloads stop
+  messenger  alone speaks to those who are told of runs: signed webhooks, Slack
   engine     alone starts git and terraform; workspaces and their archives
   policy     alone runs Rego: OPA in child processes, or a server of the operator's
   vault      alone knows keys and ciphers

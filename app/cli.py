@@ -26,6 +26,7 @@ from app.on_server import control as _control
 from app.on_server import database_url as _database_url
 from app.policy_cli import policy_app
 from app.state_cli import state_app
+from app.webhook_cli import webhook_app
 from app.workers_cli import workers_app
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ app.command()(rotate_key)
 for group in (secret_app, oidc_app, attestation_app):
     app.add_typer(group)
 app.add_typer(workers_app)
+app.add_typer(webhook_app)
 
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="The run's id, as in its page's address.")]
 RunOrStack = Annotated[

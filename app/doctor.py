@@ -14,6 +14,7 @@ from time import monotonic
 from typing import Final
 
 from app.core import words_doctor as words
+from app.core import words_notice
 from app.core.contract import PolicyText, PolicyType
 from app.core.errors import TracksideError, UserError
 from app.core.finding import Finding, fine, has_problem, problem, warning, without
@@ -27,6 +28,7 @@ from app.settings.base import Environment
 from app.store.embedded import EmbeddedPostgres
 from app.store.migrations import pending_migrations
 from app.store.reach import check_reachable
+from app.store.reading_notices import read_endpoints
 from app.store.url import conninfo
 from app.wiring import KEY_FILE, make_artifacts, make_github, make_keyring, make_policy_engine
 from app.wiring_worker import open_worker
@@ -140,6 +142,9 @@ def _database(settings: Settings) -> Iterator[Finding]:
         yield problem("database", f"migrations {', '.join(missing)} are missing: trackside migrate")
     else:
         yield fine("database", words.DATABASE_FINE)
+        for endpoint in read_endpoints(url):
+            if not endpoint.is_on:
+                yield warning("notifications", words_notice.endpoint_off(endpoint))
 
 
 def _artifacts(settings: Settings) -> Iterator[Finding]:
@@ -224,5 +229,6 @@ def _secrets(settings: Environment) -> list[Secret]:
     found = [value for value in values if isinstance(value, Secret)]
     for value in values:
         if isinstance(value, dict):
-            found += [token for tokens in value.values() for token in tokens]
+            groups = [group if isinstance(group, tuple) else (group,) for group in value.values()]
+            found += [token for group in groups for token in group]
     return found

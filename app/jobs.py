@@ -4,12 +4,11 @@ The store defers them, in the transaction that causes them; procrastinate keeps 
 """
 
 import asyncio
-import contextlib
 import os
 import random
 import signal
 import threading
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -21,7 +20,7 @@ from procrastinate.utils import utcnow
 
 from app.core.budget import again_priority
 from app.core.errors import RetryableError, TracksideError
-from app.core.names import DeliveryId, ReportId, RepositoryId
+from app.core.names import DeliveryId, ReportId, RepositoryId, RunId
 
 log = structlog.get_logger("jobs")
 
@@ -38,6 +37,11 @@ MAX_BACKOFF_S = 60.0
 JITTER = 0.25
 """By which part a wait is shorter or longer."""
 TIDY_EVERY_S = 3600.0
+QUEUES = ("deliver", "publish")
+NOTICES = "notify"
+"""The queue of what tells of runs: receivers that are slow keep nothing else waiting."""
+NOTICES_AT_ONCE = 4
+NOTICES_POLL_S = 0.5
 
 
 class Patience(BaseRetryStrategy):
@@ -70,6 +74,10 @@ class Tasks:
     publish: Callable[[ReportId], None]
     renew: Callable[[RepositoryId], None]
     """Takes a repository in again after its organisation's settings changed."""
+    notify: Callable[[RunId], tuple[str, ...]]
+    """Asks who is told of a run; what the log has to know."""
+    send: Callable[[str], tuple[str, ...]]
+    """Sends what waits for an endpoint; what the log has to know."""
     sweep: Callable[[], int]
     """Ends holds whose lease ran out; how many."""
     rescue: Callable[[procrastinate.App], Awaitable[int]]
@@ -86,7 +94,7 @@ class Tasks:
 
 
 def register(app: procrastinate.App, tasks: Tasks) -> procrastinate.App:
-    """Give the tasks their names: `deliver`, `publish` and `renew`, as the store defers them."""
+    """Give the tasks their names: `deliver`, `publish`, `renew`, `notify` and `send`, as the store defers them."""
 
     def deliver(guid: str) -> None:
         tasks.deliver(DeliveryId(guid))
@@ -97,10 +105,23 @@ def register(app: procrastinate.App, tasks: Tasks) -> procrastinate.App:
     def renew(repository_id: int) -> None:
         tasks.renew(RepositoryId(repository_id))
 
+    def notify(run_id: str) -> None:
+        _tell(tasks.notify(RunId(run_id)))
+
+    def send(endpoint: str) -> None:
+        _tell(tasks.send(endpoint))
+
+    app.task(name="notify", queue=NOTICES, retry=Patience(is_yielding=False))(notify)
+    app.task(name="send", queue=NOTICES, retry=Patience(is_yielding=False))(send)
     app.task(name="renew", queue="publish", retry=Patience(is_yielding=False))(renew)
     app.task(name="deliver", queue="deliver", retry=Patience(is_yielding=False))(deliver)
     app.task(name="publish", queue="publish", retry=Patience(is_yielding=True))(publish)
     return app
+
+
+def _tell(remarks: tuple[str, ...]) -> None:
+    for remark in remarks:
+        log.warning("somebody is not told of a run", why=remark)
 
 
 def run_jobs(
@@ -117,28 +138,31 @@ def run_jobs(
 
 async def _work(app: procrastinate.App, tasks: Tasks, stop: threading.Event, concurrency: int) -> None:
     async with app.open_async():
-        worker = asyncio.create_task(
-            app.run_worker_async(
-                queues=["deliver", "publish"],
-                concurrency=concurrency,
-                fetch_job_polling_interval=POLL_S,
-                update_heartbeat_interval=HEARTBEAT_S,
-                shutdown_graceful_timeout=20,
-                install_signal_handlers=False,
-                delete_jobs="successful",
-            )
-        )
+        workers = [
+            asyncio.create_task(_run_worker(app, QUEUES, concurrency, POLL_S)),
+            asyncio.create_task(_run_worker(app, (NOTICES,), NOTICES_AT_ONCE, NOTICES_POLL_S)),
+        ]
         others = [asyncio.create_task(one) for one in (_until(stop), _sweep(app, tasks), _tidy(tasks), _look(tasks))]
         try:
-            await asyncio.wait({worker, *others}, return_when=asyncio.FIRST_COMPLETED)
-            for ended in (one for one in (worker, *others) if one.done()):
+            await asyncio.wait({*workers, *others}, return_when=asyncio.FIRST_COMPLETED)
+            for ended in (one for one in (*workers, *others) if one.done()):
                 ended.result()
         finally:
-            for other in others:
-                other.cancel()
-            worker.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await worker
+            for one in (*others, *workers):
+                one.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+
+
+async def _run_worker(app: procrastinate.App, queues: Sequence[str], concurrency: int, poll_s: float) -> None:
+    await app.run_worker_async(
+        queues=list(queues),
+        concurrency=concurrency,
+        fetch_job_polling_interval=poll_s,
+        update_heartbeat_interval=HEARTBEAT_S,
+        shutdown_graceful_timeout=20,
+        install_signal_handlers=False,
+        delete_jobs="successful",
+    )
 
 
 async def _until(stop: threading.Event) -> None:

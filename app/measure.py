@@ -37,6 +37,18 @@ def numbers(store: PostgresStore, pools: Iterable[str]) -> list[Gauge | Tally]:
             labels=("path", "outcome"),
             values=store.count_missed_events(),
         ),
+        Tally(
+            name="notifications",
+            meaning="Notifications, by channel and by what became of them; policy: one that gave no answer.",
+            labels=("channel", "outcome"),
+            values=store.count_notifications(),
+        ),
+        Gauge(
+            name="endpoint_on",
+            meaning="1 for an endpoint of notifications that is on, 0 for one that was switched off.",
+            label="endpoint",
+            values={name: float(is_on) for name, is_on in store.list_endpoint_states().items()},
+        ),
         Gauge(name="runs", meaning="Runs by state.", label="state", values=store.count_by_state()),
         Gauge(
             name="oldest_pending_delivery_seconds",

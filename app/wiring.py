@@ -27,6 +27,7 @@ from app.flows.control import Control
 from app.flows.decide import Decide
 from app.flows.deliver import Deliver
 from app.flows.effects import Effects
+from app.flows.endpoints import Endpoints
 from app.flows.enquire import Enquire
 from app.flows.explain import Explain
 from app.flows.external import Externals
@@ -36,18 +37,22 @@ from app.flows.inquire import Inquire
 from app.flows.judge import Judge
 from app.flows.look import Look as LookAtGit
 from app.flows.missed import Missed, Pace
+from app.flows.notify import Notify
 from app.flows.organise import Organise
 from app.flows.ports import Artifacts, GitHub, Policies, Sealer, Store
 from app.flows.ports_identity import Signer
+from app.flows.ports_notice import PullsOf, Receivers
 from app.flows.publish import Publish
 from app.flows.publish_checks import Checks
 from app.flows.publish_comment import StatusComments
 from app.flows.publish_deployments import Deployments
+from app.flows.publish_notices import Notices
 from app.flows.publish_replies import Replies
 from app.flows.rehearse import Rehearse
 from app.flows.rehearse_organisation import RehearseOrganisation
 from app.flows.rerequest import PlanAgain
 from app.flows.secrets import Secrets
+from app.flows.send import Send
 from app.flows.start import Start
 from app.flows.state import States
 from app.flows.state_by_hand import StatesByHand
@@ -63,6 +68,7 @@ from app.github.limits import LimitWatch
 from app.github.payloads import make_reader
 from app.jobs import Tasks
 from app.measure import numbers, readiness
+from app.messenger.http import HttpReceivers
 from app.policy.engine import PolicyEngine
 from app.policy.pool import OpaPool
 from app.policy.server import OpaServer
@@ -119,6 +125,7 @@ class ControlPlane:
     secrets: Secrets
     identity: Identity
     workers: Workers
+    endpoints: Endpoints
     tasks: Tasks
     doors: Doors
     signal: WorkSignal
@@ -143,11 +150,14 @@ def open_control(settings: Settings, database_url: str, *, now: Clock = utc_now)
     github = make_github(settings, watch=Limits(store=store), now=now)
     signal = WorkSignal(database_url)
     policies = make_policy_engine(settings)
+    receivers = HttpReceivers(settings.slack_webhook_url)
     try:
         artifacts = make_artifacts(settings)
         mirror = Mirror(data / MIRRORS)
-        yield _wire(settings, database_url, _Adapters(store, github, vault, artifacts, mirror, signal, policies))
+        made = _Adapters(store, github, vault, artifacts, mirror, signal, policies, receivers)
+        yield _wire(settings, database_url, made)
     finally:
+        receivers.close()
         signal.stop()
         policies.close()
         github.close()
@@ -163,6 +173,7 @@ class _Adapters:
     mirror: Mirror
     signal: WorkSignal
     policies: PolicyEngine
+    receivers: HttpReceivers
 
 
 def _wire(settings: Settings, database_url: str, made: _Adapters) -> ControlPlane:
@@ -224,6 +235,7 @@ def _wire(settings: Settings, database_url: str, made: _Adapters) -> ControlPlan
         states_by_hand=StatesByHand(store=store, artifacts=artifacts, sealer=sealer),
         secrets=secrets,
         identity=identity,
+        endpoints=Endpoints(store=store),
         workers=Workers(store=store, pools=tuple(settings.worker_tokens), lease_s=settings.lease_s),
         tasks=tasks,
         doors=doors,
@@ -342,12 +354,15 @@ def _tasks(settings: Settings, made: _Adapters, control: Control, conclude: Conc
         prefix=settings.command_prefix,
         explain=_explain(settings, made),
         rehearse=rehearse,
+        notices=Notices(store=made.store, github=made.github),
     )
     missed = _missed(settings, made)
     return Tasks(
         deliver=deliver.deliver,
         publish=publish.publish,
         renew=organise.renew,
+        notify=_notify(settings, made).notify,
+        send=Send(store=made.store, receivers=made.receivers).send,
         sweep=Sweep(
             store=made.store,
             conclude=conclude,
@@ -361,6 +376,20 @@ def _tasks(settings: Settings, made: _Adapters, control: Control, conclude: Conc
         tidy=Tidy(store=made.store, artifacts=made.artifacts, kept=_kept(settings)).tidy,
         start_looks=missed.start,
         looks=missed.looks(),
+    )
+
+
+def _notify(settings: Settings, made: _Adapters) -> Notify:
+    receivers: Receivers = made.receivers
+    pulls: PullsOf = made.github
+    return Notify(
+        store=made.store,
+        reading=made.store,
+        policies=made.policies,
+        pulls=pulls,
+        receivers=receivers,
+        run_url=lambda run_id: run_url(settings.public_url, run_id),
+        web_url=settings.github_server_url,
     )
 
 

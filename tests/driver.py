@@ -304,6 +304,8 @@ UNSETTLED = """
 SELECT 'delivery ' || event FROM deliveries WHERE outcome = 'pending'
 UNION ALL SELECT 'report ' || kind || ' ' || subject FROM reports WHERE published < wanted
 UNION ALL SELECT 'job ' || task_name FROM procrastinate_jobs WHERE task_name = 'renew' AND status IN ('todo', 'doing')
+UNION ALL SELECT 'notice of run ' || run_id FROM notices
+UNION ALL SELECT 'message to ' || target FROM messages WHERE outcome = 'pending'
 UNION ALL SELECT 'run ' || stack_name || ' ' || state FROM runs
   WHERE state NOT IN ('queued', 'unconfirmed', 'pending_review',
     'finished', 'failed', 'stopped', 'canceled', 'discarded', 'skipped')

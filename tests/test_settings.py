@@ -41,6 +41,28 @@ def test_nothing_but_the_mapping_is_read(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert load_settings(LEAST).port == 8000
 
 
+def test_slack_has_one_address_for_all_or_one_for_each_channel() -> None:
+    one = "https://hooks.slack.com/services/T0/B0/canary"
+    assert load_settings(LEAST).slack_webhook_url == {}
+    assert load_settings(LEAST | {"SLACK_WEBHOOK_URL": one}).slack_webhook_url[""].reveal() == one
+    some = load_settings(LEAST | {"SLACK_WEBHOOK_URL": f"C0AB={one}?a=b, {one}"}).slack_webhook_url
+    assert {channel: url.reveal() for channel, url in some.items()} == {"C0AB": f"{one}?a=b", "": one}
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        ("http://hooks.example/canary", "entry 1 is no https:// address"),
+        ("general=https://hooks.example/canary", "entry 1 names no channel by its id"),
+        ("https://a.example/canary,https://b.example", "has two addresses for channels without their own"),
+    ],
+)
+def test_an_address_of_slack_that_cannot_be_used_is_named_by_its_place(value: str, why: str) -> None:
+    said = refused(SLACK_WEBHOOK_URL=value)
+    assert said.startswith(f"reading settings: SLACK_WEBHOOK_URL: {why}")
+    assert "canary" not in said
+
+
 def test_all_values_are_read() -> None:
     settings = load_settings(
         LEAST

@@ -38,7 +38,7 @@ NOT_YET: Final = {
     "drift": "drift detection",
 }
 """Keys of a later version, in words."""
-ASKED: Final = ("push", "plan", "approval")
+ASKED: Final = ("push", "plan", "approval", "notification")
 """The types of policies that are carried out."""
 _NAME = re.compile(NAME)
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,199}")

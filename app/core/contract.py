@@ -84,7 +84,7 @@ CONTRACTS: Final[Mapping[PolicyType, Contract]] = {
     PolicyType.TRIGGER: Contract(rules={"trigger": S, **_ALL}, timeout_s=5, restraints=frozenset()),
     PolicyType.NOTIFICATION: Contract(
         rules={"inbox": O, "slack": O, "webhook": O, "pull_request": O, "sample": B},
-        timeout_s=5,
+        timeout_s=10,
         restraints=frozenset(),
     ),
 }  # fmt: skip

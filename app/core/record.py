@@ -121,6 +121,8 @@ class ReportKind(StrEnum):
     """The App's own comment on a pull request: subject is its number; computed from the runs of the pull request."""
     REPLY = "reply"
     """An answer to a person, said once: subject is the delivery."""
+    NOTICE = "notice"
+    """What a notification policy says on a pull request: subject is its number and the policy's key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +153,7 @@ class ReportRecord:
     repository_id: RepositoryId
     subject: str
     """`SHA/NAME` of a check, the run's id of a deployment, the delivery's GUID of a reply, the number of a pull request
-    for its comment."""
+    for its comment, `NUMBER/KEY` of a notice."""
     run_id: RunId | None
     document: bytes
     """The fixed content as JSON for CHECK and REPLY; empty for the computed kinds."""

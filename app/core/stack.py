@@ -324,6 +324,11 @@ class Stack:
         return self.policies_of("approval")
 
     @property
+    def notification_policies(self) -> tuple[PolicySpec, ...]:
+        """The policies that say who is told what of its runs."""
+        return tuple(policy for policy in self.policies if policy.type == "notification")
+
+    @property
     def name(self) -> str:
         """Unique in the repository."""
         return self.settings.name

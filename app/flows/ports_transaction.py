@@ -44,6 +44,7 @@ from app.core.run import Confirmation, ExternalState, Plan, Run, RunState, Trans
 from app.core.stack import Configuration, Stack, StackSpec
 from app.flows.ports_identity import IdentityRows
 from app.flows.ports_missed import MissedRows, StandingRows
+from app.flows.ports_notice import NoticeRows
 from app.flows.ports_people import ReviewRows
 from app.flows.ports_pulls import PullRows
 from app.flows.ports_workers import WorkerRows
@@ -483,6 +484,7 @@ class Transaction(
     MissedRows,
     StandingRows,
     ReviewRows,
+    NoticeRows,
     Protocol,
 ):
     """One database transaction. Lock order, always: stack, run, assignment. Commits at the end of `begin()`'s block."""

@@ -23,6 +23,7 @@ from app.flows.ports import Store
 from app.flows.publish_checks import Checks
 from app.flows.publish_comment import StatusComments
 from app.flows.publish_deployments import Deployments
+from app.flows.publish_notices import Notices
 from app.flows.publish_replies import Replies, Reply
 from app.flows.rehearse import Rehearse
 from app.flows.replay import Wanted
@@ -42,6 +43,7 @@ class Publish:
     prefix: str
     explain: Explain
     rehearse: Rehearse
+    notices: Notices
 
     def publish(self, report_id: ReportId) -> None:
         """Make GitHub say what the report should say. Safe to run twice. Raises: RetryableError to be run again.
@@ -83,6 +85,8 @@ class Publish:
                 done = self.comments.publish(subject)
             case ReportKind.REPLY:
                 done = self.replies.publish(subject, msgspec.json.decode(subject.record.document, type=Reply))
+            case ReportKind.NOTICE:
+                done = self.notices.publish(subject.record, subject.repository)
         return done
 
     def _look(self, report_id: ReportId) -> Subject | None:

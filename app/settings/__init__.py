@@ -24,6 +24,7 @@ from app.settings.values import (
     as_origin,
     as_pem,
     as_secret,
+    as_slack,
     as_tokens,
     as_url,
     is_loopback,
@@ -178,6 +179,14 @@ class Settings(Storage, Looks):
         example="(openssl rand -hex 32)",
         default=NONE,
         default_is="loopback only",
+    )
+
+    slack_webhook_url: Annotated[dict[str, Secret], BeforeValidator(as_slack)] = variable(
+        "Slack's incoming webhook that notification policies write to; several with commas between, then "
+        "CHANNEL_ID=address for each channel, and at most one without a channel for all others.",
+        example="https://hooks.slack.com/services/T0/B0/x",
+        default={},
+        default_is="none: what policies say to Slack is refused",
     )
 
     @model_validator(mode="before")

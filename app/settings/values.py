@@ -12,6 +12,7 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from app.core.names import Secret
+from app.core.notice import is_fit_address, is_slack_channel
 
 MIN_SECRET_CHARS: Final = 16
 
@@ -189,6 +190,31 @@ def as_accounts(value: object) -> object:
     if bad:
         raise ValueError(f"names `{bad[0][:50]}`, which is no account name; give logins with commas between")
     return tuple(dict.fromkeys(names))
+
+
+MAX_SLACK = 50
+
+
+def as_slack(value: object) -> object:
+    """Channel of Slack to the address of its incoming webhook; the empty one has those without their own. A text of a
+    message never holds an address: its path is what Slack knows the sender by."""
+    if not isinstance(value, str):
+        return value
+    found: dict[str, Secret] = {}
+    for place, entry in enumerate([part.strip() for part in value.split(",") if part.strip()], start=1):
+        channel, equals, url = entry.partition("=")
+        if not equals or "/" in channel:
+            channel, url = "", entry
+        if channel and not is_slack_channel(channel):
+            raise ValueError(f"entry {place} names no channel by its id; give https://…, or C0123456789=https://…")
+        if not is_fit_address(url):
+            raise ValueError(f"entry {place} is no https:// address; copy it from Slack's page of incoming webhooks")
+        if channel in found:
+            raise ValueError(f"has two addresses for {channel or 'channels without their own'}; keep one")
+        found[channel] = Secret(url)
+    if len(found) > MAX_SLACK:
+        raise ValueError(f"has more than {MAX_SLACK} addresses; keep those that policies name")
+    return found
 
 
 POOL_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")

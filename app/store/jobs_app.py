@@ -18,12 +18,14 @@ SILENT_S: Final = 15.0
 """After how long without a word it counts as dead: three heartbeats."""
 POLL_S: Final = 5.0
 """How often it looks for jobs whose notification was missed, and for scheduled ones."""
+CONNECTIONS: Final = 5
+"""Of one jobs process: two that listen, one for each kind of queue, and three for everything else."""
 
 
 def make_job_app(url: str) -> procrastinate.App:
     """An unopened procrastinate App on that database: register tasks on it, then `open_async`, `run_worker_async`."""
     return procrastinate.App(
-        connector=procrastinate.PsycopgConnector(conninfo=conninfo(url)),
+        connector=procrastinate.PsycopgConnector(conninfo=conninfo(url), min_size=CONNECTIONS, max_size=CONNECTIONS),
         worker_defaults={
             "update_heartbeat_interval": HEARTBEAT_S,
             "stalled_worker_timeout": SILENT_S,

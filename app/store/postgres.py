@@ -21,6 +21,7 @@ from app.store.transaction_deliveries import RECORD_DELIVERY, DeliveryWrites
 from app.store.transaction_history import HistoryWrites
 from app.store.transaction_identity import IdentityWrites
 from app.store.transaction_missed import MissedWrites
+from app.store.transaction_notices import NoticeWrites
 from app.store.transaction_organisation import OrganisationWrites
 from app.store.transaction_plans import PlanWrites
 from app.store.transaction_pulls import PullWrites
@@ -56,6 +57,7 @@ class PostgresTransaction(
     StandingWrites,
     ReviewWrites,
     BudgetWrites,
+    NoticeWrites,
 ):
     """One database transaction. Lock order, always: stack, run, assignment."""
 

@@ -128,6 +128,16 @@ class ReadingSide(CommitReading, WorkerReading, BudgetReading):
         rows = self._ask(text("SELECT path, outcome, total FROM missed_counts ORDER BY path, outcome"))
         return {(row.path, row.outcome): row.total for row in rows}
 
+    def count_notifications(self) -> dict[tuple[str, ...], int]:
+        """What became of notifications since the database was made, by channel and outcome."""
+        rows = self._ask(text("SELECT channel, outcome, total FROM notice_counts ORDER BY channel, outcome"))
+        return {(row.channel, row.outcome): row.total for row in rows}
+
+    def list_endpoint_states(self) -> dict[str, bool]:
+        """Whether each endpoint is on, by name."""
+        rows = self._ask(text("SELECT name, is_on FROM endpoints ORDER BY name"))
+        return {row.name: row.is_on for row in rows}
+
     def check_ready(self) -> None:
         """Returns when the database answers and is current.
 

@@ -7,6 +7,7 @@ bytes named `sealed_…` are ciphertext.
 from app.store.schema_columns import CLAIM_ORDER, CREATED, IS_CLAIMABLE, IS_LIVE, IS_STATE_CHANGING, metadata
 from app.store.schema_identity import attestations, run_secrets, secrets, signing_keys
 from app.store.schema_missed import known_refs, looks, missed_counts, missed_deliveries, ref_looks
+from app.store.schema_notices import endpoints, messages, notice_counts, notices
 from app.store.schema_records import audit, budgets, pulls, remotes, reports, state_locks, state_versions
 from app.store.schema_repositories import (
     config_versions,
@@ -38,13 +39,17 @@ __all__ = [
     "decisions",
     "deliveries",
     "drained_pools",
+    "endpoints",
     "installations",
     "known_refs",
     "log_chunks",
     "looks",
+    "messages",
     "metadata",
     "missed_counts",
     "missed_deliveries",
+    "notice_counts",
+    "notices",
     "organisation_versions",
     "plans",
     "policy_texts",

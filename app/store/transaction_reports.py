@@ -24,6 +24,7 @@ PRIORITIES: Final = {
     ReportKind.SUMMARY: 5,
     ReportKind.COMMENT: 5,
     ReportKind.DEPLOYMENT: 0,
+    ReportKind.NOTICE: -2,
     ReportKind.REHEARSAL: -5,
 }
 """What is published first."""

@@ -28,11 +28,11 @@ from app.store.schema import (
     plans,
     repositories,
     run_secrets,
-    run_steps,
     runs,
     stacks,
     state_versions,
 )
+from app.store.transaction_notices import DEFER_NOTIFY
 from app.store.transaction_reports import ReportWrites
 from app.store.wire import safe_text, sealed_as
 
@@ -69,6 +69,17 @@ _HELD: Final = frozenset(
     }
 )
 """In these states a worker has the run."""
+_ADD_LINE: Final = text(f"""
+WITH line AS (
+    INSERT INTO run_steps (run_id, before, step, after, by, at, cause)
+    VALUES (:run_id, :before, :step, :after, :by, :at, :cause) RETURNING id, run_id
+), notice AS (
+    INSERT INTO notices (step_id, run_id) SELECT line.id, line.run_id FROM line, stacks
+    WHERE stacks.id = :stack_id AND stacks.policies::jsonb @> '[{{"type": "notification"}}]' RETURNING run_id
+), job AS ({DEFER_NOTIFY} FROM notice)
+SELECT count(ids) FROM job
+""")  # noqa: S608 - our own words only
+"""A line of a run's history; where a policy says who is told of it, what is to be told, and its job."""
 _RESTING: Final = frozenset({RunState.QUEUED, RunState.UNCONFIRMED, RunState.PENDING_REVIEW})
 """Where a run stays until somebody, or another run, has done something: summaries tell of these, and of ends."""
 
@@ -85,8 +96,9 @@ class RunWrites(ReportWrites):
         statement = insert(runs).values(values).on_conflict_do_nothing(index_elements=["event_key"])
         if self._scalar(statement.returning(runs.c.id)) is None:
             return False
-        first = {"run_id": run.id, "step": CREATED, "after": run.state.value, "by": safe_text(run.triggered_by)}
-        self._execute(insert(run_steps).values(first | {"at": run.created_at, "cause": run.trigger.value}))
+        first: dict[str, object] = {"run_id": run.id, "before": None, "step": CREATED, "after": run.state.value}
+        first |= {"by": safe_text(run.triggered_by), "at": run.created_at, "cause": run.trigger.value}
+        self._execute(_ADD_LINE, first | {"stack_id": run.stack_id})
         if run.plan is not None:
             self._keep_plan(run.id, run.plan)
         self._announce(run)
@@ -282,7 +294,7 @@ class RunWrites(ReportWrites):
         done = self._execute(update(runs).where(same).values(run_changes(after) | _forgotten(after)))
         if done.rowcount != 1:
             raise BrokenError(f"changing run {run.id}: it is not {run.state.value} any more")
-        self._execute(insert(run_steps).values(_step_values(run.id, line)))
+        self._execute(_ADD_LINE, _step_values(run.id, line) | {"stack_id": run.stack_id})
         if after.state.is_terminal:  # what its plan was made with is needed by nobody any more
             self._execute(delete(run_secrets).where(run_secrets.c.run_id == run.id))
         if after.plan is not None and after.plan != run.plan:

@@ -13,6 +13,7 @@ from app.core.budget import Spending
 from app.core.event import Repository
 from app.core.managed import StateCaller, StateFound, StateLocking, StateMissing, StateWrite
 from app.core.names import AssignmentId, DeliveryId, RunId, Secret, StackId
+from app.core.notice import Message
 from app.core.plan import PlanSummary
 from app.core.protocol import (
     ApplyRequest,
@@ -156,6 +157,8 @@ class RunDetail:
     """What was signed when it had applied; empty: it never did."""
     throttled: Spending | None = None
     """The run's installation, while what is to be told of it has to wait."""
+    messages: tuple[Message, ...] = ()
+    """Who was told of it, oldest first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

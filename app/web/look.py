@@ -66,7 +66,7 @@ class Look:
             blocker = tx.find_run(facts.blocked_by) if facts.blocked_by is not None else None
             summary = tx.find_summary(run.id, run.plan.number) if run.plan is not None else None
             whole = tx.find_summary(run.id, run.targeting.of_plan) if run.targeting is not None else None
-            attestation = tx.find_attestation(run.id) or b""
+            attestation, messages = tx.find_attestation(run.id) or b"", tuple(tx.list_messages(run.id))
         history = tuple(self.reading.read_history(run_id))
         mine = repository.installation_id if repository is not None else None
         throttled = next((one for one in self._throttled() if one.installation_id == mine), None)
@@ -80,6 +80,7 @@ class Look:
             repository=repository,
             attestation=attestation,
             throttled=throttled,
+            messages=messages,
         )
 
     def find_stack(self, stack_id: StackId) -> StackDetail | None:

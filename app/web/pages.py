@@ -20,6 +20,7 @@ from starlette.routing import Route
 from app.core.changelist import REASONS, SIGNS, WORDS, delta_line
 from app.core.deltastrip import MAX_MODULES, strip_svg
 from app.core.names import RunId, StackId
+from app.core.notice import Outcome
 from app.core.plan import MASK, UNKNOWN, Action
 from app.core.record import LogChunk
 from app.core.reply import CheckReport, Conclusion
@@ -64,6 +65,7 @@ def make_templates() -> jinja2.Environment:
         diff_rows=diff_rows,
         value_kind=lambda value: {MASK: "masked", UNKNOWN: "unknown"}.get(value, "known"),
         short=short,
+        told=lambda outcome: _TOLD.get(outcome, "over"),
         words=lambda state: state.value.replace("_", " "),
         tone=tone,
         when=lambda at: f"{at:%Y-%m-%d %H:%M:%S} UTC",
@@ -78,6 +80,8 @@ def make_templates() -> jinja2.Environment:
     return templates
 
 
+_TOLD: Final = {Outcome.PENDING: "live", Outcome.SENT: "good", Outcome.FAILED: "bad", Outcome.REFUSED: "bad"}
+"""The colour of what became of a message."""
 _SECTION: Final = re.compile(r"── .{1,200} ──")
 """Where a step of a worker begins and ends in its log."""
 _MORE_SIGNS: Final = {Action.READ: "<", Action.IMPORT: "^", Action.FORGET: "×", Action.MOVE: ">"}

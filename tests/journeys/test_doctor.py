@@ -12,6 +12,8 @@ import pytest
 
 from app.core.appform import EVENTS, PERMISSIONS
 from app.core.finding import Finding, fine
+from app.core.names import Secret
+from app.core.notice import Endpoint
 from app.doctor import Check, examine, run_checks
 from app.sandbox.keys import make_private_key
 from app.settings import load_settings
@@ -136,6 +138,20 @@ def test_an_account_without_the_app_is_a_problem(kept: World) -> None:
     ((level, subject, text),) = bad(ask(kept, ALLOWED_ACCOUNTS=f"{OWNER},elsewhere"))
     assert (level, subject) == ("problem", "installations")
     assert "elsewhere: the App is not installed there" in text
+
+
+def test_an_endpoint_that_was_switched_off_is_named_with_why(kept: World) -> None:
+    endpoint = Endpoint(name="ci", url=Secret("https://hooks.example/canary"), signing=Secret("canary-canary-canary"))
+    kept.plane.endpoints.add(endpoint, "root (on the server)")
+    with kept.plane.store.begin() as tx:
+        tx.note_failure("ci", "it answers 404")
+        tx.turn_endpoint("ci", is_on=False)
+    found = bad(ask(kept))
+    kept.plane.endpoints.remove("ci", "root (on the server)")
+    ((level, subject, text),) = found
+    assert (level, subject) == ("warning", "notifications")
+    assert text.startswith("ci is switched off after 1 failed messages in a row (it answers 404): mend it")
+    assert "canary" not in text
 
 
 def test_another_apps_key_is_named_and_the_rest_is_still_looked_at(kept: World) -> None:

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from app.core.event import Repository
 from app.core.names import AssignmentId, ConfigVersionId, Digest, InstallationId, RepositoryId, RunId, Sha, StackId
+from app.core.notice import Channel, Message, Outcome
 from app.core.plan import MASK, UNKNOWN, Action, Attribute, Change, Counts, Delta, Kind, PlanSummary
 from app.core.protocol import Phase
 from app.core.record import LogChunk, RunFacts
@@ -200,6 +201,20 @@ def put(world: World, made: RunDetail | None = None) -> None:
     world.shelf.logs[shown.run.id] = LOG
 
 
+def message(channel: Channel, outcome: Outcome, **more: object) -> Message:
+    """Somebody who was told of the run."""
+    given: dict[str, object] = {
+        "id": "01JD00000000000000000000M1",
+        "run_id": RunId(RUN),
+        "step_id": 1,
+        "channel": channel,
+        "policy": "tell",
+        "outcome": outcome,
+        "created_at": AT,
+    }
+    return Message(**(given | more))  # type: ignore[arg-type]  # a fixture's dictionary
+
+
 def hostile() -> RunDetail:
     """A run in which every text that comes from outside is hostile."""
     change = Change(
@@ -220,4 +235,8 @@ def hostile() -> RunDetail:
         summary=PlanSummary(delta=DELTA, changes=(change,)),
         history=lines,
         facts=facts(outputs=outputs, stack_hold=EVIL),
+        messages=(
+            message(Channel.INBOX, Outcome.SHOWN, policy=EVIL, title=EVIL, body=f"</pre>{EVIL}", severity=EVIL),
+            message(Channel.WEBHOOK, Outcome.REFUSED, to=EVIL, reason=EVIL),
+        ),
     )

@@ -8,12 +8,13 @@ import pytest
 
 from app.core.choice import Targeting
 from app.core.names import RunId
+from app.core.notice import Channel, Outcome
 from app.core.plan import Action, Attribute, Change, Counts, Delta, Kind, ModuleCounts, PlanSummary
 from app.core.report_check import check_prose
 from app.core.run import RunState, RunType
 from app.web.doors import StackDetail
 from app.web.pages import LOG_TAIL_BYTES, log_tail, run_view
-from tests.web.made import CHANGES, EVIL, LOG, REPOSITORY, RUN, detail, facts, hostile, log, put, run, stack
+from tests.web.made import CHANGES, EVIL, LOG, REPOSITORY, RUN, detail, facts, hostile, log, message, put, run, stack
 from tests.web.memory import STACK, World
 
 _MARKS = re.compile(r"<[^>]*>|[`*]|^- ", re.MULTILINE)
@@ -213,6 +214,22 @@ def test_every_state_has_a_page_that_reloads_only_while_it_moves_by_itself(world
     assert answer.status_code == 200
     is_passive = state.is_terminal or state in (RunState.UNCONFIRMED, RunState.PENDING_REVIEW)
     assert ('http-equiv="refresh"' in answer.text) is not is_passive
+
+
+def test_a_run_says_who_was_told_of_it(world: World) -> None:
+    told = (
+        message(Channel.WEBHOOK, Outcome.SENT, to="ci", number=3),
+        message(Channel.WEBHOOK, Outcome.REFUSED, reason="there is no endpoint `no`"),
+        message(Channel.PULL_REQUEST, Outcome.SHOWN, to="#7"),
+        message(Channel.INBOX, Outcome.SHOWN, title="look at this", body="ten are deleted", severity="WARNING"),
+    )
+    put(world, detail(messages=told))
+    page = words(re.sub(r"<t[dr]>|</td>", " ", world.client().get(f"/runs/{RUN}").text))
+    for said in ("sent webhook ci tell", "refused webhook", "there is no endpoint no", "shown pull request #7 tell"):
+        assert said in page
+    assert "warning: look at this" in page
+    put(world)
+    assert "Notifications" not in world.client().get(f"/runs/{RUN}").text
 
 
 def test_hostile_text_stays_text_everywhere(world: World) -> None:

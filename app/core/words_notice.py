@@ -1,0 +1,113 @@
+"""Every sentence about notifications: what a message says by itself, why one is not sent, what commands answer.
+
+Pure. What comes from outside is quoted or escaped by whoever puts the sentence somewhere.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from app.core.changelist import delta_line
+from app.core.document import quoted
+from app.core.notice import FAILURES_OFF, Endpoint, StateChange, shown_url
+from app.core.run import Run, RunState
+
+NO_SLACK: Final = "no address of Slack takes it: the operator sets SLACK_WEBHOOK_URL"
+NO_PULL: Final = "no open pull request was found for it"
+NO_POLICY_TEXT: Final = "its text is not kept yet: the next push to the default branch brings it"
+REMOVED: Final = "its endpoint was removed"
+SWITCHED_OFF: Final = "its endpoint is switched off"
+NO_ENDPOINTS: Final = "no endpoints yet: `trackside webhook add NAME` sets one up"
+_COLUMNS: Final = ("NAME", "STATE", "FAILURES", "NEWEST", "WHERE", "LABELS", "PROBLEM")
+_STATES: Final = {
+    RunState.UNCONFIRMED: "waits for confirmation",
+    RunState.PENDING_REVIEW: "waits for a review",
+    RunState.FINISHED: "has finished",
+    RunState.FAILED: "has failed",
+}
+
+
+def run_line(run: Run, change: StateChange, repository: str) -> str:
+    """`deploy of network (acme/infra) has finished: +1 ~2`, as plain text; what a message says without words of its
+    own."""
+    what = "deploy" if run.type.is_state_changing else "plan"
+    state = _STATES.get(change.state, f"is {change.state.value.replace('_', ' ')}")
+    is_counted = run.plan is not None and change.state in (RunState.UNCONFIRMED, RunState.FINISHED)
+    counts = f": {delta_line(run.plan.delta)}" if run.plan is not None and is_counted else ""
+    why = f": {run.reason}" if change.state is RunState.FAILED and run.reason else ""
+    return f"{what} of {run.stack_name} ({repository}) {state}{counts}{why}"
+
+
+def no_endpoint(name: str) -> str:
+    """A policy names what the operator has not set up."""
+    return f"there is no endpoint {quoted(name)}: the operator sets it up with `trackside webhook add`"
+
+
+def gave_no_answer(policy: str, why: str) -> str:
+    """For the log: a policy that failed notifies nobody."""
+    return f"notification policy {policy} gave no answer, so it notifies nobody: {why}"
+
+
+def had_error(policy: str, rule: str, why: str) -> str:
+    """For the log: what a rule could not say."""
+    return f"notification policy {policy}: rule {rule} left something out: {why}"
+
+
+def cannot_have(policy: str, why: str) -> str:
+    """For the log: a message that is not made."""
+    return f"notification policy {policy} asks for what cannot be done: {why}"
+
+
+def not_sent(name: str, number: int, why: str) -> str:
+    """For the log: a message that is given up."""
+    return f"message {number} to {name} is not sent: {why}"
+
+
+def goes_off(why: str) -> str:
+    """In the audit log, when an endpoint is switched off."""
+    return f"{FAILURES_OFF} messages in a row failed, the last one so: {why}"
+
+
+def endpoint_off(endpoint: Endpoint) -> str:
+    """What `doctor` says of it."""
+    name = endpoint.name
+    return (
+        f"{name} is switched off after {endpoint.failures} failed messages in a row ({endpoint.problem}): mend it, "
+        f"then `trackside webhook enable {name}`"
+    )
+
+
+def added(name: str, url: str, *, was_there: bool) -> str:
+    """After `webhook add`."""
+    what = "is replaced" if was_there else "is set up"
+    return f"endpoint {name} {what}: messages go to {url}, signed; policies name it as `endpoint_id`"
+
+
+def removed(name: str) -> str:
+    """After `webhook remove`."""
+    return f"endpoint {name} is removed; what waited for it is dropped"
+
+
+def enabled(name: str, *, was_on: bool) -> str:
+    """After `webhook enable`."""
+    return f"endpoint {name} was on already" if was_on else f"endpoint {name} is on again: the next message is sent"
+
+
+def unknown_endpoint(doing: str, name: str) -> str:
+    """A command names what is not there."""
+    return f"{doing} endpoint {name[:100]!r}: there is none; `trackside webhook list` lists them"
+
+
+def endpoint_lines(endpoints: Sequence[Endpoint]) -> list[str]:
+    """The table of `webhook list`; empty without endpoints."""
+    if not endpoints:
+        return []
+    rows = [_COLUMNS, *(_row(one) for one in endpoints)]
+    widths = [max(len(row[at]) for row in rows) for at in range(len(_COLUMNS))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _row(endpoint: Endpoint) -> tuple[str, ...]:
+    where = "SLACK_WEBHOOK_URL" if endpoint.is_slack else shown_url(endpoint.url)
+    state = "on" if endpoint.is_on else "off"
+    labels = ",".join(endpoint.labels) or "-"
+    return endpoint.name, state, str(endpoint.failures), str(endpoint.number), where, labels, endpoint.problem or "-"
