@@ -39,6 +39,10 @@ The flow of an event, in order:
   flows.conclude            what the worker says moves the run: finished, or waiting for a person
   flows.weigh               the stack's plan and approval policies judge the plan before it waits (core.ruling)
   flows.publish             what should stand on GitHub is computed from the run, and put there (core.report_check)
+  flows.budget              each write is counted before it is sent, in lanes; what GitHub says of its limits holds
+  flows.tick                what others do to the App's comment: ticks, edits, its deletion
+  flows.rerequest           a check that is asked for again: planned again, never applied
+  flows.notify, flows.send  who is told of a run by a policy, and the telling, one endpoint in its order
   flows.explain             why it did or did not run: answers, and the summary of a commit (core.words_why)
   flows.control             the doors of a person's command: a button, a comment, the command line
   flows.inquire             what GitHub and the policies say of whoever confirms or reviews (core.permit)

@@ -9,7 +9,6 @@ from typing import Final
 
 LEVELS: Final = {"": 0, "none": 0, "read": 1, "write": 2, "admin": 3}
 """How much each word grants."""
-_LATER: Final = "later: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +21,6 @@ class Need:
     """`read` or `write`; empty for an event."""
     reason: str
     """What it is for, as app.yml says."""
-
-    @property
-    def is_for_later(self) -> bool:
-        """True for what no code of this version asks for."""
-        return self.reason.startswith(_LATER)
 
     def is_met_by(self, level: str) -> bool:
         """True when that much is enough."""
@@ -49,11 +43,11 @@ PERMISSIONS: Final = (
     ),
     Need("issues", "write", "GitHub keeps a pull request's comments and their reactions under issues"),
     Need("merge_queues", "read", "the event merge_group, so that a queued merge is planned on its own commit"),
-    Need("actions", "read", "later: tell other Apps' check suites and workflow runs from ours"),
+    Need("actions", "read", "the rules of the environments that `github_environment` names"),
     Need(
         "members",
         "read",
-        "later: whether who confirms is an active member of the team that `confirm:` names",
+        "whether who confirms is an active member of the team that `confirm:` names",
     ),
 )
 EVENTS: Final = (

@@ -78,7 +78,7 @@ LATER: Final = frozenset(
 """Settings that came after the first version."""
 
 
-TOLD_ALONE: Final = frozenset({"comments"})
+TOLD_ALONE: Final = frozenset({"comments", "public_plans"})
 """Settings that change what is said, and nothing that is planned or applied: a confirmation binds none of them."""
 
 

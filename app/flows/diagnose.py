@@ -118,15 +118,13 @@ def clock(skew_s: float) -> Finding:
 def _of_app(app: KnownApp) -> Iterator[Finding]:
     for need in PERMISSIONS:
         held = app.permissions.get(need.name, "")
-        level = Level.WARNING if need.is_for_later else Level.PROBLEM
         if not need.is_met_by(held):
-            yield Finding(level=level, subject="permissions", text=words.missing_permission(need, held))
+            yield problem("permissions", words.missing_permission(need, held))
         elif need.is_exceeded_by(held):
             yield warning("permissions", words.more_than_needed(need, held))
     for need in EVENTS:
         if need.name not in app.events:
-            level = Level.WARNING if need.is_for_later else Level.PROBLEM
-            yield Finding(level=level, subject="events", text=words.missing_event(need))
+            yield problem("events", words.missing_event(need))
 
 
 def _of_installation(one: KnownInstallation) -> Iterator[Finding]:
@@ -138,12 +136,10 @@ def _of_installation(one: KnownInstallation) -> Iterator[Finding]:
         held = one.permissions.get(need.name, "")
         if not need.is_met_by(held):
             is_complete = False
-            level = Level.WARNING if need.is_for_later else Level.PROBLEM
-            yield Finding(level=level, subject="installations", text=words.not_granted(one.account, need, held))
+            yield problem("installations", words.not_granted(one.account, need, held))
     for need in EVENTS:
         if need.name not in one.events:
             is_complete = False
-            level = Level.WARNING if need.is_for_later else Level.PROBLEM
-            yield Finding(level=level, subject="installations", text=words.not_told(one.account, need))
+            yield problem("installations", words.not_told(one.account, need))
     if is_complete:
         yield fine("installations", words.granted(one.account))

@@ -96,7 +96,8 @@ def test_every_setting_is_part_of_what_a_confirmation_binds(field: str) -> None:
 
 
 def test_what_is_only_told_is_no_part_of_it() -> None:
-    assert {"comments"} == TOLD_ALONE
+    assert {"comments", "public_plans"} == TOLD_ALONE
+    assert replace(FULL, public_plans=not FULL.public_plans).digest() == FULL.digest()
     assert replace(FULL, comments=Comments.OFF).digest() == FULL.digest()
 
 

@@ -80,13 +80,13 @@ def test_nothing_is_wrong_with_what_works(kept: World) -> None:
 
 
 def test_a_permission_that_the_app_lacks_is_named_with_what_it_is_for(kept: World) -> None:
-    """Every permission in turn; what no code asks for yet is a warning alone."""
+    """Every permission in turn."""
     for need in PERMISSIONS:
         held = kept.github.app.permissions.pop(need.name)
         found = ask(kept)
         kept.github.app.permissions[need.name] = held
         ((level, subject, text),) = bad(found)
-        assert (level, subject) == (("warning" if need.is_for_later else "problem"), "permissions")
+        assert (level, subject) == ("problem", "permissions")
         assert f"{need.name}: {need.level} is missing" in text
         assert need.reason in text
 

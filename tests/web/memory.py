@@ -281,7 +281,8 @@ class Shelf:
             raise self.trouble
         runs = tuple(one.run for one in self.runs.values())
         waiting = tuple(run for run in runs if run.state is RunState.UNCONFIRMED)
-        return Overview(stacks=tuple(self.stacks.values()), runs=runs, waiting=waiting)
+        told = tuple(one.throttled for one in self.runs.values() if one.throttled is not None)
+        return Overview(stacks=tuple(self.stacks.values()), runs=runs, waiting=waiting, throttled=told)
 
     def find_run(self, run_id: RunId) -> RunDetail | None:
         return self.runs.get(run_id)

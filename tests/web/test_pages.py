@@ -2,12 +2,14 @@
 
 import re
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from html import unescape
 
 import pytest
 
+from app.core.budget import Budget, Lane, Spending, pause
 from app.core.choice import Targeting
-from app.core.names import RunId
+from app.core.names import InstallationId, RunId
 from app.core.notice import Channel, Outcome
 from app.core.plan import Action, Attribute, Change, Counts, Delta, Kind, ModuleCounts, PlanSummary
 from app.core.report_check import check_prose
@@ -35,6 +37,18 @@ def test_a_waiting_run_says_what_confirms_it(world: World) -> None:
     assert f"trackside confirm {RUN}" in text
     assert "+1 ~1 ±1 -1 · outputs +1 · waiting for confirmation" in text
     assert f'href="https://github.example.org/acme/infrastructure/commit/{run().head_sha}"' in text
+
+
+def test_a_page_says_until_when_github_has_the_app_wait(world: World) -> None:
+    at = datetime(2026, 11, 27, 12, 0, tzinfo=UTC)
+    budget = pause(Budget(), Lane.ANSWER, at + timedelta(minutes=5), at)
+    spending = Spending(installation_id=InstallationId(5), account=f"acme{EVIL}", budget=budget, at=at)
+    for throttled, is_said in ((None, False), (spending, True)):
+        put(world, replace(detail(), throttled=throttled))
+        for page in ("/", f"/runs/{RUN}"):
+            text = world.client().get(page).text
+            assert ("follow from 12:05:00 UTC on" in text) is is_said
+            assert EVIL not in text
 
 
 def test_changes_are_numbered_as_in_the_check_with_what_was_and_will_be(world: World) -> None:
