@@ -7,7 +7,7 @@ nothing, or nothing that there is, become a Problem, which `app.core.words_choic
 import difflib
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
@@ -97,6 +97,11 @@ class Problem:
     """The word or address that it is about; hostile text."""
     nearest: str = ""
     """The address that was probably meant; hostile text."""
+
+    def veiled(self) -> "Problem":
+        """The same without any address of the plan that the person did not write."""
+        is_from_plan = self.trouble is Trouble.MOVE
+        return replace(self, nearest="", pick="" if is_from_plan else self.pick)
 
 
 def split_words(text: str) -> list[str] | None:

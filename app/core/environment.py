@@ -41,6 +41,11 @@ class Environment:
         """True when nothing is deployed to it without a person, or not at all."""
         return self.has_reviewers or bool(self.obstacles)
 
+    def keeps_back(self, ref: str) -> bool:
+        """True when a stack's `autodeploy` must not deploy that full ref to it: somebody is asked for, or it takes none
+        such."""
+        return self.asks_somebody or not self.takes(ref)
+
     def takes(self, ref: str) -> bool:
         """True when the rule on branches and tags lets that full ref be deployed."""
         if self.branches is None:

@@ -31,6 +31,8 @@ MAX_LOGS: Final = 4
 """Logs in one text: one of each kind."""
 MAX_INBOX: Final = 4_000
 LOGS: Final = ("initializing", "preparing", "planning", "applying")
+VEILED_LOG: Final = "(everybody can read this, so the log is on the run's page alone)"
+"""In place of a log, on a public repository whose stack does not show its plans."""
 _PLACEHOLDER: Final = re.compile(rf"(?:spacelift|trackside)::logs::({'|'.join(LOGS)})")
 _MENTION: Final = re.compile(r"@(?=[A-Za-z0-9])")
 _FENCE: Final = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")

@@ -92,7 +92,9 @@ def _is_applied(view: RunView) -> bool:
 
 
 def _why(view: RunView) -> str:
-    """The first line of the reason."""
+    """The first line of the reason; it may name what the plan is of, so not where everybody reads it."""
+    if view.is_veiled:
+        return "failed: the run's page says why"
     return next(iter(view.run.reason.strip().splitlines()), "") or "failed"
 
 

@@ -32,7 +32,8 @@ def choice_refused(run: Run, problem: Problem, prefix: str, *, listed: int) -> s
             discard = code(f"{prefix} discard {run.stack_name}")
             why = f"nothing is left of plan {number} without what is excepted. {discard} turns the plan down"
         case Trouble.MOVE:
-            why = f"{pick} moves, and the engine plans no part of a configuration that leaves a pending move out"
+            what = pick if problem.pick else "a change that you left out"
+            why = f"{what} moves, and the engine plans no part of a configuration that leaves a pending move out"
         case Trouble.NOT_LISTED:
             why = (
                 f"plan {number} has more changes than are listed, and this choice would have to name those too. "

@@ -17,6 +17,8 @@ def choose(tx: Transaction, run: Run, choice: Choice | None, prefix: str) -> Tar
     summary = tx.find_summary(run.id, run.plan.number) if run.plan is not None else None
     found = _resolve(run, choice, summary)
     if isinstance(found, Problem):
+        if tx.get_run_facts(run).is_veiled:  # the answer is public, and the plan's addresses are not
+            found = found.veiled()
         return choice_refused(run, found, prefix, listed=len(summary.changes) if summary else 0)
     return found
 

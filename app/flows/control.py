@@ -4,6 +4,7 @@ checked by one authoriser and written to one audit log, in the transaction that 
 Refusals are answers, not errors: each says why, and the way on.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -96,7 +97,8 @@ class Control:
                 )
                 result = carry_out(tx, order, self.prefix)
             if isinstance(result, Not):
-                subject = f"click/{run.id}/{run.plan_number}/{run.state.value}/{verb.value}/{click.sender}"
+                mark = hashlib.sha256(result.text.encode()).hexdigest()[:12]  # another reason is another answer
+                subject = f"click/{run.id}/{run.plan_number}/{run.state.value}/{verb.value}/{click.sender}/{mark}"
                 reply = Reply(body=f"`{click.sender}` pressed {verb.value}. {result.text}", sha=click.head_sha)
                 self._say(tx, click.repository, subject, reply)
             tx.close_delivery(guid, DeliveryOutcome.EVENT, _summary(verb, result))

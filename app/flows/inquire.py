@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from app.core.command import Command, Verb
 from app.core.environment import Environment
 from app.core.errors import UserError
-from app.core.event import Repository
 from app.core.names import RunId
 from app.core.permit import Confirming
 from app.core.review import PlanReview
@@ -18,7 +17,7 @@ from app.core.run import Run, RunState
 from app.core.stack import Permission, PolicySpec, Stack
 from app.flows.answer import Person
 from app.flows.ports import GitHub, Store
-from app.flows.weigh import Ground, Weigh, starters
+from app.flows.weigh import Ground, Weigh, ref_of, starters
 
 WAITING = (RunState.UNCONFIRMED, RunState.PENDING_REVIEW)
 """Where a run is that can be reviewed."""
@@ -73,8 +72,8 @@ class Inquire:
             began = starters(tx, run)
         stack, repository = ground.asked.stack, ground.asked.repository
         is_asked = verb is Verb.CONFIRM and not person.is_operator
-        is_by_setting = verb is Verb.APPROVE and stack.settings.autodeploy
-        environment = self._environment(repository, stack, run) if is_asked or is_by_setting else None
+        is_by_setting = verb.is_review and stack.settings.autodeploy
+        environment = self.weigh.environment_of(repository, stack, run) if is_asked or is_by_setting else None
         review, confirming, failure = None, None, ""
         try:
             review = self._review(ground, command, person) if verb.is_review else None
@@ -90,7 +89,7 @@ class Inquire:
             approvals=self.weigh.reviewed(ground, review),
             confirming=confirming,
             review=review,
-            environment_asks=environment is not None and environment.asks_somebody,
+            environment_asks=environment is not None and environment.keeps_back(ref_of(run, stack)),
             failure=failure,
         )
 
@@ -128,29 +127,9 @@ class Inquire:
             role=person.role,
             owner=repository.owner,
             stack=stack.name,
-            ref=_ref(run, stack),
+            ref=ref_of(run, stack),
             teams=frozenset(team for team in teams if self.github.is_team_member(repository, team, person.actor)),
             authors=authors,
             starters=began,
             environment=environment,
         )
-
-    def _environment(self, repository: Repository, stack: Stack, run: Run) -> Environment | None:
-        """The rules of the stack's environment; one whose rules cannot be read is one that nobody can fulfil."""
-        name = stack.settings.github_environment
-        if name is None:
-            return None
-        try:
-            found = self.github.find_environment(repository, name)
-            if found is None or not found.is_for_protected_branches:
-                return found
-            branch = _ref(run, stack).removeprefix("refs/heads/")
-            is_fine = self.github.is_branch_protected(repository, branch)
-        except UserError as error:
-            return Environment(name=name, obstacles=(f"they cannot be read: {str(error)[:300]}",))
-        return found if is_fine else Environment(name=name, obstacles=("it takes protected branches alone",))
-
-
-def _ref(run: Run, stack: Stack) -> str:
-    """What is deployed: the event's ref; for a command's run of the tracked branch, that one."""
-    return run.ref or f"refs/heads/{stack.settings.branch}"

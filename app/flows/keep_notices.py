@@ -4,7 +4,7 @@ In the one transaction that takes the changes as told. Asks nobody.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -12,7 +12,7 @@ from app.core import words_notice as words
 from app.core.notice import Channel, Endpoint, Message, Outcome, Request, StateChange, slack_name
 from app.core.noticeask import CommentWish, InboxWish, SlackWish, Unreadable, WebhookWish, Wish
 from app.core.noticeinput import RunTold
-from app.core.noticetext import Told, comment_body, inbox_text, slack_body, webhook_body
+from app.core.noticetext import LOGS, VEILED_LOG, Told, comment_body, inbox_text, slack_body, webhook_body
 from app.core.record import ReportKind
 from app.flows.ports import Transaction
 from app.flows.publish_notices import Notice, subject_of
@@ -97,7 +97,9 @@ class Keep:
         """What is said on a pull request is a report like any other: the newest text of its key stands there."""
         run = self.told.run
         unique = wish.key or f"{run.id}/{one.change.step_id}/{at}"
-        document = Notice(pull_number=one.pull_number, body=comment_body(wish, told))
+        is_veiled = not self.told.repository.is_private and not self.told.stack.settings.public_plans
+        shown = replace(told, logs=dict.fromkeys(LOGS, VEILED_LOG)) if is_veiled else told
+        document = Notice(pull_number=one.pull_number, body=comment_body(wish, shown))
         subject = subject_of(one.pull_number, one.policy, unique)
         self.tx.want_report(
             ReportKind.NOTICE, run.repository_id, subject, run_id=None, document=msgspec.json.encode(document)

@@ -46,7 +46,7 @@ def take_review(tx: Transaction, run: Run, stack: Stack, verb: Verb, stand: Stan
         case Approval.APPROVED if run.state is RunState.PENDING_REVIEW:
             _step(tx, run, Step.FINISH, author, at, "")
             return Done(words_policy.review_ends(run))
-        case Approval.APPROVED if _goes_on(tx, run, stack, plan, stand):
+        case Approval.APPROVED if verb is Verb.APPROVE and _goes_on(tx, run, stack, plan, stand):
             confirm_by_setting(tx, run, stack, plan, Step.CONFIRM)
             return Done(words_policy.review_applies(run))
         case _:

@@ -10,6 +10,7 @@ from typing import Final
 
 from app.core.contract import Evaluated, PolicyFailed, PolicyQuestions
 from app.core.contract_plan import PlanAnswer, refused_plan, rule_plan
+from app.core.environment import Environment
 from app.core.errors import RetryableError, UserError
 from app.core.event import Repository
 from app.core.names import RunId
@@ -114,21 +115,38 @@ class Weigh:
             asked = replace(ground.asked, run=flagged, summary=report.summary)
             approvals = self.reviewed(replace(ground, asked=asked))
         is_by_setting = stack.settings.autodeploy and run.type.is_state_changing and is_waiting
-        name = stack.settings.github_environment if is_by_setting else None
         return Weighed(
             policies=judging(stack),
             plan=plan,
             approvals=approvals,
-            environment_asks=name is not None and self._environment_asks(ground.asked.repository, name),
+            environment_asks=is_by_setting and self._environment_asks(ground.asked.repository, stack, run),
         )
 
-    def _environment_asks(self, repository: Repository, name: str) -> bool:
-        """True when the environment asks for a person, or cannot be asked: a person can always be."""
+    def _environment_asks(self, repository: Repository, stack: Stack, run: Run) -> bool:
+        """True when the environment keeps the setting from deploying, or cannot be asked: a person can always be."""
         try:
-            environment = self.github.find_environment(repository, name)
-        except (RetryableError, UserError):
+            environment = self.environment_of(repository, stack, run)
+        except RetryableError:
             return True
-        return environment is not None and environment.asks_somebody
+        return environment is not None and environment.keeps_back(ref_of(run, stack))
+
+    def environment_of(self, repository: Repository, stack: Stack, run: Run) -> Environment | None:
+        """The rules of the stack's environment; one whose rules cannot be read is one that nobody can fulfil.
+
+        Raises: RetryableError when GitHub does not answer.
+        """
+        name = stack.settings.github_environment
+        if name is None:
+            return None
+        try:
+            found = self.github.find_environment(repository, name)
+            if found is None or not found.is_for_protected_branches:
+                return found
+            branch = ref_of(run, stack).removeprefix("refs/heads/")
+            is_fine = self.github.is_branch_protected(repository, branch)
+        except UserError as error:
+            return Environment(name=name, obstacles=(f"they cannot be read: {str(error)[:300]}",))
+        return found if is_fine else Environment(name=name, obstacles=("it takes protected branches alone",))
 
     def reviewed(self, ground: Ground, review: PlanReview | None = None) -> tuple[ApprovalRuling, ...]:
         """What the approval policies say of the reviews so far, and of one more."""
@@ -172,6 +190,11 @@ class Weigh:
             kind="missing", message="its text is not kept yet: the next push to the default branch brings it"
         )
         return [(spec, found.get(spec, missing)) for spec in specs]
+
+
+def ref_of(run: Run, stack: Stack) -> str:
+    """What is deployed: the event's full ref; for a command's run of the tracked branch, that one."""
+    return run.ref or f"refs/heads/{stack.settings.branch}"
 
 
 def _previous(tx: Transaction, run: Run) -> Run | None:

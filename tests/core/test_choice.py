@@ -132,6 +132,14 @@ def test_every_pending_move_is_a_target_and_none_can_be_left_out() -> None:
     assert [change.address for change in additions(part, summary)] == ["x.new"]
 
 
+def test_where_everybody_reads_the_answer_it_names_no_address_that_the_person_did_not() -> None:
+    typed = Problem(trouble=Trouble.UNKNOWN, pick="x.pay", nearest="x.payroll")
+    assert typed.veiled() == Problem(trouble=Trouble.UNKNOWN, pick="x.pay")
+    said = choice_refused(WAITING, Problem(trouble=Trouble.MOVE, pick="x.payroll").veiled(), "/trackside", listed=2)
+    assert "payroll" not in said
+    assert "a change that you left out moves" in said
+
+
 def replace_number(change: Change, number: int) -> Change:
     return Change(number=number, kind=change.kind, action=change.action, address=change.address)
 

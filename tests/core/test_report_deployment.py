@@ -59,5 +59,12 @@ def test_deployment_states(run: Run, expected: tuple[str, str] | None) -> None:
     assert deployed(run) == expected
 
 
+def test_where_everybody_reads_it_the_engines_words_stay_on_the_page() -> None:
+    failed = replace(CONFIRMED, state=RunState.FAILED, reason="creating bucket payroll: denied")
+    report = deployment_report(replace(view_of(failed), environment="production", is_veiled=True))
+    assert report is not None
+    assert report.state_description == "failed: the run's page says why"
+
+
 def test_a_stack_without_an_environment_has_no_deployments() -> None:
     assert deployment_report(view_of(WAITING)) is None

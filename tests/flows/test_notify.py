@@ -10,6 +10,7 @@ import pytest
 from app.core.event import Repository
 from app.core.names import RunId, Secret, Sha
 from app.core.notice import Answer, Endpoint, Kind, Message, Outcome
+from app.core.noticetext import VEILED_LOG
 from app.core.pull import PullFacts
 from app.core.record import ReportKind
 from app.core.run import Run, RunState, Step
@@ -30,6 +31,13 @@ import rego.v1
 pull_request contains {"commit": input.run_updated.run.commit.hash, "body": input.run_updated.state,
     "deduplication_key": "k"}
 pull_request contains {"branch": "gone", "body": "x"}
+"""
+
+
+LOG = """package trackside
+import rego.v1
+pull_request contains {"commit": input.run_updated.run.commit.hash, "body": "trackside::logs::planning",
+    "deduplication_key": "k"}
 """
 
 
@@ -223,3 +231,16 @@ def test_an_ended_message_keeps_nothing_of_what_it_said_and_goes_by_retention(st
         )
     with store.begin() as tx:
         assert tx.sweep_messages(kept_days=30, limit=10) == 1
+
+
+def test_where_everybody_reads_the_comment_it_has_no_log(store: PostgresStore, policies: OpaPool) -> None:
+    run = run_of_a_stack_with(store, LOG)
+    with store.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE repositories SET is_private = false")
+    notify_with(store, policies).notify(run.id)
+    with store.engine.connect() as connection:
+        (subject,) = connection.exec_driver_sql("SELECT id FROM reports WHERE kind = 'notice'").scalars().all()
+    with store.begin() as tx:
+        report = tx.find_report(subject)
+    assert report is not None
+    assert VEILED_LOG in report.document.decode()

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from app.core.environment import Environment
-from app.core.errors import RetryableError
+from app.core.errors import RetryableError, UserError
 from app.core.event import Repository
 from app.core.plan import PlanSummary
 from app.core.planinput import PlanAsked
@@ -35,6 +35,9 @@ class Silent(GitHubApp):
         if isinstance(self._answer, Exception):
             raise self._answer
         return self._answer
+
+    def is_branch_protected(self, _repository: Repository, _branch: str) -> bool:
+        return False
 
 
 def weighed(
@@ -97,6 +100,10 @@ def test_reviews_are_asked_about_where_the_run_would_wait(kind: RunType, has_cha
         (Environment(name="app", teams=("platform",)), True),
         (Environment(name="app", obstacles=("a wait timer of 5 minutes",)), True),
         (RetryableError("reading environment app: no answer"), True),
+        (UserError("reading environment app: needs actions: read"), True),
+        (Environment(name="app", branches=("main",)), False),
+        (Environment(name="app", branches=("release/*",)), True),
+        (Environment(name="app", is_for_protected_branches=True), True),
     ],
 )
 def test_an_environment_that_asks_for_somebody_or_does_not_answer_keeps_autodeploy_from_confirming(

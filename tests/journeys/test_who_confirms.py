@@ -92,3 +92,26 @@ def test_a_public_repository_shows_counts_and_states_and_nothing_of_a_plan(world
 
     opened = world.push(repo, files(", public_plans: true") | {"app/main.tf": ONE.replace("one", "two")}, "Open")
     assert "terraform_data.web" in (world.expect_check(repo, opened, "deploy/app", "action_required").text or "")
+
+
+EYES = "package trackside\nimport rego.v1\napprove if count(input.reviews.current.approvals) > 0\n"
+
+
+def test_no_review_confirms_past_an_environments_reviewers(world: World) -> None:
+    """On a stack with `autodeploy` the last approval confirms, unless GitHub's environment asks for somebody; and a
+    rejection never does, whatever the policy makes of it."""
+    repo = world.repository()
+    for login in ("bob", "dora"):
+        repo.set_permission(login, "write")
+    repo.environment("production", reviewers=["dora"])
+    stacks = STACKS % ", autodeploy: true, github_environment: production"
+    policies = "policies:\n  - {name: eyes, type: approval, path: eyes.rego, attach: '*'}\n"
+    brought = {".trackside/stacks.yml": stacks + policies, "eyes.rego": EYES, "app/main.tf": ONE}
+    sha = world.push(repo, brought, "First")
+    world.expect_check(repo, sha, "deploy/app", "action_required")
+    world.comment_on_commit(repo, sha, "/trackside approve app")
+    world.expect_check(repo, sha, "deploy/app", "action_required")
+    world.comment_on_commit(repo, sha, "/trackside reject app", by="bob")
+    world.expect_state(RunState.UNCONFIRMED)
+    assert world.sql("SELECT count(*) FROM reviews") == [(2,)]
+    assert world.sql("SELECT count(*) FROM confirmations") == [(0,)]
