@@ -77,7 +77,9 @@ class PostgresStore(ReadingSide):
             isolation_level="READ COMMITTED",
         )
         event.listen(engine, "connect", _prepare_session)
+        event.listen(engine, "checkin", self._end_late)
         super().__init__(engine, sealer, url)
+        self._is_closed = False
         self._door = ConnectionPool(
             conninfo(url),
             min_size=1,
@@ -149,10 +151,16 @@ class PostgresStore(ReadingSide):
         return is_new
 
     def close(self) -> None:
-        """Close every connection."""
+        """Close every connection; one that a thread still works with, as soon as it is given back."""
+        self._is_closed = True
         self._waker.stop()
         self._door.close()
         self._engine.dispose()
+
+    def _end_late(self, connection: Any, _record: Any) -> None:
+        """A connection came back: after `close` nobody else would end it."""
+        if self._is_closed and connection is not None:
+            connection.close()
 
     def _open_door(self) -> ConnectionPool[psycopg.Connection[tuple[Any, ...]]]:
         if not self._is_door_open:

@@ -15,6 +15,7 @@ from app.core.run import RunState, Step
 from app.store.jobs_app import make_job_app, rescue_stalled
 from app.store.listen import WorkSignal
 from app.store.postgres import PostgresStore
+from tests.database import made_store
 from tests.store.world import bring_to_unconfirmed, hold_of, make_ready_run, make_run, make_stack, plan_of, step
 
 HOLDER = """
@@ -127,3 +128,12 @@ def test_whoever_waits_for_work_is_woken_by_the_commit(store: PostgresStore, dat
         end()
     finally:
         signals.stop()
+
+
+def test_a_connection_that_comes_back_after_the_end_is_closed(database_url: str) -> None:
+    with made_store(database_url) as store, store.begin() as tx:
+        driver = tx._connection.connection.driver_connection
+        store.close()
+        assert driver is not None
+        assert not driver.closed
+    assert driver.closed
