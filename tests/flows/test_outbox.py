@@ -207,6 +207,31 @@ def test_who_edits_the_apps_comment_and_may_not_is_answered_last(outbox: Outbox)
     assert [one.is_courtesy for one in outbox.replies_behind()] == [True]
 
 
+def test_notification_policies_leave_room_for_checks_however_much_they_say(outbox: Outbox) -> None:
+    number = outbox.pull("noisy")
+    for count in range(25):
+        outbox.notify(f"key{count}", f"news {count}", number)
+    outbox.publish_once()
+    assert len(outbox.behind()) == 5
+    outbox.want_note("beside the noise")
+    outbox.publish_once()
+    assert outbox.checks("beside the noise") == [("", "completed", "success")]
+    assert len(outbox.behind()) == 5
+
+
+def test_a_notice_whose_comment_was_deleted_is_said_anew_and_both_writes_are_counted(outbox: Outbox) -> None:
+    number = outbox.pull("unsaid")
+    outbox.notify("one", "before", number)
+    outbox.publish()
+    (said,) = outbox.repo.comments(number)
+    outbox.repo.delete_comment(said, by="alice")
+    counted, sent = outbox.counted(), len(outbox.writes())
+    outbox.notify("one", "after", number)
+    outbox.publish()
+    assert outbox.world.replies(outbox.repo, number) == ["after"]
+    assert outbox.counted() - counted == len(outbox.writes()) - sent == 2
+
+
 def test_what_github_says_of_its_limit_holds_for_all_and_is_on_the_page(outbox: Outbox) -> None:
     run = outbox.run(outbox.stack("refused"))
     outbox.world.github.trouble.hit_secondary_limit(retry_after_s=90)
