@@ -17,11 +17,11 @@ class Lane(IntEnum):
     """Whose writes go first: what is said here leaves room for everything above it."""
 
     ANSWER = 0
-    """A reply or a reaction: a person waits for it."""
+    """A reply or a reaction to somebody who may write to the repository: a person waits for it."""
     CONCLUSION = 1
     """A check run or a deployment that is made, or that ends."""
     PROGRESS = 2
-    """A check run that says how far its run is."""
+    """A check run that says how far its run is, what notification policies say, and answers to everybody else."""
 
 
 ANSWERED_AT: Final = 10

@@ -164,6 +164,8 @@ class Answer:
     words: str = ""
     retry_after_s: float | None = None
     """What the other side asked for."""
+    is_about_message: bool = False
+    """Of a refusal: this message is at fault, which its policy wrote; the endpoint may take any other."""
 
 
 def is_endpoint_name(text: str) -> bool:

@@ -21,6 +21,11 @@ class Person:
     """A machine, which gives no commands."""
 
     @property
+    def may_write(self) -> bool:
+        """True for whoever may write to the repository; anybody else is answered last."""
+        return self.permission.rank >= Permission.WRITE.rank
+
+    @property
     def is_operator(self) -> bool:
         """True on the server: whoever is there has the keys already, and is asked for no role and no team."""
         return self.source == "cli"

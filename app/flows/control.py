@@ -101,7 +101,7 @@ class Control:
                 subject = f"click/{run.id}/{run.plan_number}/{run.state.value}/{verb.value}/{click.sender}/{mark}"
                 reply = Reply(body=f"`{click.sender}` pressed {verb.value}. {result.text}", sha=click.head_sha)
                 self._say(tx, click.repository, subject, reply)
-            tx.close_delivery(guid, DeliveryOutcome.EVENT, _summary(verb, result))
+            tx.close_delivery(guid, DeliveryOutcome.EVENT, f"{verb.value}: {_head(result)}")
         self._forget([result])
 
     def comment(self, comment: Comment, guid: DeliveryId, *, is_decided: bool = False) -> None:
@@ -114,8 +114,9 @@ class Control:
         if not lines:
             self._close(guid, DeliveryOutcome.IGNORED, "no command in it")
             return
-        self._hear(comment, guid, lines)
         person = self._person(comment.repository, comment.sender, "comment")
+        if person.may_write:
+            self._hear(comment, guid, lines)
         sha = comment.sha or self._pull_sha(comment)
         told = [self._tell(comment.repository, line, sha, person) for line in lines]
         found = [
@@ -136,7 +137,7 @@ class Control:
                 answer or self._line(tx, comment, line, one, person)
                 for line, answer, one in zip(lines, told, found, strict=True)
             ]
-            self._answer(tx, comment, guid, results)
+            self._say(tx, comment.repository, f"comment/{guid}", _answer_to(comment, person, results))
             said = "; ".join(_head(result) for result in results)
             tx.close_delivery(guid, DeliveryOutcome.EVENT, said[:1000])
         self._forget(results)
@@ -411,20 +412,6 @@ class Control:
             return self.start.refuse(tx, line.verb, repository.id, unknown, person)
         return keep_stack(tx, stack, line, person, self.prefix)
 
-    def _answer(self, tx: Transaction, comment: Comment, guid: DeliveryId, results: list[Done | Not]) -> None:
-        """A reaction where GitHub has one for us, words only when there is something to say."""
-        is_fine = all(isinstance(result, Done) for result in results)
-        on_pull = comment.pull_number is not None
-        spoken = [result.text for result in results if not on_pull or isinstance(result, Not) or result.is_answer]
-        reply = Reply(
-            body="\n\n".join(spoken),
-            pull_number=comment.pull_number,
-            sha=comment.sha,
-            reaction=("+1" if is_fine else "-1") if on_pull else "",
-            comment_id=comment.comment_id,
-        )
-        self._say(tx, comment.repository, f"comment/{guid}", reply)
-
     def _say(self, tx: Transaction, repository: Repository, subject: str, reply: Reply) -> None:
         tx.want_report(ReportKind.REPLY, repository.id, subject, run_id=None, document=msgspec.json.encode(reply))
 
@@ -437,6 +424,21 @@ class Control:
     def _close(self, guid: DeliveryId, outcome: DeliveryOutcome, reason: str) -> None:
         with self.store.begin() as tx:
             tx.close_delivery(guid, outcome, reason)
+
+
+def _answer_to(comment: Comment, person: Person, results: list[Done | Not]) -> Reply:
+    """A reaction where GitHub has one for us, words only when there is something to say."""
+    is_fine = all(isinstance(result, Done) for result in results)
+    on_pull = comment.pull_number is not None
+    spoken = [result.text for result in results if not on_pull or isinstance(result, Not) or result.is_answer]
+    return Reply(
+        body="\n\n".join(spoken),
+        pull_number=comment.pull_number,
+        sha=comment.sha,
+        reaction=("+1" if is_fine else "-1") if on_pull else "",
+        comment_id=comment.comment_id,
+        is_courtesy=not person.may_write,
+    )
 
 
 def _is_start(line: Command | Unreadable) -> bool:
@@ -492,10 +494,6 @@ def _shown_plan(click: Click) -> int:
     """The plan's number in the clicked check run's external id, `RUN/PLAN`; 0 when it has none."""
     parts = click.external_id.split("/")
     return int(parts[1]) if len(parts) > 1 and parts[1].isdecimal() and len(parts[1]) < 10 else 0
-
-
-def _summary(verb: Verb, result: Done | Not) -> str:
-    return f"{verb.value}: {_head(result)}"
 
 
 def _head(result: Done | Not) -> str:

@@ -158,8 +158,8 @@ class Publish:
 
 
 def lane_of(kind: ReportKind) -> Lane:
-    """In which lane a report waits: answers to people go first."""
-    return Lane.ANSWER if kind is ReportKind.REPLY else Lane.CONCLUSION
+    """In which lane a report waits: answers to people go first, what a repository's policies say goes last."""
+    return {ReportKind.REPLY: Lane.ANSWER, ReportKind.NOTICE: Lane.PROGRESS}.get(kind, Lane.CONCLUSION)
 
 
 def _is_acted_on(run: Run) -> bool:

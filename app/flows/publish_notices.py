@@ -50,14 +50,19 @@ class Notices:
         if number is not None and remote is not None and remote.published == digest:
             self._note(record, number, digest)
             return True
-        with self.store.begin() as tx:
-            spend(tx, repository, Lane.CONCLUSION)
+        if number is not None:
+            self._spend(repository)
         if number is None or not self.github.edit_comment(repository, number, notice.body):
-            self._note(record, None, digest)  # never made, or deleted by a person: said anew
-            self._note(record, self.github.comment_on_pull(repository, notice.pull_number, notice.body), digest)
-        else:
-            self._note(record, number, digest)
+            self._spend(repository)  # never made, or deleted by a person: said anew
+            self._note(record, None, digest)
+            number = self.github.comment_on_pull(repository, notice.pull_number, notice.body)
+        self._note(record, number, digest)
         return True
+
+    def _spend(self, repository: Repository) -> None:
+        """Count a write, below all that says what becomes of runs: policies decide how much they say."""
+        with self.store.begin() as tx:
+            spend(tx, repository, Lane.PROGRESS)
 
     def _note(self, record: ReportRecord, number: int | None, digest: str) -> None:
         with self.store.begin() as tx:

@@ -19,6 +19,13 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     sha: str | None = None
     reaction: str = ""
     comment_id: int | None = None
+    is_courtesy: bool = False
+    """Asked by somebody who may not write here: on a public repository anybody, as often as they like."""
+
+    @property
+    def lane(self) -> Lane:
+        """What strangers ask leaves room for everything else."""
+        return Lane.PROGRESS if self.is_courtesy else Lane.ANSWER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +42,7 @@ class Replies:
             self._say(subject, reply, is_unsure=said is not None)
         if reply.reaction and reply.comment_id is not None:
             with self.store.begin() as tx:
-                spend(tx, subject.repository, Lane.ANSWER)
+                spend(tx, subject.repository, reply.lane)
             self.github.react(subject.repository, reply.comment_id, reply.reaction)
         return True
 
@@ -46,7 +53,7 @@ class Replies:
             number = self.github.find_comment(subject.repository, number=reply.pull_number, sha=sha, body=reply.body)
         if number is None:
             with self.store.begin() as tx:
-                spend(tx, subject.repository, Lane.ANSWER)
+                spend(tx, subject.repository, reply.lane)
                 tx.save_remote(subject.record.id, "reply", remote_id=None, published="", is_completed=False)
             if reply.pull_number is not None:
                 number = self.github.comment_on_pull(subject.repository, reply.pull_number, reply.body)

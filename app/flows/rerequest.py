@@ -55,8 +55,8 @@ class PlanAgain:
                 reasons = [words_again.nothing_meant()]
             if reasons:
                 body = words_again.refused(event.sender, words_again.named(event.check_name), reasons)
-                document = msgspec.json.encode(Reply(body=body, sha=event.head_sha))
-                subject = f"again/{guid}"
+                reply = Reply(body=body, sha=event.head_sha, is_courtesy=not person.may_write)
+                subject, document = f"again/{guid}", msgspec.json.encode(reply)
                 tx.want_report(ReportKind.REPLY, event.repository.id, subject, run_id=None, document=document)
             done = sum(isinstance(result, Done) for result in results)
             tx.close_delivery(guid, DeliveryOutcome.EVENT, f"asked for again: {done} planned, {len(reasons)} refused")

@@ -56,7 +56,8 @@ class Send:
         else:
             remarks.append(words.not_sent(endpoint.name, message.number, answer.words))
             with self.store.begin() as tx:
-                if tx.end_message(message, Outcome.FAILED, answer.words):
+                is_ended = tx.end_message(message, Outcome.FAILED, answer.words)
+                if is_ended and not answer.is_about_message:  # one repository's policy must not cut off the others
                     self._note_failure(tx, message, endpoint, answer.words)
 
     def _note_failure(self, tx: Transaction, message: Message, endpoint: Endpoint, why: str) -> None:

@@ -20,7 +20,6 @@ from app.core.names import DeliveryId
 from app.core.record import AuditLine, DeliveryOutcome, Remote, ReportKind, ReportRecord
 from app.core.report_comment import boxed
 from app.core.run import Run
-from app.core.stack import Permission
 from app.core.ticks import BoxEdit, applied, compare
 from app.flows.answer import Done, Not, Person
 from app.flows.order import Order, carry_out
@@ -63,12 +62,13 @@ class Tick:
             if found is None:  # deleted meanwhile
                 tx.close_delivery(guid, DeliveryOutcome.IGNORED, f"comment edited: {UNKNOWN}")
                 return
-            is_allowed = not event.is_bot and permission.rank >= Permission.WRITE.rank
+            is_allowed = not event.is_bot and person.may_write
             take = self._take_in if is_allowed else self._refuse
             results = take(tx, event, _Edited(*found, edit), person)
             refusals = [result.text for result in results if isinstance(result, Not)]
             if refusals and not event.is_bot:
-                reply = Reply(body="\n\n".join(refusals), pull_number=event.pull_number)
+                said = "\n\n".join(refusals)
+                reply = Reply(body=said, pull_number=event.pull_number, is_courtesy=not person.may_write)
                 document = msgspec.json.encode(reply)
                 tx.want_report(ReportKind.REPLY, event.repository.id, f"edit/{guid}", run_id=None, document=document)
             tx.close_delivery(guid, DeliveryOutcome.EVENT, _summary(edit, results))

@@ -26,6 +26,8 @@ _TOO_MANY: Final = 429
 _REFUSED: Final = 400
 _BROKEN: Final = 500
 _REDIRECT: Final = 300
+_ABOUT_MESSAGE: Final = frozenset({400, 405, 413, 415, 422})
+"""Method, headers and body are the policy's."""
 
 
 class HttpReceivers:
@@ -90,7 +92,7 @@ def read_answer(status: int, headers: Mapping[str, str], *, is_slack: bool) -> A
         return Answer(Kind.UNANSWERED, f"it answers {status}", _seconds(headers.get("retry-after", "")))
     if status < _REFUSED:
         return Answer(Kind.REFUSED, f"it answers {status}: redirects are not followed")
-    return Answer(Kind.REFUSED, f"it answers {status}")
+    return Answer(Kind.REFUSED, f"it answers {status}", is_about_message=not is_slack and status in _ABOUT_MESSAGE)
 
 
 def headers_of(message: Message, endpoint: Endpoint) -> dict[str, str]:

@@ -81,7 +81,8 @@ class ReadingSide(CommitReading, WorkerReading, BudgetReading):
 
     def list_waiting_runs(self, limit: int = 100) -> list[Run]:
         """Runs whose plan waits for a person, of all stacks, newest first."""
-        wanted = select_runs().where(text("runs.state = 'unconfirmed'"))
+        states = [state.value for state in (RunState.UNCONFIRMED, RunState.PENDING_REVIEW)]
+        wanted = select_runs().where(text(IS_LIVE), runs.c.state.in_(states))  # live: an index has few of all runs
         ordered = wanted.order_by(runs.c.created_at.desc(), runs.c.id.desc())
         return [read_run(row) for row in self._ask(ordered.limit(max(0, min(limit, MAX_RECENT))))]
 

@@ -30,6 +30,7 @@ from app.core.reply import CheckReport, CheckStatus, Conclusion
 from app.core.run import Run, RunState, RunType, Step, Transition, Trigger, advance, confirm
 from app.core.stack import Stack, StackSettings, StackSpec
 from app.flows.publish import lane_of
+from app.flows.publish_notices import Notice, subject_of
 from app.flows.publish_replies import Reply
 from app.sandbox import Repo
 from app.sandbox.hooks import Delivery
@@ -174,6 +175,19 @@ class Outbox:
         with self.world.plane.store.begin() as tx:
             tx.want_report(ReportKind.REPLY, self.repository.id, f"comment/{body}", run_id=None, document=document)
 
+    def notify(self, key: str, body: str, number: int) -> None:
+        """A notification policy wants that said in a pull request, in its comment of that key."""
+        subject, document = subject_of(number, "tell", key), msgspec.json.encode(Notice(pull_number=number, body=body))
+        with self.world.plane.store.begin() as tx:
+            tx.want_report(ReportKind.NOTICE, self.repository.id, subject, run_id=None, document=document)
+
+    def replies_behind(self) -> list[Reply]:
+        """The answers that are not said yet."""
+        with self.world.plane.store.begin() as tx:
+            found = [tx.find_report(report) for report in self.behind()]
+        answers = [one for one in found if one is not None and one.kind is ReportKind.REPLY]
+        return [msgspec.json.decode(one.document, type=Reply) for one in answers]
+
     def want_check(self, report: CheckReport) -> None:
         """A check with those words is wanted."""
         subject, document = f"{report.head_sha}/{report.name}", msgspec.json.encode(report)
@@ -305,6 +319,11 @@ class Outbox:
             self.publish_once()
             self.pass_time(4)
         self.publish()
+
+    def counted(self) -> int:
+        """How many writes of the last hour the installation's budget knows of."""
+        ((count,),) = self.world.sql("SELECT cardinality(taken) FROM budgets")
+        return int(str(count))
 
     def writes(self) -> list[RequestRecord]:
         """What the App wrote to GitHub."""

@@ -163,6 +163,75 @@ def test_never_more_than_60_writes_a_minute_and_an_answer_goes_first(outbox: Out
     assert github.secondary.most_writes(f"installation-{outbox.repository.installation_id}") <= 60
 
 
+def test_what_strangers_ask_leaves_room_for_checks_and_for_those_who_may_write(outbox: Outbox) -> None:
+    number = outbox.pull("strangers")
+    outbox.repo.set_permission("mallory", "read")
+    for _ in range(12):  # each answer is a comment and a reaction
+        outbox.world.comment(outbox.repo, number, "/trackside help", by="mallory")
+        outbox.deliver_newest("issue_comment")
+    outbox.publish_once()
+    assert len(outbox.world.replies(outbox.repo, number)) == 10
+    outbox.want_note("the stranger's neighbour")
+    outbox.world.comment(outbox.repo, number, "/trackside help", by="alice")
+    outbox.deliver_newest("issue_comment")
+    assert [one.is_courtesy for one in outbox.replies_behind()].count(False) == 1
+    outbox.publish_once()
+    assert outbox.checks("the stranger's neighbour") == [("", "completed", "success")]
+    assert len(outbox.world.replies(outbox.repo, number)) == 11
+    assert [one.is_courtesy for one in outbox.replies_behind()] == [True] * 2
+    outbox.publish()
+    assert len(outbox.world.replies(outbox.repo, number)) == 13, "late, but answered"
+
+
+@pytest.mark.parametrize(("login", "times"), [("alice", 2), ("mallory", 1)])
+def test_only_who_may_write_is_told_at_once_that_a_command_was_heard(outbox: Outbox, login: str, times: int) -> None:
+    number = outbox.pull(f"heard-{login}")
+    outbox.repo.set_permission("mallory", "read")
+    outbox.world.comment(outbox.repo, number, "/trackside plan", by=login)
+    outbox.deliver_newest("issue_comment")
+    newest = "SELECT wanted FROM reports WHERE kind = 'reply' ORDER BY created_at DESC, id DESC LIMIT 1"
+    assert outbox.world.sql(newest) == [(times,)]
+
+
+def test_who_edits_the_apps_comment_and_may_not_is_answered_last(outbox: Outbox) -> None:
+    number = outbox.pull("edited")
+    outbox.plan(
+        outbox.run(outbox.stack("edited"), kind=RunType.PROPOSED, sha=outbox.repo.sha("edited"), pull_number=number)
+    )
+    outbox.publish()
+    (comment,) = outbox.world.own_comments(outbox.repo, number)
+    outbox.repo.edit_comment(comment, "mine", by="alice")
+    outbox.repo.set_permission("alice", "read")
+    outbox.deliver_newest("issue_comment")
+    outbox.repo.set_permission("alice", "write")
+    assert [one.is_courtesy for one in outbox.replies_behind()] == [True]
+
+
+def test_notification_policies_leave_room_for_checks_however_much_they_say(outbox: Outbox) -> None:
+    number = outbox.pull("noisy")
+    for count in range(25):
+        outbox.notify(f"key{count}", f"news {count}", number)
+    outbox.publish_once()
+    assert len(outbox.behind()) == 5
+    outbox.want_note("beside the noise")
+    outbox.publish_once()
+    assert outbox.checks("beside the noise") == [("", "completed", "success")]
+    assert len(outbox.behind()) == 5
+
+
+def test_a_notice_whose_comment_was_deleted_is_said_anew_and_both_writes_are_counted(outbox: Outbox) -> None:
+    number = outbox.pull("unsaid")
+    outbox.notify("one", "before", number)
+    outbox.publish()
+    (said,) = outbox.repo.comments(number)
+    outbox.repo.delete_comment(said, by="alice")
+    counted, sent = outbox.counted(), len(outbox.writes())
+    outbox.notify("one", "after", number)
+    outbox.publish()
+    assert outbox.world.replies(outbox.repo, number) == ["after"]
+    assert outbox.counted() - counted == len(outbox.writes()) - sent == 2
+
+
 def test_what_github_says_of_its_limit_holds_for_all_and_is_on_the_page(outbox: Outbox) -> None:
     run = outbox.run(outbox.stack("refused"))
     outbox.world.github.trouble.hit_secondary_limit(retry_after_s=90)
@@ -207,6 +276,7 @@ def test_a_waiting_plan_asked_for_again_is_planned_again_by_whoever_may(outbox: 
     outbox.repo.rerequest(check, by="alice")
     outbox.repo.set_permission("alice", "read")
     outbox.deliver_newest("check_run")
+    assert [one.is_courtesy for one in outbox.replies_behind()] == [True]
     outbox.publish()
     assert outbox.world.runs("again")[0].state is RunState.UNCONFIRMED
     assert "alice has read permission on acme/infra" in outbox.world.remarks(outbox.repo, outbox.repo.sha())[-1]

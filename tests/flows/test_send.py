@@ -138,6 +138,15 @@ def test_ten_failures_in_a_row_switch_an_endpoint_off_until_a_person_switches_it
     assert (post.endpoint().is_on, post.endpoint().failures) == (True, 0)
 
 
+def test_messages_that_are_at_fault_themselves_switch_no_endpoint_off(post: Post) -> None:
+    post.receiver.statuses = [404] * 9 + [400, 405, 413, 415, 422]
+    post.add(15)
+    assert len(post.send.send("ci")) == 14
+    reasons = [(outcome, reason) for _, outcome, reason in post.outcomes()]
+    assert reasons[9:] == [("failed", f"it answers {status}") for status in (400, 405, 413, 415, 422)] + [("sent", "")]
+    assert (post.endpoint().is_on, post.endpoint().failures) == (True, 0)
+
+
 def test_what_waits_for_a_removed_endpoint_is_dropped_and_numbers_never_go_back(post: Post) -> None:
     post.add(2)
     assert post.endpoints.remove("ci", ACTOR) == "endpoint ci is removed; what waited for it is dropped"

@@ -11,7 +11,7 @@ import pytest
 
 from app.core.names import RunId, Secret
 from app.core.notice import Answer, Channel, Endpoint, Kind, Message, Outcome, Request
-from app.messenger.http import HttpReceivers, signature
+from app.messenger.http import HttpReceivers, read_answer, signature
 from tests.receiver import Receiver, open_receiver
 
 SIGNING = "the-secret-that-signs-0123456789"
@@ -77,6 +77,13 @@ def test_a_redirect_is_not_followed(receiver: Receiver, receivers: HttpReceivers
 def test_what_a_status_means(receiver: Receiver, receivers: HttpReceivers, status: int, kind: str) -> None:
     receiver.status = status
     assert receivers.post(MESSAGE, endpoint(receiver.url)).kind.value == kind
+
+
+@pytest.mark.parametrize("status", [400, 404, 405, 410, 413, 415, 422, 429])
+def test_some_refusals_are_about_the_message_and_from_slack_none_is(status: int) -> None:
+    is_about_message = status in (400, 405, 413, 415, 422)
+    assert read_answer(status, {}, is_slack=False).is_about_message is is_about_message
+    assert not read_answer(status, {}, is_slack=True).is_about_message
 
 
 def test_slack_is_asked_without_signature_and_may_say_when_to_come_back(receiver: Receiver) -> None:

@@ -237,6 +237,23 @@ def test_a_plan_that_a_person_was_shown_is_never_replaced(store: PostgresStore) 
         tx.save_plan(run.id, plan_of(digest=type(PLAN_DIGEST)("e" * 64)), PlanSummary())
 
 
+def test_every_run_that_waits_for_a_person_is_listed_newest_first(store: PostgresStore) -> None:
+    tracked = make_ready_run(store)
+    with store.begin() as tx:
+        bring_to_unconfirmed(tx, tracked.id)
+    stack = make_stack(store, "other")
+    proposed = make_run(store, stack, state=RunState.READY, kind=RunType.PROPOSED, age_s=-5)
+    make_run(store, stack, age_s=-6)  # waits for its turn
+    with store.begin() as tx:
+        assert tx.claim("default", hold_of(), step(Step.CLAIM)) is not None
+        for each in (Step.INITIALIZE, Step.PLAN):
+            tx.change_run(proposed.id, step(each))
+        tx.change_run(
+            proposed.id, lambda run: advance(replace(run, plan=plan_of()), Step.REVIEW, by="worker w1", at=NOW)
+        )
+    assert [run.id for run in store.list_waiting_runs()] == [proposed.id, tracked.id]
+
+
 def test_a_plan_is_published_once(store: PostgresStore) -> None:
     run = make_ready_run(store)
     with store.begin() as tx:
