@@ -67,6 +67,12 @@ def segment(run: Run) -> str:
     return f"{run.id}/{run.plan_number}" + ("/apply" if run.confirmed_digest else "")
 
 
+def shown_plan(external_id: str) -> int:
+    """The plan's number in the external id of a run's check, `RUN/PLAN`; 0 when it has none."""
+    parts = external_id.split("/")
+    return int(parts[1]) if len(parts) > 1 and parts[1].isdecimal() and len(parts[1]) < 10 else 0
+
+
 def check_name(run: Run) -> str:
     """`deploy/<stack>` for tracked runs, `plan/<stack>` for proposed ones; destroy and drift runs say what they are."""
     return f"{_KINDS[run.type]}/{run.stack_name}"
