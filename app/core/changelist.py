@@ -111,7 +111,7 @@ def attribute_rows(attribute: Attribute) -> list[str]:
     if before is None and after is None:
         return [f"! {name}{why}"]
     if after == UNKNOWN and len(attribute.before or "") > MAX_PASSING:
-        return [f"! {name} = {after}{why}  # it has {len(attribute.before or ''):,} characters now"]
+        return [f"! {name} = {after}{why}  # {len(attribute.before or ''):,} characters before: see the run's page"]
     if before == after:
         return [f"! {name} = {before}{why}"]
     rows = [f"- {name} = {before}"] if before is not None else []

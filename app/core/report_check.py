@@ -67,6 +67,12 @@ def segment(run: Run) -> str:
     return f"{run.id}/{run.plan_number}" + ("/apply" if run.confirmed_digest else "")
 
 
+def shown_plan(external_id: str) -> int:
+    """The plan's number in the external id of a run's check, `RUN/PLAN`; 0 when it has none."""
+    parts = external_id.split("/")
+    return int(parts[1]) if len(parts) > 1 and parts[1].isdecimal() and len(parts[1]) < 10 else 0
+
+
 def check_name(run: Run) -> str:
     """`deploy/<stack>` for tracked runs, `plan/<stack>` for proposed ones; destroy and drift runs say what they are."""
     return f"{_KINDS[run.type]}/{run.stack_name}"
@@ -191,9 +197,7 @@ def _waiting(view: RunView) -> _Said:
         discard, replan = command(view, Verb.DISCARD, name), command(view, Verb.REPLAN, name)
         others = f"{discard} turns it down, {replan} makes another plan of the same commit."
     if run.state is RunState.PENDING_REVIEW:
-        line = (
-            f"A policy warned: this preview waits for a review. {command(view, Verb.DISCARD, run.id)} ends it without."
-        )
+        line = f"A policy warned: this preview waits for a review. {command(view, Verb.DISCARD, run.id)} ends it without one."
         return _decide("waiting for review", view, line)
     if view.is_settings_changed:
         line = f"The settings of the stack changed since this plan was made, so it can no longer be confirmed. {others}"
@@ -408,12 +412,14 @@ def _dangers(view: RunView) -> str:
     if counts.delete:
         lost.append(f"destroys {counts.delete:,} {'resource' if counts.delete == 1 else 'resources'}")
     if counts.replace:
-        lost.append(f"replaces {counts.replace:,} (destroyed, then created again)")
+        what = "resource" if counts.replace == 1 else "resources"
+        lost.append(f"replaces {counts.replace:,} {what} (destroyed, then created again)")
     is_ahead = view.run.state in (RunState.UNCONFIRMED, RunState.PENDING_REVIEW)
     if is_ahead and view.run.type is RunType.DESTROY:
         what = f"{counts.delete:,} {'resource' if counts.delete == 1 else 'resources'}"
         return f"**This plan destroys the stack: all that its state holds, {what}.**"
-    return f"**This plan {' and '.join(lost)}.**" if lost and is_ahead else ""
+    is_preview = view.run.state is RunState.FINISHED and view.run.type is RunType.PROPOSED
+    return f"**This plan {' and '.join(lost)}.**" if lost and (is_ahead or is_preview) else ""
 
 
 def _footer(view: RunView) -> str:

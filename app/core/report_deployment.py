@@ -44,7 +44,7 @@ def deployment_report(view: RunView) -> DeploymentReport | None:
         environment=view.environment,
         sha=run.head_sha,
         task=f"trackside:{run.stack_name}",
-        description=_bounded(f"{run.stack_name}: {view.counts} at {short(run.head_sha)}"),
+        description=_bounded(f"{run.stack_name} at {short(run.head_sha)}"),
         payload={"run": run.id, "stack": run.stack_name, "tag": run.tag},
         is_production=view.is_production,
         state=state,

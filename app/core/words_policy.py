@@ -119,7 +119,7 @@ def reviewed(run: Run, verb: Verb, approvals: Sequence[ApprovalRuling]) -> str:
     """A review was taken in, and decided nothing yet, or all that was missing."""
     word = "Approved" if verb is Verb.APPROVE else "Rejected"
     open_ = [undecided(one) for one in approvals if one.decision is not Approval.APPROVED]
-    rest = f" Still open: {'; '.join(open_)}." if open_ else " Nothing more is missing."
+    rest = f" Still open: {'; '.join(open_)}." if open_ else " No more reviews are asked for."
     return f"{word}: plan {run.plan_number} of {code(run.stack_name)}.{rest}"
 
 

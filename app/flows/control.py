@@ -18,6 +18,7 @@ from app.core.missed import TOO_LATE
 from app.core.names import DeliveryId, RunId, Sha, StackId
 from app.core.permit import BOTS_NEVER, Refused, may
 from app.core.record import DeliveryOutcome, ReportKind
+from app.core.report_check import shown_plan
 from app.core.run import Run, RunType
 from app.core.stack import Permission, Stack
 from app.flows.answer import Done, Not, Person
@@ -92,7 +93,7 @@ class Control:
                     person=person,
                     stand=stand,
                     digest_start=digest_start,
-                    shown_plan=_shown_plan(click),
+                    shown_plan=shown_plan(click.external_id),
                     standing=standing,
                 )
                 result = carry_out(tx, order, self.prefix)
@@ -488,12 +489,6 @@ def _stack_here(tx: Transaction, stack_id: str) -> Stack:
     if stack is None:
         raise UserError(f"looking up stack {stack_id[:40]}: there is none; `trackside stacks` lists them")
     return stack
-
-
-def _shown_plan(click: Click) -> int:
-    """The plan's number in the clicked check run's external id, `RUN/PLAN`; 0 when it has none."""
-    parts = click.external_id.split("/")
-    return int(parts[1]) if len(parts) > 1 and parts[1].isdecimal() and len(parts[1]) < 10 else 0
 
 
 def _head(result: Done | Not) -> str:

@@ -31,7 +31,8 @@ class People(Protocol):
         ...
 
     def list_authors(self, repository: Repository, sha: Sha) -> tuple[str, ...]:
-        """Who made a commit, as far as GitHub knows their logins: author, committer, authors of its pull requests."""
+        """Who made a commit, as far as GitHub knows their logins: author, committer, who opened its pull requests and
+        who made their commits. UserError also where these are too many to be known."""
         ...
 
     def find_environment(self, repository: Repository, name: str) -> Environment | None:

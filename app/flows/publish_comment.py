@@ -16,7 +16,7 @@ from app.core.names import RunId, StackId
 from app.core.record import Remote
 from app.core.report_comment import CommentRow, CommentView, comment_body, is_crowded, told_runs
 from app.core.report_summary import is_under_way
-from app.core.run import Run
+from app.core.run import Run, RunState
 from app.core.stack import Comments
 from app.core.ticks import normalised
 from app.flows.budget import spend
@@ -26,6 +26,7 @@ from app.flows.report_subject import Subject, look_again, look_at
 
 COMMENT: Final = "comment"
 """The external id of the one thing that such a report makes."""
+REPLANNING: Final = (RunState.REPLAN_REQUESTED, RunState.PREPARING_REPLAN)
 HOLD_S: Final = 15.0
 """How long it is not told that a run has begun: mostly it has ended by then, and that is told."""
 
@@ -89,6 +90,8 @@ class StatusComments:
 
     def _too_early(self, at: datetime, remote: Remote | None, under_way: tuple[Run, ...]) -> float:
         """Seconds until there is something to say that will not be otherwise in a moment."""
+        if any(run.plan_number > 1 and run.state in REPLANNING for run in under_way):
+            return 0.0  # the plan that the comment shows is gone: nobody must confirm by it
         held = min((HOLD_S - (at - _began_at(run)).total_seconds() for run in under_way), default=0.0)
         since = remote.published_at if remote is not None and remote.remote_id is not None else None
         quiet = self.every_s - (at - since).total_seconds() if since is not None else 0.0

@@ -14,6 +14,7 @@ from app.core.command import Command, Verb
 from app.core.event import Rerequest
 from app.core.names import DeliveryId, RunId, StackId
 from app.core.record import DeliveryOutcome, ReportKind
+from app.core.report_check import shown_plan
 from app.core.report_summary import SummaryName
 from app.core.retry import can_retry
 from app.core.run import Run, RunState, RunType
@@ -47,7 +48,8 @@ class PlanAgain:
             tx.save_repository(event.repository)
             runs = _meant(tx, event)
         person = self._person(event)
-        prospects = {run.id: self._prospect(event, run, person) for run in runs if _is_preview(run) and not is_late}
+        apart = [run for run in runs if (_is_preview(run) or _is_old(event, run)) and not is_late]
+        prospects = {run.id: self._prospect(event, run, person) for run in apart}
         with self.store.begin() as tx:
             results = [Not(words_again.too_late())] if is_late else self._carry_out(tx, runs, prospects, person)
             reasons = [result.text for result in results if isinstance(result, Not)]
@@ -70,7 +72,8 @@ class PlanAgain:
         return Person(actor=event.sender, source="button", permission=permission, repository=name)
 
     def _prospect(self, event: Rerequest, run: Run, person: Person) -> Prospect | Not:
-        """What another preview of the run's stack comes to; git and GitHub are asked only for who may start one."""
+        """What another preview of the run's stack comes to; git and GitHub are asked only for who may start one. The
+        check of an older plan comes to nothing: nobody turns down by it the plan that waits."""
         wish = Wish(
             verb=Verb.PLAN,
             repository=event.repository,
@@ -79,7 +82,10 @@ class PlanAgain:
             pull_number=run.pull_number,
             looked_at=run.head_sha,
         )
-        return self.start.permitted(Verb.PLAN, person) or self.start.prospect(wish)
+        refusal = self.start.permitted(Verb.PLAN, person)
+        if refusal is None and _is_old(event, run):
+            refusal = Not(words_again.not_again(run))
+        return refusal or self.start.prospect(wish)
 
     def _carry_out(
         self, tx: Transaction, runs: Sequence[Run], prospects: dict[RunId, Prospect | Not], person: Person
@@ -109,10 +115,19 @@ def _is_preview(run: Run) -> bool:
     return run.type is RunType.PROPOSED and run.state.is_terminal
 
 
+def _is_old(event: Rerequest, run: Run) -> bool:
+    """True for a run that waits with another plan than that of the check, where the check is of one run."""
+    return _is_of_run(event) and run.state is RunState.UNCONFIRMED and shown_plan(event.external_id) != run.plan_number
+
+
+def _is_of_run(event: Rerequest) -> bool:
+    return bool(event.external_id) and "/" in event.check_name and event.check_name != SummaryName.DEPLOY
+
+
 def _meant(tx: Transaction, event: Rerequest) -> list[Run]:
     """The runs behind the check: the one that it names, or the newest of each stack that a summary tells of. Of all
     checks of a commit those are left out that are under way, or done: nobody means them."""
-    if event.external_id and "/" in event.check_name and event.check_name != SummaryName.DEPLOY:
+    if _is_of_run(event):
         run = tx.find_run(RunId(event.external_id.split("/")[0]))
         is_here = run is not None and (run.repository_id, run.head_sha) == (event.repository.id, event.head_sha)
         return [run] if run is not None and is_here else []

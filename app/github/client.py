@@ -81,7 +81,7 @@ class GitHubApp:
         return people.ask_access(self._caller, repository, login)
 
     def list_authors(self, repository: Repository, sha: Sha) -> tuple[str, ...]:
-        """Logins of those who made a commit, and of the authors of its pull requests."""
+        """Logins of those who made a commit, who opened its pull requests, and who made the commits of these."""
         return people.list_authors(self._caller, repository, sha)
 
     def is_team_member(self, repository: Repository, team: str, login: str) -> bool:

@@ -6,10 +6,12 @@ Source: https://docs.github.com/rest/collaborators/collaborators#get-repository-
 """
 
 import re
+from dataclasses import replace
 from typing import Annotated, Final
 
 import msgspec
 
+from app.core.errors import UserError
 from app.core.event import Repository
 from app.core.names import Sha
 from app.core.permit import Access
@@ -17,9 +19,14 @@ from app.core.stack import Permission
 from app.github.api import Ask, of_repository, read_answer
 from app.github.caller import Caller
 from app.github.refusals import NotFoundError
+from app.github.shapes import Number
 
 MAX_PULLS: Final = 100
 """Pull requests of one commit whose authors count."""
+MAX_COMMITS: Final = 250
+"""Commits of a pull request that GitHub lists: with that many, there may be more."""
+_PAGE: Final = 100
+_MAX_PAGES: Final = 3
 _LOGIN: Final = re.compile(r"[A-Za-z0-9_-]{1,90}(\[bot\])?")
 _ROLES: Final = {
     "none": Permission.NONE,
@@ -48,9 +55,11 @@ class _Commit(msgspec.Struct, frozen=True):
 
 
 class _Pull(msgspec.Struct, frozen=True):
+    number: Number
     user: _Account | None = None
 
 
+_Commits = Annotated[list[_Commit], msgspec.Meta(max_length=_PAGE)]
 _Pulls = Annotated[list[_Pull], msgspec.Meta(max_length=MAX_PULLS)]
 
 
@@ -91,9 +100,10 @@ def fold(permission: str, role_name: str | None) -> Permission:
 
 
 def list_authors(caller: Caller, repository: Repository, sha: Sha) -> tuple[str, ...]:
-    """Logins behind a commit: its author, its committer, and the authors of the pull requests that it is in or that it
-    landed; those without an account have none. Sorted.
+    """Logins behind a commit: its author, its committer, and of the pull requests that it is in or that it landed those
+    who opened them, and author and committer of each of their commits; those without an account have none. Sorted.
 
+    Raises: UserError when they cannot all be known.
     Source: https://docs.github.com/rest/commits/commits#list-pull-requests-associated-with-a-commit
     """
     ask = Ask(
@@ -114,5 +124,32 @@ def list_authors(caller: Caller, repository: Repository, sha: Sha) -> tuple[str,
         needs="pull_requests: read",
     )
     pulls = read_answer(of_pulls, caller.as_installation(repository, of_pulls), _Pulls)
-    accounts = (commit.author, commit.committer, *(pull.user for pull in pulls))
+    commits = [commit, *(one for pull in pulls for one in _commits_of(caller, repository, pull.number))]
+    accounts = [pull.user for pull in pulls]
+    accounts += [account for one in commits for account in (one.author, one.committer)]
     return tuple(sorted({account.login for account in accounts if account is not None and account.login}))
+
+
+def _commits_of(caller: Caller, repository: Repository, number: int) -> list[_Commit]:
+    """All commits of a pull request. Raises: UserError when GitHub may not list all of them.
+
+    Source: https://docs.github.com/rest/pulls/pulls#list-commits-on-a-pull-request
+    """
+    ask = Ask(
+        doing=f"listing the commits of {repository.full_name}#{number}",
+        method="GET",
+        route="/repos/{owner}/{repo}/pulls/{number}/commits",
+        values=of_repository(repository, number=number),
+        query={"per_page": _PAGE},
+        needs="pull_requests: read",
+    )
+    found: list[_Commit] = []
+    for page in range(1, _MAX_PAGES + 1):
+        asked = replace(ask, query={**ask.query, "page": page})
+        commits = read_answer(asked, caller.as_installation(repository, asked), _Commits)
+        found += commits
+        if len(commits) < _PAGE:
+            break
+    if len(found) >= MAX_COMMITS:
+        raise UserError(f"{ask.doing}: there are {MAX_COMMITS} or more, so not everybody who made them is known")
+    return found

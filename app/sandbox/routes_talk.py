@@ -12,6 +12,7 @@ from app.sandbox.records import CommitComment, IssueComment
 TALK_READ = ("issues:read", "pull_requests:read")
 TALK_WRITE = ("issues:write", "pull_requests:write")
 MOST_PULL_FILES = 3000
+MOST_PULL_COMMITS = 250
 
 
 @route("GET", "/repos/{owner}/{repo}/pulls", "pull_requests:read")
@@ -57,9 +58,9 @@ def list_pull_files(call: Call) -> Answer:
 
 @route("GET", "/repos/{owner}/{repo}/pulls/{number:int}/commits", "pull_requests:read")
 def list_pull_commits(call: Call) -> Answer:
-    """A pull request's commits, oldest first."""
+    """A pull request's commits, oldest first, at most 250."""
     pull = call.pull()
-    found = call.repo.git.log("--reverse", f"{pull.base_sha}..{pull.head_sha}")
+    found = call.repo.git.log("--reverse", f"{pull.base_sha}..{pull.head_sha}")[:MOST_PULL_COMMITS]
     return call.page(found, lambda one: shapes_git.commit(call.world, call.repo, one))
 
 

@@ -116,6 +116,8 @@ class Outbox:
         assert claimed[0].id == run.id, "another run waits as well"
         if claimed[0].state is RunState.PREPARING:
             self.move(run, Step.INITIALIZE, Step.PLAN)
+        elif claimed[0].state is RunState.PREPARING_REPLAN:
+            self.move(run, Step.PLAN)
         return claimed[1].id
 
     def plan(self, run: Run) -> Run:

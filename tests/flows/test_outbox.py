@@ -287,6 +287,31 @@ def test_a_waiting_plan_asked_for_again_is_planned_again_by_whoever_may(outbox: 
     assert (waiting.state, waiting.plan_number, waiting.decided_by) == (RunState.REPLAN_REQUESTED, 2, "alice")
 
 
+def test_the_check_of_an_older_plan_asked_for_again_leaves_the_newer_one_waiting(outbox: Outbox) -> None:
+    run = outbox.run(outbox.stack("twice"))
+    outbox.plan(run)
+    outbox.publish()
+    older = outbox.repo.check_run(None, "deploy/twice")
+    assert older is not None
+    outbox.repo.rerequest(older, by="alice")
+    outbox.deliver_newest("check_run")
+    outbox.plan(run)
+    outbox.publish()
+    outbox.repo.rerequest(older, by="alice")
+    outbox.deliver_newest("check_run")
+    outbox.publish()
+    (waiting,) = outbox.world.runs("twice")
+    assert (waiting.state, waiting.plan_number) == (RunState.UNCONFIRMED, 2)
+    assert "there is nothing to plan again" in outbox.world.remarks(outbox.repo, outbox.repo.sha())[-1]
+    newer = outbox.repo.check_run(None, "deploy/twice")
+    assert newer is not None
+    assert newer.id != older.id
+    outbox.repo.rerequest(newer, by="alice")
+    outbox.deliver_newest("check_run")
+    (planned,) = outbox.world.runs("twice")
+    assert (planned.state, planned.plan_number) == (RunState.REPLAN_REQUESTED, 3)
+
+
 def test_all_checks_asked_for_again_plan_what_can_be_planned_and_apply_nothing(outbox: Outbox) -> None:
     number = outbox.pull("suite")
     sha = outbox.repo.sha("suite")

@@ -71,6 +71,49 @@ def test_authors_are_those_of_the_commit_and_of_its_pull_requests(
         app.list_authors(repository, Sha("e" * 40))
 
 
+@pytest.mark.parametrize("method", ["merge", "squash", "rebase"])
+def test_whoever_made_any_commit_of_the_pull_request_is_an_author(
+    app: GitHubApp, sandbox: SandboxGitHub, repo: Repo, repository: Repository, method: str
+) -> None:
+    """However it is merged, and though the last commit is another's."""
+    for login in ("mallory", "bob", "carol"):
+        sandbox.create_user(login)
+        repo.set_permission(login, "write")
+    repo.push("work", {"net/main.tf": "two\n"}, "Mine", author="mallory")
+    repo.push("work", {"net/more.tf": "two\n"}, "Yours", author="bob")
+    landed = repo.merge_pull(repo.open_pull("work", author="rita"), by="carol", method=method)
+    assert {"mallory", "bob", "rita"} <= set(app.list_authors(repository, Sha(landed)))
+    direct = repo.push(None, {"net/main.tf": "three\n"}, "Direct", author="alice")
+    assert app.list_authors(repository, Sha(direct)) == ("alice",)
+
+
+def test_authors_of_many_commits_are_known_up_to_what_github_lists(
+    app: GitHubApp, sandbox: SandboxGitHub, repo: Repo, repository: Repository
+) -> None:
+    """Of 249 those on the third page are found too; of 250 there may be more, so that nobody is told from an author."""
+    sandbox.create_user("mallory")
+    commits = [repo.change({"net/main.tf": "first\n"}, author="mallory")]
+    commits += [repo.change({"net/main.tf": f"{number}\n"}, author="alice") for number in range(220)]
+    commits += [repo.change({"net/main.tf": "late\n"}, author="rita")]
+    commits += [repo.change({"net/main.tf": f"after {number}\n"}, author="alice") for number in range(27)]
+    head = repo.push_commits("work", commits, author="alice")[-1]
+    number = repo.open_pull("work", author="alice")
+    assert app.list_authors(repository, Sha(head)) == ("alice", "mallory", "rita")
+    last = repo.push("work", {"net/main.tf": "one too many\n"}, author="alice")
+    with pytest.raises(UserError, match=f"the commits of acme/infra#{number}: there are 250 or more"):
+        app.list_authors(repository, Sha(last))
+
+
+def test_a_pull_request_that_cannot_be_read_makes_nobody_free_of_authorship(
+    app: GitHubApp, sandbox: SandboxGitHub, repo: Repo, repository: Repository
+) -> None:
+    repo.push("work", {"net/main.tf": "two\n"}, author="alice")
+    number = repo.open_pull("work", author="alice")
+    sandbox.trouble.fail_next("GET", f"pulls/{number}/commits", 404)
+    with pytest.raises(UserError, match=f"listing the commits of acme/infra#{number}"):
+        app.list_authors(repository, Sha(repo.sha("work")))
+
+
 def test_the_rules_of_an_environment_are_read_and_what_is_not_known_is_an_obstacle(
     app: GitHubApp, sandbox: SandboxGitHub, repo: Repo, repository: Repository
 ) -> None:
