@@ -197,7 +197,8 @@ def _waiting(view: RunView) -> _Said:
         discard, replan = command(view, Verb.DISCARD, name), command(view, Verb.REPLAN, name)
         others = f"{discard} turns it down, {replan} makes another plan of the same commit."
     if run.state is RunState.PENDING_REVIEW:
-        line = f"A policy warned: this preview waits for a review. {command(view, Verb.DISCARD, run.id)} ends it without one."
+        without = command(view, Verb.DISCARD, run.id)
+        line = f"A policy warned: this preview waits for a review. {without} ends it without one."
         return _decide("waiting for review", view, line)
     if view.is_settings_changed:
         line = f"The settings of the stack changed since this plan was made, so it can no longer be confirmed. {others}"

@@ -17,7 +17,7 @@ def test_a_deployment_follows_its_run() -> None:
     report = deployment_report(view)
     assert report is not None
     assert (report.environment, report.sha, report.task) == ("production", WAITING.head_sha, "trackside:network")
-    assert report.description == "network: +1 ~1 -1 · outputs ~1 at 3fa9c1d"
+    assert report.description == "network at 3fa9c1d", "each plan has its counts in a status"
     assert report.payload == {"run": RUN_ID, "stack": "network", "tag": ""}
     assert report.is_production
     assert (report.state, report.state_description) == (DeploymentState.QUEUED, "waiting for confirmation")

@@ -217,7 +217,7 @@ def test_a_preview_that_waits_for_reviews_says_what_ends_it() -> None:
     run = judged(approvals=(UNDECIDED,), run=replace(WAITING, type=RunType.PROPOSED, state=RunState.PENDING_REVIEW))
     report = check_report(view_of(run))
     assert report.title.endswith("waiting for review")
-    assert f"`/trackside discard {RUN_ID}` ends it without." in report.summary
+    assert f"`/trackside discard {RUN_ID}` ends it without one." in report.summary
     assert "needs an approval" in report.summary
 
 
