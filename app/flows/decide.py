@@ -30,7 +30,7 @@ from app.flows.judge import Case, Judge, Ruling, base_of
 from app.flows.look import Look, Looked
 from app.flows.missed_heads import is_covered, note_decided
 from app.flows.ports import Store, Transaction
-from app.flows.propose import stop_older
+from app.flows.propose import stop, stop_older
 
 MAX_PREFILLED = 4000
 """Characters of a suggested file that an address may carry."""
@@ -105,11 +105,21 @@ class Decide:
             with self.store.begin() as tx:
                 tx.save_repository(event.repository)
                 tx.note_landed(event.repository.id, event.number, event.pull.landed_sha)
+        if event.pull.is_closed:
+            self._end_reviews(event)
         if is_late and not event.pull.is_closed:
             now = self.enquire.find_pull(event.repository, event.number)
             if now is None or now.head_sha != event.pull.head_sha or now.is_closed:
                 return self._ignore(event.repository, guid, f"it came late, and #{event.number} has moved on since")
         return self._decide(of_pull(event), guid)
+
+    def _end_reviews(self, event: PullChanged) -> None:
+        """Previews of a pull request that is closed wait for no review any more."""
+        with self.store.begin() as tx:
+            tx.save_repository(event.repository)
+            for run in tx.list_pull_runs(event.repository.id, event.number):
+                if run.state is RunState.PENDING_REVIEW:
+                    stop(tx, run, f"pull request #{event.number} is closed")
 
     def review(self, event: PullReviewed, guid: DeliveryId) -> str:
         """Decide a review of a pull request, and close the delivery."""

@@ -152,3 +152,8 @@ def test_a_preview_with_a_warning_waits_for_its_review_and_a_newer_push_ends_it(
         world.comment(repo, number, "/trackside approve app", by=login)
         world.settle()
     world.expect_check(repo, newer, "plan/app", "success")
+
+    last = world.push(repo, {"app/more.tf": "# even more\n"}, "Even more", branch="work")
+    world.expect_check(repo, last, "plan/app", "action_required")
+    repo.close_pull(number, by="alice")
+    world.expect_check(repo, last, "plan/app", "neutral")
