@@ -340,7 +340,7 @@ def _tasks(settings: Settings, made: _Adapters, control: Control, conclude: Conc
     )
     publish = Publish(
         store=made.store,
-        checks=Checks(store=made.store, github=made.github),
+        checks=Checks(store=made.store, github=made.github, progress_after_s=settings.progress_after_s),
         deployments=Deployments(store=made.store, github=made.github),
         replies=Replies(store=made.store, github=made.github),
         comments=StatusComments(

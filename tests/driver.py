@@ -163,7 +163,12 @@ class World:
 
     # waiting
     def settle(self) -> None:
-        """Wait until nothing moves by itself any more: no delivery, no job, no run that a worker could take."""
+        """Wait until nothing moves by itself any more: no delivery, no job, no run that a worker could take.
+
+        People take their time in between: what the App has written to GitHub until now counts no more in its budget.
+        """
+        with self.plane.store.begin() as tx:
+            tx._connection.execute(text("UPDATE budgets SET taken = '{}'"))
         self.github.wait_deliveries()
         wait_until(lambda: not self.unsettled(), "everything settles; still moving", found=self.unsettled)
 
@@ -476,6 +481,7 @@ def open_quiet_world(root: Path, database_url: str, port: int, variables: Mappin
             "WORKER_TOKENS": f"default={POOL_TOKEN}",
             "SWEEP_EVERY_S": "1",
             "COMMENT_EVERY_S": "0",
+            "PROGRESS_AFTER_S": "2",
             "ISOLATION_READABLE": str(shared),
             **variables,
         }

@@ -17,10 +17,8 @@ from app.flows.budget import spend
 from app.flows.ports import GitHub, Store
 from app.flows.report_subject import Subject, look_again
 
-FIRST_PROGRESS_S = 15.0
-"""A check run that says "working" is not touched again before this, unless the run stops working."""
-NEXT_PROGRESS_S = 30.0
-"""The same, once it has told of progress."""
+LATER_PROGRESS = 2
+"""How many times longer it is left alone, once it has told of progress."""
 FEW_WORKING = 5
 """While more runs of an installation work than this, none of their check runs tells of progress."""
 RENEWED_AFTER = timedelta(days=12)
@@ -42,6 +40,8 @@ class Checks:
 
     store: Store
     github: GitHub
+    progress_after_s: float
+    """A check run that says "working" is not touched again before this, unless the run stops working."""
 
     def publish(self, subject: Subject, report: CheckReport) -> bool:
         """Create or update the check run of the newest segment; False when it is too early to say more."""
@@ -141,7 +141,7 @@ class Checks:
         """Seconds until a working check run may be touched again."""
         if remote.published_at is None:
             return 0.0
-        pause_s = FIRST_PROGRESS_S if remote.updates < 2 else NEXT_PROGRESS_S
+        pause_s = self.progress_after_s * (1 if remote.updates < 2 else LATER_PROGRESS)
         return pause_s - (subject.at - remote.published_at).total_seconds()
 
     def _soon_applied(self, subject: Subject, *, has_retired: bool) -> float:

@@ -128,6 +128,14 @@ class Settings(Storage, Looks):
         ge=0,
         le=300,
     )
+    progress_after_s: float = variable(
+        "How long a check run that tells of work is left alone before it tells more; after that, twice as long.",
+        unit="seconds",
+        example="60",
+        default=15,
+        ge=1,
+        le=300,
+    )
     sweep_every_s: float = variable(
         "How often lost assignments and stalled jobs are looked for.",
         unit="seconds",

@@ -127,8 +127,8 @@ def test_a_plan_is_confirmed_once_enough_people_have_approved_it_and_a_replan_as
 
 
 def test_a_preview_with_a_warning_waits_for_its_review_and_a_newer_push_ends_it(world: World) -> None:
-    """pending_review ends by approvals, by a discard, or because the branch moved on; `autodeploy` waits for approvals,
-    and then goes on by itself."""
+    """It ends by approvals, because the branch moved on, or because the pull request is closed; `autodeploy` waits for
+    approvals, and then goes on by itself."""
     repo = world.repository()
     reviewers(repo)
     world.push(repo, files("fine", ", autodeploy: true", TWO_EYES), "First")
