@@ -41,7 +41,10 @@ HOSTILE = {
         {"timeout", "memory"},
     ),
     "recursion": ("f(x) := f(x - 1)\ntrack if f(10) == 1", {"parse"}),
-    "deep brackets": (f"track if {'[' * 100_000}{']' * 100_000} == 1", {"parse", "timeout", "memory", "contract"}),
+    "deep brackets": (
+        f"track if {'[' * 100_000}{']' * 100_000} == 1",
+        {"parse", "timeout", "crash", "memory", "contract"},
+    ),
     "walking a walk": ("track if { walk(input, [a, b]); walk(input, [c, d]); walk(input, [e, f]); b == [d, f] }",
                        {"timeout"}),
     "http.send": ('track if http.send({"method": "get", "url": "http://192.0.2.1"}).status_code == 200', {"forbidden"}),
