@@ -8,7 +8,9 @@ The rooms, outermost first; imports point inwards alone, and neighbours are stra
   doctor     what is not as it should be, here and on GitHub, each with the way out
   simulate   which stacks an event would run, told from a clone on an author's machine
   serve      one process tree: database, web, jobs, one worker
-  wiring     settings in, adapters and flows out; the only file that knows every room; wiring_worker: a worker
+  wiring     settings in, adapters and flows out; the only file that knows every room; wiring_adapters:
+             what stands outside; wiring_worker: a worker
+  logs       how processes log
   measure    what /readyz and /metrics compute when they are asked
   web        the door for HTTP: webhooks, workers' calls, managed state, pages, health
   jobs       the door for the control plane's jobs: each runs one flow

@@ -81,9 +81,9 @@ NoteArgument = Annotated[str, typer.Argument(help="Why, for those who wait.")]
 def serve() -> None:
     """Start everything in one process tree: database, web, jobs, one worker."""
     from app.jobs import stop_on_signals
+    from app.logs import set_up_logging
     from app.serve import Tree, check_folder
     from app.settings import load_settings
-    from app.wiring import set_up_logging
 
     settings = load_settings(os.environ)
     set_up_logging(settings.log_level)
@@ -96,8 +96,9 @@ def web() -> None:
     """Start the HTTP doors: webhooks, workers' calls, pages."""
     import uvicorn
 
+    from app.logs import set_up_logging
     from app.settings import load_settings
-    from app.wiring import open_control, set_up_logging
+    from app.wiring import open_control
 
     settings = load_settings(os.environ)
     set_up_logging(settings.log_level)
@@ -119,8 +120,9 @@ def web() -> None:
 def jobs() -> None:
     """Run the control plane's jobs: decide pushes, carry out commands, publish reports."""
     from app.jobs import run_jobs, stop_on_signals
+    from app.logs import set_up_logging
     from app.settings import load_settings
-    from app.wiring import open_control, set_up_logging
+    from app.wiring import open_control
 
     settings = load_settings(os.environ)
     set_up_logging(settings.log_level)
@@ -135,8 +137,8 @@ def worker(
     name: Annotated[str, typer.Option(help="What it is called; else WORKER_NAME, else the host's name.")] = "",
 ) -> None:
     """Run assignments: fetch, plan, apply. Needs CONTROL_URL and WORKER_TOKEN, and nothing of the control plane's."""
+    from app.logs import set_up_logging
     from app.settings import load_worker_settings
-    from app.wiring import set_up_logging
     from app.wiring_worker import open_worker
     from app.worker.shutdown import shutdown_on_signals
 
@@ -163,7 +165,7 @@ def doctor(
     """Look everything over that this process's environment names; exit code 1 when something does not work."""
     from app.core.finding import findings_document, has_problem
     from app.doctor import examine
-    from app.wiring import set_up_logging
+    from app.logs import set_up_logging
 
     set_up_logging("error")  # what is found is told once, as findings
     found = examine(os.environ)

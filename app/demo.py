@@ -26,11 +26,11 @@ from rich.text import Text
 from app.core.errors import UserError
 from app.engine.process import run
 from app.engine.tools import find_engine
+from app.logs import set_up_logging
 from app.sandbox import Repo, SandboxGitHub, serve_in_thread
 from app.sandbox.records import CheckRun
 from app.serve import Tree
 from app.settings import load_settings
-from app.wiring import set_up_logging
 
 OWNER, NAME = "acme", "infrastructure"
 PERSON = "alice"

@@ -30,7 +30,7 @@ from app.store.migrations import pending_migrations
 from app.store.reach import check_reachable
 from app.store.reading_notices import read_endpoints
 from app.store.url import conninfo
-from app.wiring import KEY_FILE, make_artifacts, make_github, make_keyring, make_policy_engine
+from app.wiring_adapters import KEY_FILE, make_artifacts, make_github, make_keyring, make_policy_engine
 from app.wiring_worker import open_worker
 from app.worker.diagnose import DiagnoseWorker
 

@@ -24,7 +24,7 @@ def backup(
     """Write database, artifacts and the key file into one new file, also while everything runs."""
     from app.settings import load_settings
     from app.store.backup import write_backup
-    from app.wiring import make_artifacts
+    from app.wiring_adapters import make_artifacts
 
     settings = load_settings(os.environ)
     path = target
@@ -41,7 +41,7 @@ def restore(file: Annotated[Path, typer.Argument(metavar="FILE", help="What `tra
     """Bring a backup back, into an empty database, before anything else is started."""
     from app.settings import load_settings
     from app.store.backup import read_backup
-    from app.wiring import make_artifacts
+    from app.wiring_adapters import make_artifacts
 
     settings = load_settings(os.environ)
     with running_database() as url:
@@ -70,7 +70,7 @@ def rotate_key() -> None:
 
 def _key_file(settings: "Settings") -> Path | None:
     """The key file in use, or None when keys come from elsewhere."""
-    from app.wiring import KEY_FILE
+    from app.wiring_adapters import KEY_FILE
 
     file = settings.data_dir / KEY_FILE
     is_elsewhere = bool(settings.encryption_key) or (bool(settings.kms_key_id) and not file.exists())

@@ -3,15 +3,12 @@
 `open_control` makes the control plane, which web, jobs and command line share. The other plane is `wiring_worker`'s.
 """
 
-import logging
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import procrastinate
-import structlog
 from starlette.types import ASGIApp
 
 from app.core.config import json_schema
@@ -63,52 +60,26 @@ from app.flows.weigh import Weigh
 from app.flows.workers import Workers
 from app.github.api import Clock
 from app.github.client import GitHubApp, utc_now
-from app.github.config import AppConfig
-from app.github.limits import LimitWatch
 from app.github.payloads import make_reader
 from app.jobs import Tasks
 from app.measure import numbers, readiness
 from app.messenger.http import HttpReceivers
 from app.policy.engine import PolicyEngine
-from app.policy.pool import OpaPool
-from app.policy.server import OpaServer
 from app.policy.suite_texts import TextSuite
 from app.settings import Settings
 from app.store.artifacts_disk import DiskArtifacts
-from app.store.artifacts_s3 import S3Artifacts, S3Place
+from app.store.artifacts_s3 import S3Artifacts
 from app.store.jobs_app import make_job_app, rescue_stalled, revive_reports
-from app.store.kms import Kms
 from app.store.listen import WorkSignal
 from app.store.postgres import PostgresStore
-from app.store.s3_client import AwsAccess
-from app.vault.keys import Keyring
-from app.vault.kms import KmsKeyring
 from app.vault.vault import Vault
 from app.web.app import make_app
 from app.web.doors import Doors
 from app.web.look import Look
 from app.web.work import Work
+from app.wiring_adapters import make_artifacts, make_github, make_keyring, make_policy_engine
 
-KEY_FILE = "key"
 MIRRORS = "mirrors"
-
-
-def set_up_logging(level: str) -> None:
-    """One line of logfmt for each event, on stderr. Nothing anywhere logs a header or a body."""
-    number = logging.getLevelNamesMapping()[level.upper()]
-    line = "%(levelname)s %(name)s %(message)s"
-    logging.basicConfig(level=max(number, logging.WARNING), stream=sys.stderr, format=line)
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -428,26 +399,9 @@ def _explain(settings: Settings, made: _Adapters) -> Explain:
     )
 
 
-def make_policy_engine(settings: Settings) -> PolicyEngine:
-    """The operator's OPA, or the embedded one: its children start with the first question."""
-    if settings.opa_url:
-        return OpaServer(settings.opa_url, settings.opa_token or None)
-    return OpaPool()
-
-
 def run_url(public_url: str, run_id: RunId) -> str:
     """Where a run's page is."""
     return f"{public_url}/runs/{run_id}"
-
-
-def make_artifacts(settings: Settings) -> DiskArtifacts | S3Artifacts:
-    """Where artifacts are kept: the bucket of ARTIFACT_URL, or a folder. Nothing is connected yet."""
-    if settings.artifact_bucket is None:
-        return DiskArtifacts(settings.artifact_dir)
-    bucket, prefix = settings.artifact_bucket
-    access = _aws(settings, settings.s3_endpoint_url)
-    sse, key = settings.s3_sse, settings.s3_sse_kms_key_id
-    return S3Artifacts(S3Place(bucket=bucket, prefix=prefix, access=access, sse=sse, sse_kms_key_id=key))
 
 
 def _kept(settings: Settings) -> Kept:
@@ -456,41 +410,6 @@ def _kept(settings: Settings) -> Kept:
         deliveries_days=settings.deliveries_kept_days,
         state_versions=settings.state_versions_kept,
     )
-
-
-def _aws(settings: Settings, endpoint_url: str) -> AwsAccess:
-    return AwsAccess(
-        endpoint_url=endpoint_url,
-        region=settings.aws_region or settings.aws_default_region,
-        access_key_id=settings.aws_access_key_id,
-        secret_access_key=settings.aws_secret_access_key,
-        session_token=settings.aws_session_token,
-    )
-
-
-def make_keyring(settings: Settings) -> Keyring | KmsKeyring:
-    """What seals at rest: KMS, the environment's keys, or the key file, which is made when there is none."""
-    file = settings.data_dir / KEY_FILE
-    if settings.kms_key_id:
-        local = Keyring.from_text(settings.encryption_key) if settings.encryption_key else None
-        if local is None and file.exists():
-            local = Keyring.from_file(file)
-        return KmsKeyring(Kms(_aws(settings, settings.kms_endpoint_url), settings.kms_key_id), local)
-    if settings.encryption_key:
-        return Keyring.from_text(settings.encryption_key)
-    return Keyring.from_file(file)
-
-
-def make_github(settings: Settings, *, watch: LimitWatch | None = None, now: Clock = utc_now) -> GitHubApp:
-    """The App on its GitHub. Nothing is asked yet."""
-    config = AppConfig(
-        app_id=settings.github_app_id,
-        private_key=settings.github_private_key,
-        api_url=settings.github_api_url,
-        server_url=settings.github_server_url,
-        api_version=settings.github_api_version,
-    )
-    return GitHubApp(config, watch=watch, now=now)
 
 
 def _source(github: GitHub, repository: Repository) -> Source:

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import psycopg
 
+from app.logs import set_up_logging
 from app.sandbox import Repo, SandboxGitHub, serve_in_thread
 from app.sandbox.records import CheckRun
 from app.serve import Tree
 from app.settings import load_settings
 from app.store.url import conninfo
-from app.wiring import set_up_logging
 from tests.benchmarks.processes import answers, child_env, free_port
 from tests.database import made_database
 

@@ -16,7 +16,7 @@ from app.core.protocol import Phase
 from app.core.record import NewAssignment
 from app.core.run import Run, RunState, Step, advance
 from app.flows.state import States
-from app.wiring import set_up_logging
+from app.logs import set_up_logging
 from tests.driver import World, wait_until
 
 STACKS = "version: 1\nstacks:\n  - {name: app, project_root: app}\n  - {name: bare, project_root: bare}\n"
