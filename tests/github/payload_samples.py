@@ -180,3 +180,13 @@ def changed(payload: dict[str, Any], **changes: Any) -> bytes:
         else:
             at[last] = value
     return json.dumps(made).encode()
+
+
+OURS = json.loads(
+    changed(
+        ISSUE_COMMENT,
+        comment__performed_via_github_app={"id": APP_ID},
+        comment__user={"login": "trackside[bot]", "type": "Bot"},
+    )
+)
+"""A comment of the App's, about which alice, who sent the sample, does something."""
