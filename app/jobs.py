@@ -34,6 +34,7 @@ MAX_TRIES = 200
 MAX_TRIES_BROKEN = 5
 """Of a job that ends in an error of ours: it stays visible as failed."""
 MAX_BACKOFF_S = 60.0
+_DICE = random.SystemRandom()
 JITTER = 0.25
 """By which part a wait is shorter or longer."""
 TIDY_EVERY_S = 3600.0
@@ -60,9 +61,9 @@ class Patience(BaseRetryStrategy):
         priority = again_priority(job.priority) if self._is_yielding else None
         asked_s = exception.retry_after_s if isinstance(exception, RetryableError) else None
         if asked_s is not None:
-            wait_s = min(asked_s, 3600.0) + random.uniform(0, JITTER)  # noqa: S311 - spread, not secrecy
+            wait_s = min(asked_s, 3600.0) + _DICE.uniform(0, JITTER)
         else:
-            wait_s = min(MAX_BACKOFF_S, 0.5 * 2 ** min(job.attempts, 8)) * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - the same
+            wait_s = min(MAX_BACKOFF_S, 0.5 * 2 ** min(job.attempts, 8)) * _DICE.uniform(1 - JITTER, 1 + JITTER)
         return RetryDecision(retry_at=utcnow() + timedelta(seconds=max(1.0, wait_s)), priority=priority)
 
 
@@ -131,7 +132,7 @@ def run_jobs(
     while not stop.is_set():
         try:
             asyncio.run(_work(register(make_app(), tasks), tasks, stop, concurrency))
-        except Exception as error:
+        except Exception as error:  # whatever it was, jobs go on: what is lost by it is run again
             log.warning("the job worker ended and is started again", error=f"{type(error).__name__}: {error}"[:300])
             stop.wait(RESTART_S)
 

@@ -100,7 +100,8 @@ class Control:
             if isinstance(result, Not):
                 mark = hashlib.sha256(result.text.encode()).hexdigest()[:12]  # another reason is another answer
                 subject = f"click/{run.id}/{run.plan_number}/{run.state.value}/{verb.value}/{click.sender}/{mark}"
-                reply = Reply(body=f"`{click.sender}` pressed {verb.value}. {result.text}", sha=click.head_sha)
+                said = f"`{click.sender}` pressed {verb.value}. {result.text}"
+                reply = Reply(body=said, sha=click.head_sha, is_courtesy=not person.may_write)
                 self._say(tx, click.repository, subject, reply)
             tx.close_delivery(guid, DeliveryOutcome.EVENT, f"{verb.value}: {_head(result)}")
         self._forget([result])

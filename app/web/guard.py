@@ -83,7 +83,7 @@ class Guard:
 
         try:
             await self._serve(scope, receive, sending)
-        except Exception as error:
+        except Exception as error:  # the one place where what nobody expected becomes an answer
             response = self._turn(error, scope, is_started=status > 0)
             await response(scope, receive, sending)
         finally:

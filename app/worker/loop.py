@@ -226,7 +226,7 @@ def _claim(plane: ControlPlane, request: ClaimRequest, stop: Event) -> Assignmen
         with plane.kept_open():
             try:
                 answer = plane.claim(request)
-            except Exception as error:
+            except Exception as error:  # raised again in the thread that waits for the answer
                 answer = error
             with lock:
                 if not is_abandoned.is_set():
