@@ -4,34 +4,23 @@ Pure. Names and shapes are those of the policies that users bring along; every d
 moment is in Unix nanoseconds. Source: the notification policy's contract, docs/notifications.md.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+from app.core.changeinput import WORDS, entity_part, made_run_part, type_and_name
 from app.core.decision import Decision
 from app.core.event import Repository
 from app.core.notice import Endpoint, StateChange
-from app.core.plan import Action, Change, Kind, PlanSummary
-from app.core.pushinput import CommitFacts, Document, EventAsked, PushAsked, StackAsked, run_part, stack_part
+from app.core.plan import Change, PlanSummary
+from app.core.pushinput import CommitFacts, Document, EventAsked, PushAsked, StackAsked, stack_part
 from app.core.ruling import PlanRuling
 from app.core.run import Run, RunState, RunType, Trigger
 from app.core.stack import Stack
 
 MAX_CHANGES: Final = 1_000
 """Changes of a plan that a policy sees; the counts are in `run.delta`."""
-WORDS: Final[Mapping[Action, str]] = {
-    Action.CREATE: "added",
-    Action.UPDATE: "changed",
-    Action.DELETE: "deleted",
-    Action.REPLACE: "destroy-Before-create-replaced",
-    Action.IMPORT: "import",
-    Action.FORGET: "forget",
-    Action.MOVE: "no-op",
-}
-"""Of `run.changes[].action`. What is only read is no change."""
-_TYPE_AND_NAME = re.compile(r"(?:^|\.)([A-Za-z_][\w-]*)\.([A-Za-z_][\w-]*)(?:\[.*\])?$", re.DOTALL)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -123,24 +112,14 @@ def seconds(moment: datetime) -> int:
 def _run(told: RunTold, event: EventAsked, change: StateChange) -> Document:
     """The run, in the state that is told."""
     run = told.run
-    by = run.triggered_by
     return {
-        **run_part(event, run),
+        **made_run_part(event, run),
         "state": change.state.value.upper(),
         "state_version": change.version,
         "changes": _changes(told.summary, is_applied=_is_applied(run, change)),
         "delta": delta_document(told),
-        "creator_session": {
-            "admin": False,
-            "creator_ip": "",
-            "login": by,
-            "name": by,
-            "teams": [],
-            "machine": by.endswith("[bot]"),
-        },
         "drift_detection": run.type is RunType.DRIFT,
-        "triggered_by": by if run.trigger is Trigger.COMMAND else None,
-        "runtime_config": {"before_init": list[str](), "environment": dict[str, str]()},
+        "triggered_by": run.triggered_by if run.trigger is Trigger.COMMAND else None,
     }
 
 
@@ -156,28 +135,17 @@ def _changes(summary: PlanSummary | None, *, is_applied: bool) -> list[Document]
 
 
 def _change(change: Change, phase: str) -> Document:
-    kind, name = _kind_and_name(change)
+    entity = entity_part(change.address, type_and_name(change), change.kind)
     return {
         "action": WORDS[change.action],
         "phase": phase,
         "moved": bool(change.previous_address),
         "entity": {
-            "address": change.address,
+            **entity,
             "previous_address": change.previous_address,
-            "type": kind,
-            "name": name,
-            "entity_vendor": "terraform",
-            "entity_type": change.kind.value,
             "data": {"values": {one.name: one.after for one in change.attributes}},
         },
     }
-
-
-def _kind_and_name(change: Change) -> tuple[str, str]:
-    if change.kind is Kind.OUTPUT:
-        return "output", change.address
-    found = _TYPE_AND_NAME.search(change.address)
-    return (found[1], found[2]) if found else ("", "")
 
 
 def _receipts(decision: Decision | None) -> list[Document]:

@@ -4,7 +4,6 @@ Pure. Names and shapes are those of the policies that users bring along; every d
 lies under `spacelift` lies under `trackside` as well. Source: the policies' contracts, docs/policies.md.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,8 +11,9 @@ from typing import Final
 
 import msgspec
 
+from app.core.changeinput import WORDS, entity_part, made_run_part, type_and_name
 from app.core.event import Repository
-from app.core.plan import Action, Change, Kind, PlanSummary
+from app.core.plan import Kind, PlanSummary
 from app.core.pushinput import (
     CommitFacts,
     Document,
@@ -22,7 +22,6 @@ from app.core.pushinput import (
     StackAsked,
     commit_part,
     nanoseconds,
-    run_part,
     stack_part,
 )
 from app.core.review import PlanReview, current, newest
@@ -31,15 +30,6 @@ from app.core.stack import Stack
 
 MAX_RESOURCES: Final = 200_000
 """Resource changes of one plan that policies are asked about."""
-_WORDS: Final = {
-    Action.CREATE: "added",
-    Action.UPDATE: "changed",
-    Action.DELETE: "deleted",
-    Action.REPLACE: "destroy-Before-create-replaced",
-    Action.IMPORT: "import",
-    Action.FORGET: "forget",
-    Action.MOVE: "no-op",
-}
 _OF_ACTIONS: Final = {
     ("create",): "added",
     ("update",): "changed",
@@ -50,7 +40,6 @@ _OF_ACTIONS: Final = {
     ("create", "forget"): "create-Before-destroy-replaced",
     ("forget", "create"): "destroy-Before-create-replaced",
 }
-_LAST: Final = re.compile(r"(?:^|\.)([A-Za-z_][\w-]*)\.([A-Za-z_][\w-]*)(?:\[.*\])?$", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,21 +146,7 @@ def _stack(event: EventAsked, asked: PlanAsked) -> Document:
 
 
 def _run(event: EventAsked, run: Run, changes: Sequence[Document]) -> Document:
-    by = run.triggered_by
-    return {
-        **run_part(event, run),
-        "changes": list(changes),
-        "creator_session": {
-            "admin": False,
-            "creator_ip": "",
-            "login": by,
-            "name": by,
-            "teams": [],
-            "machine": by.endswith("[bot]"),
-        },
-        "repository_runtime_config_changed": False,
-        "runtime_config": {"before_init": list[str](), "environment": dict[str, str]()},
-    }
+    return {**made_run_part(event, run), "changes": list(changes), "repository_runtime_config_changed": False}
 
 
 def _of_head(head: _ResourceHead) -> Document | None:
@@ -189,27 +164,14 @@ def _changes(summary: PlanSummary | None) -> list[Document]:
     """The changes of a plan that was handed in before, as far as they are kept."""
     listed = summary.changes if summary is not None else ()
     return [
-        _change(_WORDS[change.action], change.address, _type_and_name(change), is_moved=bool(change.previous_address))
+        _change(WORDS[change.action], change.address, type_and_name(change), is_moved=bool(change.previous_address))
         for change in listed
-        if change.kind is Kind.RESOURCE and change.action in _WORDS
+        if change.kind is Kind.RESOURCE and change.action in WORDS
     ]
 
 
-def _type_and_name(change: Change) -> tuple[str, str]:
-    found = _LAST.search(change.address)
-    return (found[1], found[2]) if found else ("", "")
-
-
 def _change(action: str, address: str, named: tuple[str, str], *, is_moved: bool) -> Document:
-    entity: Document = {
-        "address": address,
-        "name": named[1],
-        "type": named[0],
-        "entity_vendor": "terraform",
-        "entity_type": "resource",
-        "data": {},
-    }
-    return {"action": action, "phase": "plan", "moved": is_moved, "entity": entity}
+    return {"action": action, "phase": "plan", "moved": is_moved, "entity": entity_part(address, named)}
 
 
 def _by_word(reviews: Sequence[PlanReview]) -> Document:
