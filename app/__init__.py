@@ -46,7 +46,7 @@ The flow of an event, in order:
   flows.rerequest           a check that is asked for again: planned again, never applied
   flows.notify, flows.send  who is told of a run by a policy, and the telling, one endpoint in its order
   flows.explain             why it did or did not run: answers, and the summary of a commit (core.words_why)
-  flows.control             the doors of a person's command: a button, a comment, the command line
+  flows.control             the doors of a person's command: a button, a comment; flows.operate: on the server
   flows.inquire             what GitHub and the policies say of whoever confirms or reviews (core.permit)
   flows.order               one command for one run: authorised, carried out, written down
   flows.review              what people say of a plan, and what follows from it

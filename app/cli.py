@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from app.flows.answer import Done, Not
-    from app.flows.control import Control
+    from app.flows.operate import Operate
 
 app = typer.Typer(
     name="trackside",
@@ -266,29 +266,29 @@ def deploy(stack: StackArgument, sha: ShaOption = "") -> None:
 @app.command()
 def destroy(stack: StackArgument) -> None:
     """Plan to destroy everything that a stack's state holds; a person has to confirm that plan."""
-    _say(lambda control: control.begin_here(stack, RunType.DESTROY, actor()))
+    _say(lambda operate: operate.begin_here(stack, RunType.DESTROY, actor()))
 
 
 @app.command()
 def drift(stack: StackArgument) -> None:
     """Compare what exists with what a stack has deployed; nothing is applied."""
-    _say(lambda control: control.begin_here(stack, RunType.DRIFT, actor()))
+    _say(lambda operate: operate.begin_here(stack, RunType.DRIFT, actor()))
 
 
 @app.command()
 def lock(stack: StackArgument, note: NoteArgument = "") -> None:
     """Keep a stack for yourself: only your runs go ahead, and nothing is deployed by itself."""
-    _say(lambda control: control.keep(stack, Command(verb=Verb.LOCK, note=note[:MAX_NOTE]), actor()))
+    _say(lambda operate: operate.keep(stack, Command(verb=Verb.LOCK, note=note[:MAX_NOTE]), actor()))
 
 
 @app.command()
 def unlock(stack: StackArgument, note: NoteArgument = "") -> None:
     """Take a stack's locks away, and the hold after an apply of unknown outcome, once a person has looked."""
-    _say(lambda control: control.keep(stack, Command(verb=Verb.UNLOCK, note=note[:MAX_NOTE]), actor()))
+    _say(lambda operate: operate.keep(stack, Command(verb=Verb.UNLOCK, note=note[:MAX_NOTE]), actor()))
 
 
 def _command(run: str, command: Command) -> None:
-    _say(lambda control: control.run(RunId(run), command, actor()))
+    _say(lambda operate: operate.run(RunId(run), command, actor()))
 
 
 def _begin(stack: str, verb: Verb, sha: str) -> None:
@@ -297,15 +297,15 @@ def _begin(stack: str, verb: Verb, sha: str) -> None:
         raise UserError(
             f"starting a run at {sha[:60]!r}: that is no full commit SHA; git rev-parse prints all 40 digits"
         )
-    _say(lambda control: control.begin(stack, Command(verb=verb, sha=named), actor()))
+    _say(lambda operate: operate.begin(stack, Command(verb=verb, sha=named), actor()))
 
 
-def _say(act: "Callable[[Control], Done | Not]") -> None:
+def _say(act: "Callable[[Operate], Done | Not]") -> None:
     """What became of a command; exit code 1 when it was refused."""
     from app.flows.answer import Done
 
     with _control() as plane:
-        result = act(plane.control)
+        result = act(plane.operate)
     typer.echo(result.text)
     if not isinstance(result, Done):
         raise typer.Exit(1)

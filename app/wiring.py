@@ -35,6 +35,7 @@ from app.flows.judge import Judge
 from app.flows.look import Look as LookAtGit
 from app.flows.missed import Missed, Pace
 from app.flows.notify import Notify
+from app.flows.operate import Operate
 from app.flows.organise import Organise
 from app.flows.ports import Artifacts, GitHub, Policies, Sealer, Store
 from app.flows.ports_identity import Signer
@@ -91,6 +92,7 @@ class ControlPlane:
     vault: Vault
     github: GitHubApp
     control: Control
+    operate: Operate
     externals: Externals
     states_by_hand: StatesByHand
     secrets: Secrets
@@ -202,6 +204,7 @@ def _wire(settings: Settings, database_url: str, made: _Adapters) -> ControlPlan
         vault=made.vault,
         github=made.github,
         control=control,
+        operate=Operate(control=control),
         externals=externals,
         states_by_hand=StatesByHand(store=store, artifacts=artifacts, sealer=sealer),
         secrets=secrets,

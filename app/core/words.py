@@ -76,6 +76,15 @@ def comment_too_old(verb: Verb, run: Run, prefix: str) -> str:
     )
 
 
+def comment_behind(verb: Verb, run: Run, prefix: str) -> str:
+    """The App's comment on the pull request still shows the plan before the newest one."""
+    return (
+        f"Not done: plan {run.plan_number} of {code(run.stack_name)} stands on its check, but my comment here still "
+        f"shows the plan before it. Read the new one, then write {code(f'{prefix} {verb.value} {run.stack_name}')} "
+        "again in a moment."
+    )
+
+
 def superseded(run: Run, prefix: str) -> str:
     """A confirm met a run that a newer commit has passed."""
     discard = code(f"{prefix} discard {run.stack_name}")

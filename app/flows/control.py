@@ -12,7 +12,6 @@ import msgspec
 
 from app.core import words, words_start, words_why
 from app.core.command import Command, Unreadable, Verb, help_text, nearest_name, parse_comment, parse_identifier
-from app.core.errors import UserError
 from app.core.event import Click, Comment, Repository
 from app.core.missed import TOO_LATE
 from app.core.names import DeliveryId, RunId, Sha, StackId
@@ -20,19 +19,17 @@ from app.core.permit import BOTS_NEVER, Refused, may
 from app.core.record import DeliveryOutcome, ReportKind
 from app.core.report_check import shown_plan
 from app.core.run import Run, RunType
-from app.core.stack import Permission, Stack
+from app.core.stack import Permission
 from app.flows.answer import Done, Not, Person
 from app.flows.explain import Explain
 from app.flows.inquire import Inquire, Stand
 from app.flows.lock import keep_stack
-from app.flows.order import Order, carry_out, takes
+from app.flows.order import ABOUT_PLAN, Order, carry_out, takes
 from app.flows.ports import Artifacts, GitHub, Store, Transaction
+from app.flows.publish_comment import is_behind
 from app.flows.publish_replies import Reply
 from app.flows.retry import Standing, is_promotion
-from app.flows.start import Prospect, Start, Wish, start_here
-
-MAX_RUNS_OF_STACK = 200
-"""Newest runs of a stack among which a command on the server looks for the one that takes it."""
+from app.flows.start import Prospect, Start, Wish
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +74,15 @@ class Control:
                 return
         person = self._person(click.repository, click.sender, "button")
         is_wish = verb.is_start and not is_late
-        prospect = self._prospect(_wish_of(verb, click, run, digest_start), person) if is_wish else None
-        standing = self._standing(click.repository, run, person) if verb is Verb.RETRY and not is_late else None
+        prospect = self.prospect(_wish_of(verb, click, run, digest_start), person) if is_wish else None
+        standing = self.standing(click.repository, run, person) if verb is Verb.RETRY and not is_late else None
         command = Command(verb=verb)
         stand = None if is_late or is_wish else self.inquire.look(run.id, command, person)
         with self.store.begin() as tx:
             if is_late:
                 result: Done | Not = Not(words.click_too_late(verb))
             elif prospect is not None:
-                result = self._begin(tx, verb, click.repository, prospect, person)
+                result = self.begin(tx, verb, click.repository, prospect, person)
             else:
                 order = Order(
                     command=command,
@@ -104,7 +101,7 @@ class Control:
                 reply = Reply(body=said, sha=click.head_sha, is_courtesy=not person.may_write)
                 self._say(tx, click.repository, subject, reply)
             tx.close_delivery(guid, DeliveryOutcome.EVENT, f"{verb.value}: {_head(result)}")
-        self._forget([result])
+        self.forget([result])
 
     def comment(self, comment: Comment, guid: DeliveryId, *, is_decided: bool = False) -> None:
         """Carry out the commands of a comment, in their order, all in one transaction; answer once. `is_decided`: a
@@ -142,7 +139,7 @@ class Control:
             self._say(tx, comment.repository, f"comment/{guid}", _answer_to(comment, person, results))
             said = "; ".join(_head(result) for result in results)
             tx.close_delivery(guid, DeliveryOutcome.EVENT, said[:1000])
-        self._forget(results)
+        self.forget(results)
 
     def _turn_away(self, comment: Comment, guid: DeliveryId) -> None:
         """A bot, or an App, wrote it: what it asks for is written down, and not done. Nobody is answered: two bots
@@ -171,79 +168,11 @@ class Control:
                 tx.save_repository(comment.repository)
                 self._say(tx, comment.repository, f"comment/{guid}", eyes)
 
-    def run(self, run_id: RunId, command: Command, actor: str) -> Done | Not:
-        """Carry out a command that was given on the server: whoever can start it there has the keys already.
-
-        A stack's id stands for its one run that takes the command. Raises: UserError when there is neither.
-        """
-        with self.store.begin() as tx:
-            stack = tx.find_stack(StackId(run_id))
-            run = self._run_of(tx, stack, command.verb) if stack is not None else tx.get_run(run_id)
-            if isinstance(run, Not):
-                return self._turned_down(tx, stack, command.verb, run, actor)
-            repository = tx.find_repository(run.repository_id)
-        person = _operator(repository, actor)
-        standing = None
-        if repository is not None and command.verb is Verb.RETRY:
-            standing = self._standing(repository, run, person)
-        stand = self.inquire.look(run.id, command, person)
-        with self.store.begin() as tx:
-            order = Order(command=command, run_id=run.id, person=person, standing=standing, stand=stand)
-            result = carry_out(tx, order, self.prefix)
-        self._forget([result])
-        return result
-
-    def keep(self, stack_id: str, command: Command, actor: str) -> Done | Not:
-        """Lock or unlock a stack on the server. Raises: UserError when there is no such stack."""
-        with self.store.begin() as tx:
-            stack = _stack_here(tx, stack_id)
-            person = _operator(tx.find_repository(stack.repository_id), actor)
-            return keep_stack(tx, stack, command, person, self.prefix)
-
-    def begin(self, stack_id: str, command: Command, actor: str) -> Done | Not:
-        """Plan or deploy a commit of a stack on the server: the one named, else the stack's head, else where its branch
-        is. Raises: UserError when there is no such stack."""
-        with self.store.begin() as tx:
-            stack = _stack_here(tx, stack_id)
-            repository = tx.find_repository(stack.repository_id)
-        if repository is None:
-            raise UserError(f"starting a run of stack {stack.name}: its repository is not known any more")
-        named = Sha(command.sha) if command.sha else None
-        head = named or stack.head_sha or self.start.look.find_tip(repository, stack.settings.branch)
-        wish = Wish(verb=command.verb, repository=repository, names=(stack.name,), sha=head)
-        person = _operator(repository, actor)
-        prospect = self._prospect(wish, person)
-        with self.store.begin() as tx:
-            return self._begin(tx, command.verb, repository, prospect, person)
-
-    def begin_here(self, stack_id: str, kind: RunType, actor: str) -> Done | Not:
-        """Start a destroy or a drift run on the server. Raises: UserError when there is no such stack."""
-        with self.store.begin() as tx:
-            stack = _stack_here(tx, stack_id)
-            person = _operator(tx.find_repository(stack.repository_id), actor)
-            return start_here(tx, stack.id, kind, person)
-
-    def _turned_down(self, tx: Transaction, stack: Stack | None, verb: Verb, refusal: Not, actor: str) -> Not:
-        """A command on the server that no run of the stack takes."""
-        if stack is None:
-            return refusal
-        person = _operator(tx.find_repository(stack.repository_id), actor)
-        return self.start.refuse(tx, verb, stack.repository_id, refusal, person)
-
-    def _run_of(self, tx: Transaction, stack: Stack, verb: Verb) -> Run | Not:
-        """The one run of a stack that takes a command."""
-        newest = tx.list_stack_runs(stack.id, limit=MAX_RUNS_OF_STACK)
-        found = _only_newest(newest) if verb is Verb.RETRY else newest
-        fitting = [run for run in found if takes(verb, run)]
-        # As in a comment: what destroys everything is confirmed by its own id alone.
-        is_meant = len(fitting) == 1 and (verb is not Verb.CONFIRM or fitting[0].type is not RunType.DESTROY)
-        return fitting[0] if is_meant else Not(words_start.which_run(verb, fitting))
-
-    def _prospect(self, wish: Wish | Not, person: Person) -> Prospect | Not:
+    def prospect(self, wish: Wish | Not, person: Person) -> Prospect | Not:
         """What a wish comes to; git and GitHub are asked only for somebody who can see the repository."""
         return wish if isinstance(wish, Not) else self.start.permitted(wish.verb, person) or self.start.prospect(wish)
 
-    def _begin(
+    def begin(
         self, tx: Transaction, verb: Verb, repository: Repository, prospect: Prospect | Not, person: Person
     ) -> Done | Not:
         if isinstance(prospect, Not):
@@ -262,7 +191,7 @@ class Control:
             pull_number=comment.pull_number,
             looked_at=line.sha,
         )
-        return self._prospect(wish, person)
+        return self.prospect(wish, person)
 
     def _look_back(
         self, comment: Comment, line: Command | Unreadable, sha: Sha | None, person: Person
@@ -273,9 +202,9 @@ class Control:
         with self.store.begin() as tx:
             runs = tx.list_runs_at(comment.repository.id, sha) if sha else []
             run = self._meant(tx, comment.repository, line, runs)
-        return self._standing(comment.repository, run, person) if isinstance(run, Run) else None
+        return self.standing(comment.repository, run, person) if isinstance(run, Run) else None
 
-    def _standing(self, repository: Repository, run: Run, person: Person) -> Standing | None:
+    def standing(self, repository: Repository, run: Run, person: Person) -> Standing | None:
         """Whether the pull request of a commit that was not merged still stands for it; None: the run has none, or
         nobody is asked for this person."""
         with self.store.begin() as tx:
@@ -338,13 +267,18 @@ class Control:
             late = Not(words.too_late(line.verb, self.prefix))
             return self.start.refuse(tx, line.verb, comment.repository.id, late, person)
         if found.prospect is not None:
-            return self._begin(tx, line.verb, comment.repository, found.prospect, person)
+            return self.begin(tx, line.verb, comment.repository, found.prospect, person)
         if line.verb.is_about_stack:
             return self._keep(tx, comment.repository, line, person)
         runs = tx.list_runs_at(comment.repository.id, found.sha) if found.sha else []
         meant = self._meant(tx, comment.repository, line, runs)
         if isinstance(meant, Not):
             return self.start.refuse(tx, line.verb, comment.repository.id, meant, person)
+        if line.verb in ABOUT_PLAN and comment.pull_number is not None:
+            told = tx.find_comment(comment.repository.id, comment.pull_number)
+            if told is not None and is_behind(meant, next(iter(told.remotes), None)):
+                behind = Not(words.comment_behind(line.verb, meant, self.prefix))
+                return self.start.refuse(tx, line.verb, comment.repository.id, behind, person)
         order = Order(
             command=line,
             run_id=meant.id,
@@ -378,7 +312,7 @@ class Control:
     def _meant(self, tx: Transaction, repository: Repository, command: Command, runs: list[Run]) -> Run | Not:
         """The one run that a command of a comment can mean, else the reason why there is none."""
         if command.verb is Verb.RETRY:
-            runs = _only_newest(runs)
+            runs = only_newest(runs)
         if command.verb is Verb.CONFIRM:  # what destroys everything is confirmed by its own id alone
             runs = [run for run in runs if run.type is not RunType.DESTROY or run.id == command.target]
         if command.target:
@@ -417,7 +351,7 @@ class Control:
     def _say(self, tx: Transaction, repository: Repository, subject: str, reply: Reply) -> None:
         tx.want_report(ReportKind.REPLY, repository.id, subject, run_id=None, document=msgspec.json.encode(reply))
 
-    def _forget(self, results: Sequence[Done | Not]) -> None:
+    def forget(self, results: Sequence[Done | Not]) -> None:
         """Delete the archives of plans that were turned down or replaced; without their key they open no more."""
         for result in results:
             if isinstance(result, Done) and result.spent:
@@ -470,26 +404,12 @@ def _wish_of(verb: Verb, click: Click, run: Run, digest_start: str) -> Wish | No
     )
 
 
-def _only_newest(runs: Sequence[Run]) -> list[Run]:
+def only_newest(runs: Sequence[Run]) -> list[Run]:
     """The newest run of each stack and type, of runs that come newest first: what was retried is not retried again."""
     newest: dict[tuple[StackId, RunType], Run] = {}
     for run in runs:
         newest.setdefault((run.stack_id, run.type), run)
     return list(newest.values())
-
-
-def _operator(repository: Repository | None, actor: str) -> Person:
-    """Whoever is on the server has the keys already."""
-    name = repository.full_name if repository is not None else "a repository that is gone"
-    return Person(actor=actor, source="cli", permission=Permission.ADMIN, repository=name)
-
-
-def _stack_here(tx: Transaction, stack_id: str) -> Stack:
-    """Raises: UserError that says where stacks are listed."""
-    stack = tx.find_stack(StackId(stack_id))
-    if stack is None:
-        raise UserError(f"looking up stack {stack_id[:40]}: there is none; `trackside stacks` lists them")
-    return stack
 
 
 def _head(result: Done | Not) -> str:

@@ -14,7 +14,7 @@ from app.core.budget import Lane
 from app.core.errors import BrokenError
 from app.core.names import RunId, StackId
 from app.core.record import Remote
-from app.core.report_comment import CommentRow, CommentView, comment_body, is_crowded, told_runs
+from app.core.report_comment import CommentRow, CommentView, boxed, comment_body, is_crowded, told_runs
 from app.core.report_summary import is_under_way
 from app.core.run import Run, RunState
 from app.core.stack import Comments
@@ -68,7 +68,16 @@ class StatusComments:
             self._make(subject, number, body, digest)
         elif remote is None or remote.remote_id is None or remote.published != digest:
             self._edit(subject, number, known, body, digest)
+        self._note_shown(found, remote)
         return True
+
+    def _note_shown(self, found: _Found, remote: Remote | None) -> None:
+        """Commands can mean the plans that took another's place in the comment from now on."""
+        newer = [row.run for row in found.view.rows if is_behind(row.run, remote)]
+        if newer:
+            with self.store.begin() as tx:
+                for run in newer:
+                    tx.mark_plan_shown(run.id, run.plan_number)
 
     def _look(self, subject: Subject, number: int, *, is_there: bool) -> _Found | None:
         """The pull request's runs as they are now, with what is told of each; None while a comment that is there would
@@ -122,6 +131,16 @@ class StatusComments:
     def _note(self, subject: Subject, comment_id: int, digest: str) -> None:
         with self.store.begin() as tx:
             tx.save_remote(subject.record.id, COMMENT, remote_id=comment_id, published=digest, is_completed=True)
+
+
+def is_behind(run: Run, remote: Remote | None) -> bool:
+    """True when the comment was written before the run's waiting plan took another one's place: whoever reads it reads
+    of a plan that is gone."""
+    shown_at = remote.published_at if remote is not None and remote.remote_id is not None else None
+    plan = run.plan if boxed(run) else None
+    if shown_at is None or plan is None or plan.number == 1 or plan.published_at is None:
+        return False
+    return shown_at < plan.published_at
 
 
 def _began_at(run: Run) -> datetime:

@@ -196,6 +196,12 @@ class ReportWrites(Wire):
         plan = (plans.c.run_id == run_id) & (plans.c.number == number) & plans.c.published_at.is_(None)
         self._execute(update(plans).where(plan).values(published_at=func.clock_timestamp()))
 
+    def mark_plan_shown(self, run_id: RunId, number: int) -> None:
+        """Note that another text, which showed the plan before it, shows this one by now: a command that was written
+        until then may have meant the other."""
+        plan = (plans.c.run_id == run_id) & (plans.c.number == number) & plans.c.published_at.is_not(None)
+        self._execute(update(plans).where(plan).values(published_at=func.clock_timestamp()))
+
     def list_earlier_successes(self, run_id: RunId) -> list[ReportRecord]:
         """The deployment reports of the stack's earlier runs that stand as success, newest first; bounded."""
         this, stands = _standing(run_id)

@@ -53,7 +53,7 @@ def test_one_comment_goes_with_a_pull_request_from_its_first_plan_to_its_deploym
     world.settle()
     world.github.post.hold()
     repo.tick(comment, "terraform_data.two", by="alice")
-    world.plane.control.keep(world.runs("app")[-1].stack_id, Command(verb=Verb.LOCK, note="mine"), "alice")
+    world.plane.operate.keep(world.runs("app")[-1].stack_id, Command(verb=Verb.LOCK, note="mine"), "alice")
     wait_until(lambda: "`mine`" in comment.body, "our own edit, which knows nothing of the second tick, is there")
     assert comment.body.count("- [x]") == 1
     world.github.post.release()
@@ -118,6 +118,30 @@ def test_whatever_people_do_to_the_comment_it_stays_true_and_there_is_one(world:
     refused = world.sql("SELECT actor FROM audit WHERE source = 'tick' AND NOT is_allowed ORDER BY id")
     assert refused == [("alice",), ("carol",)]
     assert repo.check_run(sha, "deploy/app") is not None
+
+
+def test_a_command_means_no_plan_that_the_comment_does_not_show_yet(world: World) -> None:
+    """While the comment still has the plan before, `confirm` is refused; once it has the new one, it is meant."""
+    repo = world.repository(FILES)
+    world.settle()
+    number, _ = world.land(repo, {"app/main.tf": THREE}, "Three")
+    comment = world.own_comment(repo, number)
+    run = world.runs("app")[-1]
+    world.github.trouble.fail_next("PATCH", r"/issues/comments/\d+$", 500, times=1000)
+    world.comment(repo, number, "/trackside replan app")
+    shown = "SELECT 1 FROM plans WHERE number = 2 AND published_at IS NOT NULL"
+    wait_until(lambda: world.sql(shown) != [], "the check shows plan 2")
+    assert "plan 1" in comment.body
+    world.comment(repo, number, "/trackside confirm app")
+    world.wait_carried_out()
+    wait_until(lambda: world.replies(repo, number) != [], "it is answered")
+    assert "my comment here still shows the plan before it" in world.replies(repo, number)[-1]
+    world.github.trouble.clear()
+    wait_until(lambda: "plan 2" in comment.body, "the comment shows plan 2")
+    world.settle()
+    assert world.sql("SELECT count(*) FROM confirmations") == [(0,)]
+    world.comment(repo, number, "/trackside confirm app")
+    assert world.expect_state(RunState.FINISHED, "app").id == run.id
 
 
 def test_a_comment_whose_answer_was_lost_is_found_and_one_that_is_gone_is_made_again(world: World) -> None:

@@ -138,8 +138,8 @@ class Slot:
         hold.result(
             ResultReport(fencing=taken.fencing, outcome=Outcome.PLANNED, archive_size_bytes=size, archive_sha256=sha256)
         )
-        control = self.restarts.world.plane.control
-        said = control.run(RunId(taken.run_id), Command(verb=Verb.CONFIRM), "alice")
+        operate = self.restarts.world.plane.operate
+        said = operate.run(RunId(taken.run_id), Command(verb=Verb.CONFIRM), "alice")
         assert isinstance(said, Done), said.text
 
 
