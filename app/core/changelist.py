@@ -41,7 +41,7 @@ REASONS: Final = {
     "replace_by_request": "asked for",
     "replace_by_triggers": "its triggers changed",
     "delete_because_no_resource_config": "it is no longer in the configuration",
-    "delete_because_no_module": "its module is no longer in the configuration",
+    "delete_because_no_module": "its module, or this instance of it, is no longer in the configuration",
     "delete_because_wrong_repetition": "its count or for_each is gone or new",
     "delete_because_count_index": "its index is beyond count",
     "delete_because_each_key": "its key is no longer in for_each",

@@ -392,11 +392,18 @@ def _counted(view: RunView) -> tuple[str, ...]:
     return strip_line(view.delta), counts_table(view.delta), modules
 
 
+_OF_PARTS: Final = frozenset({"Resource targeting is in effect", "Applied changes may be incomplete"})
+"""What an engine warns of at every plan of a part. Source: Terraform 1.11 and OpenTofu 1.9, `-target`."""
+
+
 def _warned(view: RunView) -> tuple[str, ...]:
     """What the engine warned of when it planned."""
     if view.summary is None or view.is_veiled:
         return ()
-    return remark_lines(view.summary.remarks, view.summary.remarks_left_out)
+    remarks = view.summary.remarks
+    if view.run.targeting is not None:  # that it is a part is said in our own words
+        remarks = tuple(one for one in remarks if one.summary not in _OF_PARTS)
+    return remark_lines(remarks, view.summary.remarks_left_out)
 
 
 def _prose_parts(view: RunView, said: _Said) -> tuple[str, ...]:

@@ -141,6 +141,10 @@ def _section(run: RunView, view: CommentView, room: int) -> str:
         parts += (
             [] if run.is_veiled else _boxes(run, view.ticks.get(boxed(run.run), ()), min(MAX_BOXES_BYTES, room // 3))
         )
+    elif _asks_or_tells(run.run):
+        prose = check_prose(run)
+        head = f"#### {_name(run.run)}"
+        parts += [head, prose] if size_bytes(prose) < room // 2 else []
     elif run.run.state is RunState.FAILED:
         prose = check_prose(run)
         parts += [_fold(f"{_name(run.run)}: failed", prose)] if size_bytes(prose) < room - 100 else []
@@ -149,6 +153,11 @@ def _section(run: RunView, view: CommentView, room: int) -> str:
         changes = change_list(run.summary, run_url=run.run_url, limit_bytes=room - used - 200)
         parts.append(_fold(f"{_name(run.run)}: {run.counts}", changes))
     return "\n\n".join(parts)
+
+
+def _asks_or_tells(run: Run) -> bool:
+    """True for a preview that somebody has to review, and for a part that was applied: the rest is still pending."""
+    return run.state is RunState.PENDING_REVIEW or (run.state is RunState.FINISHED and run.targeting is not None)
 
 
 def _name(run: Run) -> str:

@@ -15,6 +15,8 @@ from app.core.markdown import MAX_BYTES, code, fitting, sentence, size_bytes
 from app.core.names import RunId, Sha
 from app.core.plan import Delta
 from app.core.reply import CheckReport, CheckStatus, Conclusion
+from app.core.ruling import Approval
+from app.core.ruling import Verdict as PlanVerdict
 from app.core.run import Run, RunState, RunType
 
 CROWD: Final = 20
@@ -50,6 +52,10 @@ class RunLine:
     plan_number: int = 1
     is_from_fork: bool = False
     """Validated alone: there is never a plan."""
+    is_part: bool = False
+    """Of its commit a part alone was planned."""
+    turned_down: str = ""
+    """`denied` by a plan policy, `rejected` by a review; empty: neither."""
 
     @property
     def counts(self) -> str:
@@ -124,7 +130,17 @@ def run_line(run: Run, run_url: str) -> RunLine:
         url=run_url,
         plan_number=run.plan_number,
         is_from_fork=run.is_from_fork,
+        is_part=run.targeting is not None,
+        turned_down=_turned_down(run),
     )
+
+
+def _turned_down(run: Run) -> str:
+    if run.plan is None or run.state is not RunState.FAILED:
+        return ""
+    if run.plan.verdict is PlanVerdict.DENIED:
+        return "denied"
+    return "rejected" if run.plan.approval is Approval.REJECTED else ""
 
 
 def says_something(view: SummaryView) -> bool:
@@ -228,7 +244,8 @@ def state_word(run: RunLine) -> str:
         case RunState.FINISHED if run.type is RunType.PROPOSED:
             return "planned"
         case RunState.FINISHED:
-            return "applied" if run.has_changes else "without changes"
+            done = "applied a part" if run.is_part else "applied"
+            return done if run.has_changes else "without changes"
         case RunState.UNCONFIRMED:
             return "waiting for confirmation"
         case RunState.PENDING_REVIEW:
@@ -240,7 +257,7 @@ def state_word(run: RunLine) -> str:
         case RunState.CONFIRMED | RunState.PREPARING_APPLY | RunState.APPLYING:
             return "applying"
         case RunState.FAILED | RunState.STOPPED | RunState.CANCELED | RunState.DISCARDED | RunState.SKIPPED:
-            return run.state.value
+            return run.turned_down or run.state.value
 
 
 def _table(view: SummaryView) -> str:

@@ -177,6 +177,8 @@ def _where(run: Run) -> str:
     """Where a run is that does not take a command."""
     by = f" by {code(run.decided_by)}" if run.decided_by else ""
     match run.state:
+        case RunState.FINISHED if run.confirmed_digest is not None:
+            return "was applied already"
         case RunState.FINISHED | RunState.FAILED | RunState.STOPPED | RunState.CANCELED | RunState.SKIPPED:
             return f"has ended already ({run.state.value})"
         case RunState.DISCARDED:

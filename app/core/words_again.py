@@ -39,6 +39,14 @@ def not_again(run: Run) -> str:
     return f"Not done: the run of {code(run.stack_name)} is {sentence(where)}, so there is nothing to plan again."
 
 
+def older_plan(run: Run) -> str:
+    """The check is of a plan before the one that waits."""
+    return (
+        f"Not done: this check is of an older plan. Plan {run.plan_number} of {code(run.stack_name)} has a check of "
+        "its own: asking for that one again makes the next."
+    )
+
+
 def too_late() -> str:
     """It reached us long after it was asked for."""
     return "Not done: it reached me late, and things may have changed. Please ask again."

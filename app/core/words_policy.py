@@ -28,9 +28,18 @@ def _denial(ruling: PlanRuling) -> list[str]:
     return [f"policy {ruling.name} denies the plan ({where}):", *shown, *([f"  and {more} more"] if more > 0 else [])]
 
 
-def rejected(plan: Plan) -> str:
-    """Why the run fails by its reviews. Plain text."""
+def rejected(plan: Plan, author: str = "", note: str = "") -> str:
+    """Why the run fails by its reviews, with what the last one of them said. Plain text."""
     told = [one for one in plan.approvals if one.decision is Approval.REJECTED]
+    return _rejections(told) + (f"\n{author}: {note}" if note else "")
+
+
+def approved_by(author: str, note: str) -> str:
+    """What the run's history says of the review that let a preview end. Plain text."""
+    return f"approved by {author}: {note}" if note else f"approved by {author}"
+
+
+def _rejections(told: Sequence[ApprovalRuling]) -> str:
     return "\n".join(
         f"policy {one.name} rejects the run ({place(one.path, one.lines)})"
         + (f": rejected by {', '.join(one.rejected_by)}" if one.rejected_by else "")

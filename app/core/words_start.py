@@ -5,7 +5,7 @@ Pure, as `words`, which has what all commands share. Foreign words go into code;
 
 from collections.abc import Sequence
 
-from app.core.command import Verb
+from app.core.command import Verb, nearest_name
 from app.core.markdown import code, sentence
 from app.core.run import Run, RunState, RunType
 from app.core.runview import short
@@ -27,9 +27,13 @@ def which_stack(verb: Verb, names: Sequence[str], prefix: str) -> str:
     return "\n".join((f"Which stack should I {verb.value}? I did nothing yet.", "", *rows))
 
 
-def no_stack(verb: Verb, name: str) -> str:
-    """The name is no stack of the repository."""
-    return f"Nothing to {verb.value}: {code(name)} is no stack of this repository. The stacks file names them."
+def no_stack(verb: Verb, name: str, known: Sequence[str] = (), prefix: str = "") -> str:
+    """The name is no stack of the repository; perhaps one of nearly that name is (`known`)."""
+    said = f"Nothing to {verb.value}: {code(name)} is no stack of this repository."
+    near = nearest_name(name, known)
+    if near:
+        return f"{said} Did you mean {code(f'{prefix} {verb.value} {near}')}?"
+    return f"{said} The stacks file names them."
 
 
 def no_commit(verb: Verb) -> str:

@@ -341,10 +341,10 @@ class Control:
 
     def _keep(self, tx: Transaction, repository: Repository, line: Command, person: Person) -> Done | Not:
         """Lock or unlock a stack of the repository, by its name."""
-        there = (one for one in tx.list_stacks(repository.id) if not one.is_detached and one.name == line.target)
-        stack = next(there, None)
+        there = {one.name: one for one in tx.list_stacks(repository.id) if not one.is_detached}
+        stack = there.get(line.target)
         if stack is None:
-            unknown = Not(words_start.no_stack(line.verb, line.target))
+            unknown = Not(words_start.no_stack(line.verb, line.target, tuple(there), self.prefix))
             return self.start.refuse(tx, line.verb, repository.id, unknown, person)
         return keep_stack(tx, stack, line, person, self.prefix)
 

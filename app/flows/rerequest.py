@@ -84,7 +84,7 @@ class PlanAgain:
         )
         refusal = self.start.permitted(Verb.PLAN, person)
         if refusal is None and _is_old(event, run):
-            refusal = Not(words_again.not_again(run))
+            refusal = Not(words_again.older_plan(run))
         return refusal or self.start.prospect(wish)
 
     def _carry_out(

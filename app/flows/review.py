@@ -40,11 +40,11 @@ def take_review(tx: Transaction, run: Run, stack: Stack, verb: Verb, stand: Stan
     plan = replace(run.plan, approvals=stand.approvals)
     match approval_of(stand.approvals):
         case Approval.REJECTED:
-            _step(tx, run, Step.FAIL, author, at, words_policy.rejected(plan))
+            _step(tx, run, Step.FAIL, author, at, words_policy.rejected(plan, author, stand.review.note))
             schedule(tx, tx.lock_stack(stack.id))
             return Done(words_policy.review_rejects(run), archive)
         case Approval.APPROVED if run.state is RunState.PENDING_REVIEW:
-            _step(tx, run, Step.FINISH, author, at, "")
+            _step(tx, run, Step.FINISH, author, at, words_policy.approved_by(author, stand.review.note))
             return Done(words_policy.review_ends(run))
         case Approval.APPROVED if verb is Verb.APPROVE and _goes_on(tx, run, stack, plan, stand):
             confirm_by_setting(tx, run, stack, plan, Step.CONFIRM)

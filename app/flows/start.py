@@ -167,7 +167,7 @@ class Start:
         if wish.names:
             unknown = next((name for name in wish.names if name not in there), None)
             if unknown is not None:
-                return Not(words_start.no_stack(wish.verb, unknown))
+                return Not(words_start.no_stack(wish.verb, unknown, tuple(there), self.prefix))
             return tuple(there[name] for name in wish.names)
         decided = self.questions.list_short_decisions(wish.repository.id, head)
         wanted = {one.stack_id for one in decided if one.verdict in (Verdict.PROPOSE, Verdict.TRACK)}

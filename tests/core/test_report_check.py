@@ -9,7 +9,7 @@ from inline_snapshot import snapshot
 from app.core.choice import Targeting
 from app.core.markdown import MAX_BYTES
 from app.core.names import RunId, Sha
-from app.core.plan import Action, Change, Counts, Delta, Kind, PlanSummary
+from app.core.plan import Action, Change, Counts, Delta, Kind, PlanSummary, Remark
 from app.core.protocol import Output
 from app.core.reply import CheckStatus
 from app.core.report import (
@@ -263,6 +263,16 @@ def part_in(state: RunState) -> RunView:
     waiting = replace(run, confirmed_digest=None) if state is RunState.UNCONFIRMED else run
     view = view_of(waiting)
     return replace(view, whole=view.summary, summary=PlanSummary(delta=DELTA, changes=SUMMARY.changes[1:2]))
+
+
+def test_the_engines_own_warning_about_parts_is_left_out_of_a_part_alone() -> None:
+    warned = Remark(summary="Resource targeting is in effect", detail="not for routine use")
+    part = part_in(RunState.UNCONFIRMED)
+    summary = PlanSummary(delta=DELTA, changes=SUMMARY.changes[1:2], remarks=(warned, Remark(summary="Deprecated")))
+    said = check_report(replace(part, summary=summary)).summary
+    assert "Deprecated" in said
+    assert "Resource targeting" not in said
+    assert "Resource targeting" in check_report(view_of(WAITING, summary=summary)).summary
 
 
 def test_a_part_says_what_was_chosen_and_what_was_pulled_in() -> None:

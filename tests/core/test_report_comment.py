@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 from inline_snapshot import snapshot
 
 from app.core.changelist import change_list
+from app.core.choice import Targeting
 from app.core.markdown import size_bytes
 from app.core.names import RunId, Sha, StackId
 from app.core.plan import Action, Attribute, Change, Kind, PlanSummary
 from app.core.report_comment import LIMIT, CommentRow, CommentView, boxed, comment_body, told_runs
+from app.core.ruling import Approval, ApprovalRuling, PlanRuling
 from app.core.run import Run, RunState, RunType
 from app.core.stack import Comments
 from app.core.ticks import compare, read_boxes
@@ -111,6 +113,35 @@ Trackside keeps this comment true: ticks are read, and anything else that is cha
     without = comment_body(replace(view, ticks={}))
     assert compare(without, body).ticked == {DIGEST[:16]: frozenset({2})}
     assert not compare(without, body).is_other
+
+
+def test_a_part_that_was_applied_is_told_as_a_part_with_what_is_pending() -> None:
+    part = Targeting(of_plan=1, chosen=("terraform_data.vpc",))
+    done = replace(WAITING, state=RunState.FINISHED, confirmed_digest=DIGEST, plan_number=2, targeting=part)
+    shown = replace(view_of(done, summary=PlanSummary(changes=SUMMARY.changes[1:2])), whole=SUMMARY)
+    body = comment_body(CommentView(rows=(CommentRow(run=done, run_url=URL, view=shown),)))
+    assert "| `network` | [applied a part](<" in body
+    assert "still pending" in body
+
+
+def test_a_preview_that_waits_for_a_review_says_so_and_how_it_ends() -> None:
+    waiting = replace(WAITING, type=RunType.PROPOSED, state=RunState.PENDING_REVIEW)
+    body = comment_body(CommentView(rows=(row(waiting, SUMMARY),)))
+    assert "this preview waits for a review" in body
+    assert "**This plan destroys 1 resource.**" in body
+
+
+def test_what_was_turned_down_is_not_called_a_failure() -> None:
+    assert WAITING.plan is not None
+    denied = replace(WAITING.plan, rulings=(PlanRuling(name="cost", digest="d", path="c.rego", denies=("no",)),))
+    rejected = replace(
+        WAITING.plan,
+        approvals=(ApprovalRuling(name="eyes", digest="d", path="e.rego", decision=Approval.REJECTED),),
+    )
+    runs = [replace(WAITING, state=RunState.FAILED, plan=plan) for plan in (denied, rejected)]
+    body = comment_body(CommentView(rows=tuple(row(named(run, f"s{at}")) for at, run in enumerate(runs))))
+    assert "| `s0` | [denied](<" in body
+    assert "| `s1` | [rejected](<" in body
 
 
 def test_boxes_are_for_what_can_be_replanned_in_part() -> None:

@@ -199,3 +199,8 @@ def test_nobody_is_mentioned_whatever_a_person_wrote(word: str) -> None:
         assert not [
             token for token in (*tokens, *inner) if token.type in ("html_block", "html_inline", "image", "link_open")
         ]
+
+
+def test_a_stack_of_nearly_that_name_is_offered() -> None:
+    said = words_start.no_stack(Verb.PLAN, "netwrk", ("dns", "network"), "/trackside")
+    assert said == ("Nothing to plan: `netwrk` is no stack of this repository. Did you mean `/trackside plan network`?")

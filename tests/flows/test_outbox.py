@@ -302,7 +302,7 @@ def test_the_check_of_an_older_plan_asked_for_again_leaves_the_newer_one_waiting
     outbox.publish()
     (waiting,) = outbox.world.runs("twice")
     assert (waiting.state, waiting.plan_number) == (RunState.UNCONFIRMED, 2)
-    assert "there is nothing to plan again" in outbox.world.remarks(outbox.repo, outbox.repo.sha())[-1]
+    assert "this check is of an older plan" in outbox.world.remarks(outbox.repo, outbox.repo.sha())[-1]
     newer = outbox.repo.check_run(None, "deploy/twice")
     assert newer is not None
     assert newer.id != older.id
