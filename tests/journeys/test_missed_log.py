@@ -106,6 +106,7 @@ def test_a_click_and_a_command_that_come_late_are_not_obeyed(world: World) -> No
     repo = world.repository()
     number, sha = world.land(repo, FILES, "First stack")
     check = world.expect_check(repo, sha, "deploy/app", "action_required")
+    wait_until(lambda: world.sql(DONE) != [], "the log was read to its end")
     world.github.post.refuse = 2
     world.press(check, "Confirm")
     comment = world.comment(repo, number, "/trackside confirm")

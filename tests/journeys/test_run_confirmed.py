@@ -4,6 +4,7 @@ import json
 
 from app.core.plan import MASK
 from app.core.run import RunState
+from app.flows.publish_checks import COALESCE_APPLY_S
 from tests.driver import World, wait_until
 
 STACKS = "version: 1\nstacks:\n  - name: app\n    project_root: app\n"
@@ -96,7 +97,11 @@ def test_an_apply_that_ends_at_once_is_told_with_one_request(world: World) -> No
     world.press(plan, "Confirm")
     world.expect_check(repo, sha, "deploy/app", "success")
     told = [one.method for one in world.github.requests[before:] if "/check-runs" in one.path]
-    assert told == ["PATCH", "POST"]
+    ((took,),) = world.sql(
+        "SELECT extract(epoch FROM max(at) - min(at)) FROM run_steps WHERE after IN ('confirmed', 'finished')"
+    )
+    is_at_once = float(str(took)) < COALESCE_APPLY_S / 2  # a busy machine may take its time
+    assert told == ["PATCH", "POST"] if is_at_once else told in (["PATCH", "POST"], ["PATCH", "POST", "PATCH"])
 
 
 def test_an_apply_that_takes_longer_is_shown_while_it_works(world: World) -> None:
