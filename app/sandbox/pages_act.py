@@ -110,7 +110,8 @@ def _talk(view: View, repo: Repo, number: int, by: str) -> None:
     found = next((one for one in repo.comments(number) if str(one.id) == wanted), None)
     if found is None:
         raise SandboxError(f"#{number} has no such comment")
-    repo.tick(found, view.form.get("box", ""), by=by)
+    line = view.form.get("line", "")
+    repo.tick(found, view.form.get("box", ""), line=int(line) if line.isdecimal() and len(line) < 7 else None, by=by)
 
 
 def _find_review(repo: Repo, number: int, wanted: str) -> Review:

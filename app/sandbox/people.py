@@ -174,13 +174,15 @@ class Repo(PullHandle):
             self._check_comment(comment, who)
             talk.edit_comment(self._world, self.record, comment, body, who)
 
-    def tick(self, comment: IssueComment, label: str, *, by: str | None = None) -> None:
-        """Click the box of a comment's task list whose text holds the label; takes what editing it takes."""
+    def tick(self, comment: IssueComment, label: str, *, line: int | None = None, by: str | None = None) -> None:
+        """Click the box of a comment's task list whose text holds the label, in that line where it is known; takes what
+        editing it takes."""
         with self._acting(by) as who:
             self._check_comment(comment, who)
-            found = [box for box in talk.boxes(comment.body) if label in box.label]
+            found = [box for box in talk.boxes(comment.body) if label in box.label and line in (None, box.line)]
             if len(found) != 1:
-                raise SandboxError(f"clicking a box: {len(found)} boxes hold {label!r}")
+                where = "" if line is None else " there: the comment has changed since, so load the page again"
+                raise SandboxError(f"clicking a box: {len(found)} boxes hold {label!r}{where}")
             talk.edit_comment(self._world, self.record, comment, talk.turn_box(comment.body, found[0]), who)
 
     def delete_comment(self, comment: IssueComment, *, by: str | None = None) -> None:

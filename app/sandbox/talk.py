@@ -63,20 +63,29 @@ class Box:
     """The line of the text that it stands in, from 0."""
     label: str
     is_ticked: bool
+    heading: str = ""
+    """Of the part of the text that it stands in, without its marks."""
+
+    @property
+    def plain(self) -> str:
+        """The label without the marks of Markdown, for a button."""
+        return self.label.replace("**", "").replace("`", "")
 
 
 def boxes(body: str) -> list[Box]:
     """The boxes of a text, in its order; those in a fenced block are none."""
     found: list[Box] = []
-    fence = ""
+    fence = heading = ""
     for at, line in enumerate(body.replace("\r\n", "\n").split("\n")):
         if fence:
             is_end = line.startswith(fence) and not line.strip(f"{fence[0]} ")
             fence = "" if is_end else fence
         elif opening := _FENCE.match(line):
             fence = opening[0]
+        elif line.startswith("#"):
+            heading = line.lstrip("#").replace("`", "").strip()
         elif match := _BOX.match(line):
-            found.append(Box(at, line[match.end() :].strip(), match[1] != " "))
+            found.append(Box(at, line[match.end() :].strip(), match[1] != " ", heading))
     return found
 
 

@@ -53,11 +53,14 @@ def test_a_pull_request_from_edit_to_click_to_merge(
     submit(browser, "/acme/infra/pull/1?part=checks", action[1], identifier="c1")
     said = submit(browser, "/acme/infra/pull/1", "/acme/infra/pull/1/comment", body="/trackside confirm")
     assert "/trackside confirm" in said.text
-    comment = repo.comment_on_pull(1, "```\n- [ ] no box\n```\n- [ ] **1.** one\n- [ ] two", by="alice")
+    body = "```\n- [ ] no box\n```\n#### `a` · plan 1\n- [ ] **1.** one\n#### `b`\n- [ ] **1.** one"
+    comment = repo.comment_on_pull(1, body, by="alice")
     shown = browser.get("/acme/infra/pull/1").text
-    assert (shown.count("/pull/1/tick"), "☐ **1.** one" in shown) == (2, True)
-    submit(browser, "/acme/infra/pull/1", "/acme/infra/pull/1/tick", comment=str(comment.id), box="two")
-    assert comment.body.split("\r\n")[3:] == ["- [ ] **1.** one", "- [x] two"]
+    assert shown.count("/pull/1/tick") == 2
+    assert [f'☐ 1. one <span class="dim">({stack})</span>' in shown for stack in "ab"] == [True, True]
+    tick = "/acme/infra/pull/1/tick"
+    submit(browser, "/acme/infra/pull/1", tick, comment=str(comment.id), box="**1.** one", line="6")
+    assert comment.body.split("\r\n")[4:] == ["- [ ] **1.** one", "#### `b`", "- [x] **1.** one"]
     github.wait_deliveries()
     click = next(one for one in github.deliveries if one.action == "requested_action")
     assert click.payload["sender"]["login"] == "alice"
