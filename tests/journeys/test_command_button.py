@@ -91,7 +91,7 @@ def test_one_click_sent_twice_at_once_confirms_once_and_later_clicks_find_it_dec
     assert "A confirmed run cannot be stopped" in late
     repo.press_raw(plan, confirm, by="alice")
     world.expect_state(RunState.FINISHED)
-    assert "has ended already (finished)" in world.remarks(repo, sha)[-1]
+    assert "was applied already" in world.remarks(repo, sha)[-1]
     assert world.sql("SELECT count(*) FROM confirmations") == [(1,)]
     assert world.sql("SELECT count(*) FROM run_steps WHERE step = 'apply'") == [(1,)]
 

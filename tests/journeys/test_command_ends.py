@@ -161,7 +161,7 @@ def test_what_a_newer_commit_has_passed_is_not_retried(world: World) -> None:
     assert "Retry the run of that commit, or deploy it" in refused.stdout
     world.comment_on_commit(repo, second, "/trackside retry app")
     world.settle()
-    assert "has ended already (finished), so there is nothing to retry" in world.remarks(repo, second)[-1]
+    assert "was applied already, so there is nothing to retry" in world.remarks(repo, second)[-1]
     assert len(world.runs()) == 2
 
 

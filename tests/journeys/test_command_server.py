@@ -32,7 +32,7 @@ def test_an_operator_decides_on_the_server_by_the_same_rules(world: World) -> No
 
     refused = world.operate("discard", run.id)
     assert refused.returncode == 1
-    assert "has ended already (finished)" in refused.stdout
+    assert "was applied already" in refused.stdout
     unknown = world.operate("confirm", "01ARZ3NDEKTSV4RRFFQ69G5FAV")
     assert (unknown.returncode, unknown.stdout) == (1, "")
     assert (

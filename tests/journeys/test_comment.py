@@ -70,7 +70,7 @@ def test_one_comment_goes_with_a_pull_request_from_its_first_plan_to_its_deploym
     world.comment(repo, number, "/trackside confirm app")
     world.expect_state(RunState.FINISHED, "app")
     assert world.own_comment(repo, number).id == comment.id
-    assert "| `app` | [applied](<" in comment.body
+    assert "| `app` | [applied a part](<" in comment.body
     assert world.replies(repo, number) == []
     assert world.sql("SELECT command, is_allowed FROM audit WHERE source = 'tick'") == [(f"replan {run.id}", True)]
 
