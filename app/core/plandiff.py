@@ -128,10 +128,16 @@ class Rows:
             self._add(spot, MASK, MASK)
             return
         self.hidden += MASK in (before or "") or MASK in (after or "")
+        if self._has_no_room():
+            return
         lines = list(line_diff(split_lines(before), split_lines(after)))
-        kept = tuple(cut_text(line, MAX_LINE_CHARS) for line in lines[:MAX_LINES])
-        left_out = sum(stands_for(line) for line in lines[MAX_LINES:])
-        self._keep(spot, Attribute(name="", lines=kept, lines_left_out=left_out))
+        row = Attribute(
+            name=self._name(spot),
+            forces_replacement=self._forces(spot),
+            lines=tuple(cut_text(line, MAX_LINE_CHARS) for line in lines[:MAX_LINES]),
+            lines_left_out=sum(stands_for(line) for line in lines[MAX_LINES:]),
+        )
+        self.found.append(row)
 
     def _leaf(self, spot: Spot, old: Tree, new: Tree) -> None:
         """A value that is not looked into."""
@@ -142,29 +148,28 @@ class Rows:
         if before is None and after is None:
             return
         self.hidden += MASK in (before or "") or MASK in (after or "")
+        if self._has_no_room():
+            return
         start = first_difference(before, after) if max(len(before or ""), len(after or "")) > MAX_VALUE_CHARS else 0
         row = Attribute(
-            name="",
+            name=self._name(spot),
             before=None if before is None else cut_text(before, MAX_VALUE_CHARS, start),
             after=None if after is None else cut_text(after, MAX_VALUE_CHARS, start),
+            forces_replacement=self._forces(spot),
         )
-        self._keep(spot, row)
+        self.found.append(row)
 
-    def _keep(self, spot: Spot, row: Attribute) -> None:
-        if len(self.found) >= self.limit:
-            self.left_out += 1
-            return
-        name = cut_text(self.masker.within(spot.name), MAX_VALUE_CHARS)
-        is_forcing = any(_leads(path, spot.steps) for path in self.forcing)
-        listed = Attribute(
-            name=name,
-            before=row.before,
-            after=row.after,
-            forces_replacement=is_forcing,
-            lines=row.lines,
-            lines_left_out=row.lines_left_out,
-        )
-        self.found.append(listed)
+    def _has_no_room(self) -> bool:
+        """True for a row beyond the bound, which is counted."""
+        is_full = len(self.found) >= self.limit
+        self.left_out += is_full
+        return is_full
+
+    def _name(self, spot: Spot) -> str:
+        return cut_text(self.masker.within(spot.name), MAX_VALUE_CHARS)
+
+    def _forces(self, spot: Spot) -> bool:
+        return bool(self.forcing) and any(_leads(path, spot.steps) for path in self.forcing)
 
     def _text(self, value: Tree) -> str | None:
         """JSON text, masked."""
@@ -225,8 +230,11 @@ def _spent(value: Tree, room: int) -> int:
         return room - len(value.text)
     if not isinstance(value, dict | list):
         return 0
-    for key, part in value.items() if isinstance(value, dict) else (("", item) for item in value):
-        room = _spent(part, room - len(key) - 4)
+    room -= 4 * len(value)
+    if isinstance(value, dict):
+        room -= sum(map(len, value))
+    for part in value.values() if isinstance(value, dict) else value:
+        room = _spent(part, room) if room > 0 else 0
         if room <= 0:
             return 0
     return room

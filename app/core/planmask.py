@@ -47,7 +47,8 @@ class Number:
 
 def marked_tree(raw: msgspec.Raw, marks: msgspec.Raw, unknown: msgspec.Raw | None = None) -> Tree:
     """The value with Hidden, MYSTERY and Number where they belong."""
-    tree = load(bytes(raw).decode())
+    text = bytes(raw)
+    tree = None if text == b"null" else load(text.decode())
     if unknown is not None and b"true" in bytes(unknown):
         tree = _overlay(tree, json.loads(bytes(unknown)), lambda _: MYSTERY)
     return _overlay(tree, json.loads(bytes(marks)), Hidden) if b"true" in bytes(marks) else tree
@@ -79,6 +80,8 @@ class Masker:
 
     def within(self, text: str) -> str:
         """The text with every known secret replaced by MASK, also when it is a part of something longer."""
+        if not self._equal:
+            return text
         if text in self._equal:
             return MASK
         for form in self._within:

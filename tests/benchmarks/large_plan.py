@@ -1,4 +1,4 @@
-"""A plan of 10,000 resources: read and summarised, against `terraform show -json` and the bare decode of its JSON.
+"""A plan of 10,000 resources: read and summarised, against `terraform show -json` and msgspec's decode of its JSON.
 
 The plan is made once, by the engine, from blocks of 100 instances; everything else is measured in turns.
 """
@@ -84,7 +84,7 @@ def _measure(folder: Path) -> str:
     (folder / "main.tf").write_text("".join(BLOCK.format(number=number) for number in range(BLOCKS)))
     run("init", "-input=false")
     run("plan", "-input=false", "-out=plan")
-    shown, read, bare = [], [], []
+    shown, read, whole, bare = [], [], [], []
     raw = b""
     for _ in range(ROUNDS):
         start = perf_counter()
@@ -92,22 +92,31 @@ def _measure(folder: Path) -> str:
         showed = perf_counter()
         read_plan(raw)
         was_read = perf_counter()
+        msgspec.json.decode(raw)
+        was_decoded = perf_counter()
         msgspec.json.decode(raw, type=_Bare)
-        bare.append(perf_counter() - was_read)
+        bare.append(perf_counter() - was_decoded)
+        whole.append(was_decoded - was_read)
         shown.append(showed - start)
         read.append(was_read - showed)
     (folder / "plan.json").write_bytes(raw)
     rows = [
         [f"`{engine.label}`: show -json", f"{median(shown) * 1000:.0f}", "", ""],
-        ["the bare decode of its JSON", f"{median(bare) * 1000:.0f}", f"{paired_ratio(bare, shown):.3f}", "1.0"],
+        ["msgspec's decode of its JSON", f"{median(whole) * 1000:.0f}", f"{paired_ratio(whole, shown):.3f}", "1.0"],
+        [
+            "addresses and actions alone, values left as bytes",
+            f"{median(bare) * 1000:.0f}",
+            f"{paired_ratio(bare, shown):.3f}",
+            f"{paired_ratio(bare, whole):.2f}",
+        ],
         [
             "decoded and summarised",
             f"{median(read) * 1000:.0f}",
             verdict(paired_ratio(read, shown), 0.1, is_at_least=False),
-            verdict(paired_ratio(read, bare), 3, is_at_least=False),
+            verdict(paired_ratio(read, whole), 3, is_at_least=False),
         ],
     ]
-    columns = ["10,000 resources", "ms", "of show -json", "of the bare decode"]
+    columns = ["10,000 resources", "ms", "of show -json", "of msgspec's decode"]
     title = f"A plan of 10,000 resources, {len(raw) / 1e6:.1f} MB of JSON: medians of {ROUNDS} rounds"
     return f"{table(title, columns, rows)}\n{_sizes(folder, raw)}"
 
