@@ -77,6 +77,8 @@ class Tasks:
     """Takes a repository in again after its organisation's settings changed."""
     notify: Callable[[RunId], tuple[str, ...]]
     """Asks who is told of a run; what the log has to know."""
+    trigger: Callable[[RunId], tuple[str, ...]]
+    """Asks what runs when a run has ended; what the log has to know."""
     send: Callable[[str], tuple[str, ...]]
     """Sends what waits for an endpoint; what the log has to know."""
     sweep: Callable[[], int]
@@ -95,7 +97,7 @@ class Tasks:
 
 
 def register(app: procrastinate.App, tasks: Tasks) -> procrastinate.App:
-    """Give the tasks their names: `deliver`, `publish`, `renew`, `notify` and `send`, as the store defers them."""
+    """Give the tasks the names that the store defers them by."""
 
     def deliver(guid: str) -> None:
         tasks.deliver(DeliveryId(guid))
@@ -109,10 +111,15 @@ def register(app: procrastinate.App, tasks: Tasks) -> procrastinate.App:
     def notify(run_id: str) -> None:
         _tell(tasks.notify(RunId(run_id)))
 
+    def trigger(run_id: str) -> None:
+        for remark in tasks.trigger(RunId(run_id)):
+            log.warning("a run triggers nothing", run=run_id, why=remark)
+
     def send(endpoint: str) -> None:
         _tell(tasks.send(endpoint))
 
     app.task(name="notify", queue=NOTICES, retry=Patience(is_yielding=False))(notify)
+    app.task(name="trigger", queue="deliver", retry=Patience(is_yielding=False))(trigger)
     app.task(name="send", queue=NOTICES, retry=Patience(is_yielding=False))(send)
     app.task(name="renew", queue="publish", retry=Patience(is_yielding=False))(renew)
     app.task(name="deliver", queue="deliver", retry=Patience(is_yielding=False))(deliver)

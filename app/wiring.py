@@ -57,6 +57,7 @@ from app.flows.state_by_hand import StatesByHand
 from app.flows.sweep import Sweep
 from app.flows.tick import Tick
 from app.flows.tidy import Kept, Tidy
+from app.flows.trigger import TriggerRuns
 from app.flows.weigh import Weigh
 from app.flows.workers import Workers
 from app.github.api import Clock
@@ -336,6 +337,7 @@ def _tasks(settings: Settings, made: _Adapters, control: Control, conclude: Conc
         publish=publish.publish,
         renew=organise.renew,
         notify=_notify(settings, made).notify,
+        trigger=TriggerRuns(store=made.store, policies=made.policies, web_url=settings.github_server_url).trigger,
         send=Send(store=made.store, receivers=made.receivers).send,
         sweep=Sweep(
             store=made.store,

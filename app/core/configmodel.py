@@ -38,8 +38,6 @@ NOT_YET: Final = {
     "drift": "drift detection",
 }
 """Keys of a later version, in words."""
-ASKED: Final = ("push", "plan", "approval", "notification")
-"""The types of policies that are carried out."""
 _NAME = re.compile(NAME)
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,199}")
 _WORKSPACE = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.-]{0,89}")
@@ -261,13 +259,6 @@ def _attachment(value: Any) -> Attachment:
     raise wrong("`attach` has none of its three forms", 'write `[network, dns]`, `{labels: [prod]}` or `"*"`')
 
 
-def _policy_type(value: str) -> str:
-    """Only what is carried out may be written down: a plan policy that nobody asks would deny nothing."""
-    if value in ASKED:
-        return value
-    raise wrong(f"{value} policies are not part of this version yet", "take the policy away; it would not be asked")
-
-
 def is_texts(value: Any) -> bool:
     """True for a list of texts with something in it."""
     return isinstance(value, list) and 0 < len(value) <= MAX_STACKS and all(isinstance(each, str) for each in value)
@@ -428,11 +419,7 @@ class PolicyModel(_Model):
 
     name: Name
     """Unique in the repository."""
-    type: Annotated[
-        Literal["push", "plan", "approval", "trigger", "notification"],
-        AfterValidator(_policy_type),
-        WithJsonSchema({"enum": list(ASKED)}),
-    ]
+    type: Literal["push", "plan", "approval", "trigger", "notification"]
     """What it decides."""
     path: File
     """Its Rego file, from the repository's root."""

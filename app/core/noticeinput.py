@@ -16,7 +16,7 @@ from app.core.notice import Endpoint, StateChange
 from app.core.plan import Change, PlanSummary
 from app.core.pushinput import CommitFacts, Document, EventAsked, PushAsked, StackAsked, stack_part
 from app.core.ruling import PlanRuling
-from app.core.run import Run, RunState, RunType, Trigger
+from app.core.run import Run, RunState, RunType
 from app.core.stack import Stack
 
 MAX_CHANGES: Final = 1_000
@@ -116,10 +116,10 @@ def _run(told: RunTold, event: EventAsked, change: StateChange) -> Document:
         **made_run_part(event, run),
         "state": change.state.value.upper(),
         "state_version": change.version,
-        "changes": _changes(told.summary, is_applied=_is_applied(run, change)),
+        "changes": changes_part(told.summary, is_applied=_is_applied(run, change)),
         "delta": delta_document(told),
         "drift_detection": run.type is RunType.DRIFT,
-        "triggered_by": run.triggered_by if run.trigger is Trigger.COMMAND else None,
+        "triggered_by": run.asked_by,
     }
 
 
@@ -128,7 +128,8 @@ def _is_applied(run: Run, change: StateChange) -> bool:
     return change.state is RunState.FINISHED and run.confirmed_digest is not None
 
 
-def _changes(summary: PlanSummary | None, *, is_applied: bool) -> list[Document]:
+def changes_part(summary: PlanSummary | None, *, is_applied: bool) -> list[Document]:
+    """`run.changes`: those of the plan that are listed, at most MAX_CHANGES."""
     listed = summary.changes if summary is not None else ()
     shown = [one for one in listed if one.action in WORDS][:MAX_CHANGES]
     return [_change(one, "apply" if is_applied else "plan") for one in shown]

@@ -15,7 +15,6 @@ from app.core.notice import StateChange
 from app.core.noticeask import CommentWish, InboxWish, SlackWish, WebhookWish
 from app.core.noticeinput import RunTold, delta_document, seconds
 from app.core.pushinput import Document, stack_id_of
-from app.core.run import Trigger
 from app.core.words_notice import run_line
 
 MAX_SLACK: Final = 3_000
@@ -137,7 +136,7 @@ def run_payload(told: Told) -> Document:
             },
             "createdAt": seconds(run.created_at),
             "delta": delta_document(asked),
-            "triggeredBy": run.triggered_by if run.trigger is Trigger.COMMAND else None,
+            "triggeredBy": run.asked_by,
             "type": run.type.value.upper(),
             "url": asked.url,
         },

@@ -281,6 +281,6 @@ def run_part(event: EventAsked, run: Run) -> Document:
         "updated_at": nanoseconds(run.updated_at),
         "drift_detection": run.type.value == "drift",
         "flags": list(run.flags),
-        "triggered_by": None if run.trigger.value != "command" else run.triggered_by,
+        "triggered_by": run.asked_by,
         "user_provided_metadata": [],
     }

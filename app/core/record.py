@@ -18,6 +18,7 @@ from app.core.names import (
 )
 from app.core.protocol import Phase
 from app.core.stack import ConfirmRules, Problem
+from app.core.trigger import Triggered
 
 
 class DeliveryOutcome(StrEnum):
@@ -273,6 +274,8 @@ class RunFacts:
     """The repository is public, and the stack does not show its plans to everybody."""
     unjudged: tuple[str, ...] = ()
     """Plan policies of the stack that have not judged the waiting plan."""
+    triggered: tuple[Triggered, ...] = ()
+    """What its trigger policies asked for when it had ended, and what came of it."""
     done: int = 0
     """How many resources the engine has dealt with, while a worker has the run."""
     in_state_s: float = 0.0

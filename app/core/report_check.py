@@ -33,11 +33,12 @@ from app.core.report_policy import confirm_line, policy_lines, review_lines, unj
 from app.core.report_progress import how_far
 from app.core.report_remark import remark_lines
 from app.core.ruling import Approval, Verdict
-from app.core.run import Run, RunState, RunType, Step, allowed
+from app.core.run import Run, RunState, RunType, Step, Trigger, allowed
 from app.core.runview import RunView, cause, short
 from app.core.statepoint import Obstacle
 from app.core.words_choice import chosen_words
 from app.core.words_stack import on_hold
+from app.core.words_trigger import triggered_lines
 
 MAX_TITLE: Final = 200
 """Characters of a check run's title."""
@@ -410,7 +411,8 @@ def _prose_parts(view: RunView, said: _Said) -> tuple[str, ...]:
     policies = policy_lines(view.run.plan.rulings) if view.run.plan is not None else ()
     denied = policies if view.run.state is RunState.FAILED else ()
     after = () if denied else policies
-    return (*denied, *said.lines, *review_lines(view), *after, _dangers(view), failed_before(view), origin(view))
+    lines = (*denied, *said.lines, *review_lines(view), *after, _dangers(view), failed_before(view), origin(view))
+    return (*lines, *triggered_lines(view.triggered))
 
 
 def _dangers(view: RunView) -> str:
@@ -438,6 +440,8 @@ def _footer(view: RunView) -> str:
         plan += f" {code(run.plan.digest[:16])} by {code(run.plan.engine, limit=60)}"
     commit = f"commit {code(short(run.head_sha))}" + (f" {code(run.message, limit=100)}" if run.message else "")
     by = FOUND_BY if run.triggered_by == FOUND_BY else f"by {person(run.triggered_by)}"
+    if run.trigger is Trigger.POLICY:
+        by = code(run.asked_by or "", limit=100)
     who = f"{code(cause(run), limit=80)} {by}"
     return f"[Run {run.id}](<{view.run_url}>) · {plan} · {commit} · {who}"
 

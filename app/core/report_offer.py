@@ -121,8 +121,11 @@ def failed_before(view: RunView) -> str:
 
 
 def origin(view: RunView) -> str:
-    """That the run makes another one once more; empty for every other run."""
-    return f"Makes run {code(view.run.retry_of)} once more." if view.run.retry_of else ""
+    """That the run makes another one once more, or was made when another one had ended; empty for every other run."""
+    run = view.run
+    if run.caused_by is not None:
+        return f"Trigger policy {code(run.asked_by or '')} asked for it when run {code(run.caused_by)} had ended."
+    return f"Makes run {code(run.retry_of)} once more." if run.retry_of else ""
 
 
 def command(view: RunView, verb: Verb, rest: str) -> str:

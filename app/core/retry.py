@@ -44,6 +44,7 @@ def retry(run: Run, again: Again) -> Run:
         run,
         id=again.id,
         retry_of=run.id,
+        caused_by=None,
         state=RunState.QUEUED,
         stack_name=again.stack_name,
         stack_digest=again.stack_digest,

@@ -192,6 +192,10 @@ GIVEN_BACK_COSTS: Final = 1
 """A worker that could not begin, mostly because GitHub did not answer: it waits longer each time, up to 15 s."""
 
 
+BY_POLICY: Final = "policy/"
+"""How `triggered_by` of a run begins that a trigger policy asked for; no login has a slash."""
+
+
 class Trigger(StrEnum):
     """Why a run exists."""
 
@@ -203,6 +207,8 @@ class Trigger(StrEnum):
     """A comment that a push policy answered with a run."""
     MERGE_GROUP = "merge_group"
     COMMAND = "command"
+    POLICY = "policy"
+    """A trigger policy, when another run had ended."""
 
 
 class ExternalState(StrEnum):
@@ -316,12 +322,25 @@ class Run:
     """Made of a fork's commit: a worker validates it, with no secret, no state and no token, and plans nothing."""
     retry_of: RunId | None = None
     """The run that this one makes once more."""
+    caused_by: RunId | None = None
+    """The run whose end made a trigger policy ask for this one."""
+    workflow_id: RunId | None = None
+    """The first run of its workflow: of all that trigger policies made, one after the other; None: it is the first."""
+    generation: int = 0
+    """How many runs of the workflow came one after the other before it."""
     expires_at: datetime | None = None
     """When its waiting plan will be discarded; set, and shown, a day before."""
     targeting: Targeting | None = None
     """What plan `plan_number` is restricted to; None: it is of the whole commit."""
     obstacle: Obstacle | None = None
     """What the engine met before it did anything, when that is why the run failed."""
+
+    @property
+    def asked_by(self) -> str | None:
+        """Who asked for it, as policies see it: a login, or a trigger policy's name; None when git made it."""
+        if self.trigger is Trigger.POLICY:
+            return self.triggered_by.removeprefix(BY_POLICY)
+        return self.triggered_by if self.trigger is Trigger.COMMAND else None
 
     @property
     def waits_for(self) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from app.core.protocol import Output
 from app.core.ruling import Approval
 from app.core.run import Run, RunState, Trigger
 from app.core.stack import ConfirmRules
+from app.core.trigger import Triggered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +67,8 @@ class RunView:
     """Address of the run's page."""
     outputs: tuple[Output, ...] = ()
     """After an apply; sensitive ones without a value."""
+    triggered: tuple[Triggered, ...] = ()
+    """What its trigger policies asked for when it had ended, and what came of it."""
     remarks: tuple[Remark, ...] = ()
     """The engine's errors, when the run failed by them."""
     environment: str | None = None
@@ -106,6 +109,8 @@ def short(sha: str) -> str:
 
 def cause(run: Run) -> str:
     """What made the run: `push`, `tag v1`, `pull request`."""
+    if run.trigger is Trigger.POLICY:
+        return "trigger policy"
     return f"tag {run.tag}" if run.trigger is Trigger.TAG and run.tag else run.trigger.value.replace("_", " ")
 
 

@@ -324,6 +324,11 @@ class Stack:
         return self.policies_of("approval")
 
     @property
+    def trigger_policies(self) -> tuple[PolicySpec, ...]:
+        """The policies that say what runs when one of its runs has ended."""
+        return self.policies_of("trigger")
+
+    @property
     def notification_policies(self) -> tuple[PolicySpec, ...]:
         """The policies that say who is told what of its runs."""
         return tuple(policy for policy in self.policies if policy.type == "notification")

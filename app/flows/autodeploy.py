@@ -29,7 +29,7 @@ def asks_nobody(run: Run, stack: Stack, plan: Plan) -> bool:
     is_whole = run.targeting is None  # a part was asked for by a person, who has not seen it yet
     is_newest = run.head_seq == stack.head_seq
     # Whoever orders a run must not pass over who may confirm it.
-    is_ordered = run.trigger is Trigger.COMMAND and stack.settings.confirm_rules.is_refined
+    is_ordered = run.trigger in (Trigger.COMMAND, Trigger.POLICY) and stack.settings.confirm_rules.is_refined
     is_judged = plan.verdict in (Verdict.NONE, Verdict.PASSED) and plan.approval in (Approval.NONE, Approval.APPROVED)
     return is_free and is_same and is_whole and is_newest and is_judged and not is_ordered
 

@@ -43,6 +43,7 @@ from app.flows.ports_notice import NoticeRows
 from app.flows.ports_people import ReviewRows
 from app.flows.ports_pulls import PullRows
 from app.flows.ports_reports import BudgetRows, ReportRows
+from app.flows.ports_trigger import TriggerRows
 from app.flows.ports_workers import WorkerRows
 
 RunChange = Callable[[Run], tuple[Run, Transition]]
@@ -405,6 +406,7 @@ class Transaction(
     StandingRows,
     ReviewRows,
     NoticeRows,
+    TriggerRows,
     Protocol,
 ):
     """One database transaction. Lock order, always: stack, run, assignment. Commits at the end of `begin()`'s block."""

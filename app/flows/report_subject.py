@@ -83,6 +83,7 @@ def make_view(run: Run, facts: RunFacts, *, run_url: str, prefix: str) -> RunVie
         owner=facts.owner,
         is_veiled=facts.is_veiled,
         unjudged=facts.unjudged,
+        triggered=facts.triggered,
         environment=facts.github_environment,
         is_production=is_production(facts.github_environment),
         prefix=prefix,

@@ -13,7 +13,6 @@ from app.core.contract_plan import PlanAnswer, refused_plan, rule_plan
 from app.core.environment import Environment
 from app.core.errors import RetryableError, UserError
 from app.core.event import Repository
-from app.core.names import RunId
 from app.core.planinput import PlanAsked, approval_document, plan_document
 from app.core.planresources import MAX_RESOURCES_BYTES
 from app.core.protocol import PlanReport
@@ -208,13 +207,13 @@ def _previous(tx: Transaction, run: Run) -> Run | None:
 
 
 def starters(tx: Transaction, run: Run) -> frozenset[str]:
-    """Who asked for the run, and for the runs that it makes once more; in lower case."""
+    """Who asked for the run, and for the runs that it makes once more or was triggered by; in lower case."""
     found, seen = {run.triggered_by.lower()}, 0
-    before: RunId | None = run.retry_of
+    before = run.retry_of or run.caused_by
     while before is not None and seen < MAX_LOOKED_AT:
         older = tx.find_run(before)
         if older is None:
             break
         found.add(older.triggered_by.lower())
-        before, seen = older.retry_of, seen + 1
+        before, seen = older.retry_of or older.caused_by, seen + 1
     return frozenset(found - {""})

@@ -28,6 +28,7 @@ from app.store.transaction_pulls import PullWrites
 from app.store.transaction_reviews import ReviewWrites
 from app.store.transaction_stacks import StackWrites
 from app.store.transaction_standing import StandingWrites
+from app.store.transaction_triggers import TriggerWrites
 from app.store.transaction_workers import WorkerWrites
 from app.store.url import conninfo, engine_url
 from app.store.wake import JobWaker
@@ -58,6 +59,7 @@ class PostgresTransaction(
     ReviewWrites,
     BudgetWrites,
     NoticeWrites,
+    TriggerWrites,
 ):
     """One database transaction. Lock order, always: stack, run, assignment."""
 

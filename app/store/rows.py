@@ -104,6 +104,9 @@ def read_run(row: Row[Any]) -> Run:
         externals={name: ExternalState(state) for name, state in row.externals.items()},
         note=row.note,
         retry_of=RunId(row.retry_of) if row.retry_of is not None else None,
+        caused_by=RunId(row.caused_by) if row.caused_by is not None else None,
+        workflow_id=RunId(row.workflow_id) if row.workflow_id is not None else None,
+        generation=row.generation,
         expires_at=row.expires_at,
         targeting=msgspec.convert(row.targeting, Targeting) if row.targeting is not None else None,
         obstacle=Obstacle(row.obstacle) if row.obstacle is not None else None,
@@ -132,6 +135,9 @@ def run_identity(run: Run) -> dict[str, object]:
         "lock_key": safe_text(run.lock_key),
         "note": safe_text(run.note),
         "retry_of": run.retry_of,
+        "caused_by": run.caused_by,
+        "workflow_id": run.workflow_id,
+        "generation": run.generation,
     }
 
 

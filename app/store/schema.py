@@ -20,7 +20,7 @@ from app.store.schema_repositories import (
     repositories,
     stacks,
 )
-from app.store.schema_runs import assignments, confirmations, log_chunks, plans, reviews, run_steps, runs
+from app.store.schema_runs import assignments, confirmations, log_chunks, plans, reviews, run_steps, runs, triggerings
 from app.store.schema_workers import drained_pools, workers
 
 __all__ = [
@@ -67,5 +67,6 @@ __all__ = [
     "stacks",
     "state_locks",
     "state_versions",
+    "triggerings",
     "workers",
 ]

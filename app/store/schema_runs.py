@@ -82,12 +82,17 @@ runs = Table(
     column("note", default="''"),
     column("is_from_fork", Boolean, default="false"),
     Column("retry_of", ForeignKey("runs.id")),
+    Column("caused_by", ForeignKey("runs.id")),
+    Column("workflow_id", ForeignKey("runs.id")),
+    column("generation", BigInteger, default="0"),
     time_column("expires_at", nullable=True),
     Column("targeting", JSON),
     enum_column("obstacle", Obstacle, nullable=True),
     Column("sealed_remarks", LargeBinary),
     UniqueConstraint("event_key"),
     CheckConstraint(f"{IS_STATE_CHANGING} OR NOT ({one_of('state', APPLIABLE)})", name="applies"),
+    CheckConstraint("(trigger = 'policy') = (caused_by IS NOT NULL)", name="caused"),
+    CheckConstraint("caused_by IS NULL OR (workflow_id IS NOT NULL AND generation > 0)", name="workflow"),
     CheckConstraint("NOT is_from_fork OR type = 'proposed'", name="fork_proposed"),
     CheckConstraint("NOT is_from_fork OR (current_plan IS NULL AND sealed_data_key IS NULL)", name="fork_unplanned"),
     is_hex("head_sha", 40),
@@ -126,6 +131,7 @@ runs = Table(
     Index("ix_runs_recent", text("created_at DESC")),
     Index("ix_runs_decision", "decision_id", postgresql_where=text("decision_id IS NOT NULL")),
     Index("ix_runs_retry", "retry_of", postgresql_where=text("retry_of IS NOT NULL")),
+    Index("ix_runs_workflow", "workflow_id", "created_at", postgresql_where=text("workflow_id IS NOT NULL")),
     Index("ix_runs_unconfirmed", "updated_at", postgresql_where=text("state = 'unconfirmed'")),
     Index(
         "ix_runs_pull",
@@ -250,3 +256,12 @@ log_chunks = Table(
     column("sealed_text", LargeBinary),
     CheckConstraint("offset_bytes >= 0 AND size_bytes > 0", name="range"),
 )
+
+triggerings = Table(
+    "triggerings",
+    metadata,
+    Column("run_id", ForeignKey("runs.id"), primary_key=True),
+    time_column("asked_at", nullable=True),
+    column("told", JSON, default="'[]'"),
+)
+"""Runs that have ended and whose stack has trigger policies: whether those were asked, and what came of it."""

@@ -26,6 +26,12 @@ MAX_TOLD: Final = 50
 MAX_STEPS: Final = 20_000
 MAX_ENDPOINTS: Final = 1_000
 MAX_OF_RUN: Final = 200
+DEFER_TRIGGER: Final = """
+    SELECT procrastinate_defer_jobs_v1(ARRAY[ROW(
+        'deliver', 'trigger', 0, 'trigger:' || workflow, NULL, jsonb_build_object('run_id', run_id), NULL
+    )::procrastinate_job_to_defer_v1]) AS ids
+"""
+"""One after the other within a workflow: which of two runs ended last is told by it."""
 DEFER_NOTIFY: Final = """
     SELECT procrastinate_defer_jobs_v1(ARRAY[ROW(
         'notify', 'notify', 0, 'notify:' || run_id, NULL, jsonb_build_object('run_id', run_id), NULL
@@ -70,7 +76,7 @@ class NoticeWrites(Wire):
         if not wanted:
             return []
         history = select(run_steps).where(run_steps.c.run_id == run_id).order_by(run_steps.c.id).limit(MAX_STEPS)
-        return [one for one in _changes(self._all(history)) if one.step_id in wanted]
+        return [one for one in state_changes(self._all(history)) if one.step_id in wanted]
 
     def take_changes(self, run_id: RunId, step_ids: Sequence[int]) -> set[int]:
         """Those of the changes that nobody else has told; from now on they are told."""
@@ -269,7 +275,7 @@ def _end(outcome: Outcome, reason: str) -> Mapping[str, object]:
     }
 
 
-def _changes(rows: Sequence[Row[Any]]) -> list[StateChange]:
+def state_changes(rows: Sequence[Row[Any]]) -> list[StateChange]:
     """The lines of a run's history as changes of its state, each with what was before it."""
     found: list[StateChange] = []
     since: list[tuple[RunState, float]] = []

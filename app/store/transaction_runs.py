@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+import msgspec
 from sqlalchemy import Row, Select, delete, func, literal, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
@@ -19,6 +20,7 @@ from app.core.report_summary import SummaryName
 from app.core.run import ExternalState, Plan, Run, RunState, RunType, Transition
 from app.core.stack import StateMode, settings_from_json
 from app.core.statepoint import StatePoint, has_moved
+from app.core.trigger import Triggered
 from app.store.rows import flag_values, plan_values, read_run, run_changes, run_identity, select_runs
 from app.store.schema import (
     CREATED,
@@ -31,8 +33,9 @@ from app.store.schema import (
     runs,
     stacks,
     state_versions,
+    triggerings,
 )
-from app.store.transaction_notices import DEFER_NOTIFY
+from app.store.transaction_notices import DEFER_NOTIFY, DEFER_TRIGGER
 from app.store.transaction_reports import ReportWrites
 from app.store.wire import safe_text, sealed_as
 
@@ -76,10 +79,15 @@ WITH line AS (
 ), notice AS (
     INSERT INTO notices (step_id, run_id) SELECT line.id, line.run_id FROM line, stacks
     WHERE stacks.id = :stack_id AND stacks.policies::jsonb @> '[{{"type": "notification"}}]' RETURNING run_id
-), job AS ({DEFER_NOTIFY} FROM notice)
-SELECT count(ids) FROM job
+), ended AS (
+    INSERT INTO triggerings (run_id) SELECT line.run_id FROM line, stacks
+    WHERE :is_end AND stacks.id = :stack_id AND stacks.policies::jsonb @> '[{{"type": "trigger"}}]' RETURNING run_id
+), chained AS (
+    SELECT run_id, coalesce(workflow_id, run_id) AS workflow FROM ended JOIN runs ON runs.id = run_id
+), job AS ({DEFER_NOTIFY} FROM notice), other_job AS ({DEFER_TRIGGER} FROM chained)
+SELECT (SELECT count(ids) FROM job) + (SELECT count(ids) FROM other_job)
 """)  # noqa: S608 - our own words only
-"""A line of a run's history; where a policy says who is told of it, what is to be told, and its job."""
+"""A line of a run's history. Where policies say who is told of it, or what runs after its end: that, and the jobs."""
 _RESTING: Final = frozenset({RunState.QUEUED, RunState.UNCONFIRMED, RunState.PENDING_REVIEW})
 """Where a run stays until somebody, or another run, has done something: summaries tell of these, and of ends."""
 
@@ -98,7 +106,7 @@ class RunWrites(ReportWrites):
             return False
         first: dict[str, object] = {"run_id": run.id, "before": None, "step": CREATED, "after": run.state.value}
         first |= {"by": safe_text(run.triggered_by), "at": run.created_at, "cause": run.trigger.value}
-        self._execute(_ADD_LINE, first | {"stack_id": run.stack_id})
+        self._execute(_ADD_LINE, first | {"stack_id": run.stack_id, "is_end": False})
         if run.plan is not None:
             self._keep_plan(run.id, run.plan)
         self._announce(run)
@@ -240,11 +248,17 @@ class RunWrites(ReportWrites):
             owner=row.owner,
             is_veiled=not row.is_private and not settings.public_plans,
             unjudged=_unjudged(run, row.policies),
+            triggered=self._list_triggered(run) if run.state.is_terminal and run.type.is_state_changing else (),
             is_stale=row.state_mode == StateMode.MANAGED.value and self._is_stale(run),
             quarantined=self._list_quarantined(run.id) if run.is_outcome_unknown else (),
             done=self._count_done(run) if run.state in _HELD else 0,
             in_state_s=max(0.0, (self.now() - run.updated_at).total_seconds()) if run.state in _HELD else 0.0,
         )
+
+    def _list_triggered(self, run: Run) -> tuple[Triggered, ...]:
+        """What trigger policies asked for when it had ended."""
+        told = self._scalar(select(triggerings.c.told).where(triggerings.c.run_id == run.id))
+        return msgspec.convert(told or [], tuple[Triggered, ...])
 
     def _count_done(self, run: Run) -> int:
         """How many resources the run's worker has dealt with; 0 when nobody has it."""
@@ -294,7 +308,8 @@ class RunWrites(ReportWrites):
         done = self._execute(update(runs).where(same).values(run_changes(after) | _forgotten(after)))
         if done.rowcount != 1:
             raise BrokenError(f"changing run {run.id}: it is not {run.state.value} any more")
-        self._execute(_ADD_LINE, _step_values(run.id, line) | {"stack_id": run.stack_id})
+        is_end = after.state.is_terminal and run.type.is_state_changing
+        self._execute(_ADD_LINE, _step_values(run.id, line) | {"stack_id": run.stack_id, "is_end": is_end})
         if after.state.is_terminal:  # what its plan was made with is needed by nobody any more
             self._execute(delete(run_secrets).where(run_secrets.c.run_id == run.id))
         if after.plan is not None and after.plan != run.plan:

@@ -314,7 +314,8 @@ def _kind(check: CheckReport, view: RunView) -> str:
 def _linked(view: RunView) -> frozenset[str]:
     """The other runs that the check names."""
     blocker = view.blocked_by.id if view.blocked_by is not None else ""
-    return frozenset((blocker, view.failed_before, view.run.retry_of or "")) - {""}
+    before = (view.run.retry_of or "", view.run.caused_by or "", view.failed_before)
+    return frozenset((blocker, *before, *(one.run_id for one in view.triggered))) - {""}
 
 
 def _page_number(request: Request) -> int | None:

@@ -244,10 +244,6 @@ policies:
             "line 3: `type` must be `push`, `plan`, `approval`, `trigger` or `notification`, not `pusch`",
         ),
         (
-            "version: 1\nstacks: []\npolicies: [{name: p, type: trigger, path: a, attach: '*'}]",
-            "line 3: `type`: trigger policies are not part of this version yet",
-        ),
-        (
             "version: 1\nstacks: []\npolicies: [{name: p, type: push, path: a, attach: []}]",
             "line 3: `attach` has none of its three forms",
         ),

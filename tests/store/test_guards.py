@@ -259,7 +259,7 @@ def test_a_run_has_one_live_assignment_and_each_fencing_number_once(store: Postg
 def test_words_outside_the_enums_are_refused(store: PostgresStore, sql: Connection) -> None:
     make_run(store, make_stack(store))
     refused(sql, "UPDATE runs SET state = 'dreaming'", by="ck_runs_state")
-    refused(sql, "UPDATE runs SET trigger = 'whim'", by="ck_runs_trigger")
+    refused(sql, "UPDATE runs SET obstacle = 'whim'", by="ck_runs_obstacle")
     refused(sql, "UPDATE reports SET kind = 'rumour'", by="ck_reports_kind")
     refused(sql, "UPDATE stacks SET state_mode = 'lost'", by="ck_stacks_state_mode")
 
