@@ -24,6 +24,11 @@ def never_tracked() -> str:
     return "no commit of the stack was tracked yet"
 
 
+def out_of_reach() -> str:
+    """Nothing of the repository is worked on."""
+    return "its repository is archived or out of reach, or the App is suspended there"
+
+
 def promoted() -> str:
     """The stack's head was never merged."""
     return "its newest commit was promoted from a pull request, which the stack does not allow any more"

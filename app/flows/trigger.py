@@ -207,6 +207,8 @@ class _Make:
             return words.detached()
         if stack.head_sha is None:
             return words.never_tracked()
+        if not self.tx.may_publish(stack.repository_id):  # a policy that triggers on any end would answer each cancel
+            return words.out_of_reach()
         if self.ground.ended.run.generation >= MAX_GENERATIONS:
             return words.too_long()
         if self.room <= 0:

@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from app.core.errors import RetryableError
+from app.core.event import Standing
 from app.core.names import AccountId, RepositoryId
 from app.core.run import Run, RunState, RunType, Step, Trigger
 from app.core.stack import PolicySpec, Stack, StackSettings, StackSpec
@@ -212,6 +213,19 @@ def test_a_stack_that_waits_to_run_already_gets_no_second_run(store: PostgresSto
         False,
         f"run {waiting.id} of the same commit has not begun yet, and does the same",
     )
+
+
+def test_what_is_canceled_with_its_repository_triggers_nothing(store: PostgresStore, policies: OpaPool) -> None:
+    stack = stack_with(store, "network", ITSELF)
+    run = make_run(store, stack)
+    with store.begin() as tx:
+        tx.save_standing([REPOSITORY.id], Standing.ARCHIVED)
+    end(store, run, state=RunState.CANCELED)
+    trigger_with(store, policies).trigger(run.id)
+    assert len(runs_of(store, stack)) == 1
+    assert told(store, run) == [
+        ("network", False, "its repository is archived or out of reach, or the App is suspended there")
+    ]
 
 
 @pytest.mark.parametrize(
