@@ -115,7 +115,6 @@ class Form:
     needs_target: bool = False
     takes_many: bool = False
     """Any number of stacks."""
-    takes_sha: bool = False
     takes_note: bool = False
     takes_choice: bool = False
 
@@ -127,8 +126,8 @@ GRAMMAR: Final = (
         verb=Verb.PLAN,
         arguments=f"[STACK…] [{SHA_OPTION} SHA]",
         meaning="plans the commit as a preview; nothing of it is ever applied",
+        options=(SHA_OPTION,),
         takes_many=True,
-        takes_sha=True,
     ),
     Form(
         verb=Verb.DEPLOY,
@@ -202,7 +201,11 @@ MAX_TARGETS: Final = 50
 """Stacks that one command names."""
 MAX_COMPARED: Final = 500
 """Names among which the nearest to an unknown one is looked for."""
+NOTE_MARK: Final = "--"
+"""What follows it is a note, whatever it begins with."""
 _TARGET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,99}")
+_OPTION = re.compile(r"--?[A-Za-z].*", re.DOTALL)
+"""What a person means as an option, where a note could stand as well: a dash alone begins a note."""
 _MEANT: Final = {
     "apply": Verb.CONFIRM,
     "abort": Verb.STOP,
@@ -299,50 +302,65 @@ def _read(rest: str, prefix: str) -> Command | Unreadable:
         return _unreadable(words, prefix)
     if form.takes_many:
         return _read_many(form, words, prefix)
-    if form.needs_target and len(words) == 1:
-        return _unreadable(words, prefix, why=f"{form.verb.value} needs the name of a stack")
     if form.takes_choice:
         return _read_choice(form, rest, prefix)
+    if form.takes_note:
+        return _read_noted(form, words, prefix)
     return _read_one(form, words, prefix)
 
 
 def _read_one(form: Form, words: Sequence[str], prefix: str) -> Command | Unreadable:
-    """A command that names at most one stack or run, with a note or with options behind it."""
-    typed = list(words[1:]) if form.takes_note else [plain_word(word) for word in words[1:]]
-    options = [word for word in typed if word.startswith("--")] if not form.takes_note else []
+    """A command that names at most one stack or run, with options behind it."""
+    typed = [plain_word(word) for word in words[1:]]
+    options = [word for word in typed if word.startswith("-")]
     plain = [word for word in typed if word not in options]
-    target = plain_word(plain[0]) if plain and form.takes_target else ""
+    target = plain[0] if plain and form.takes_target else ""
     surplus = plain[1:] if form.takes_target else plain
     unknown = next((option for option in options if option not in form.options), "")
     if unknown:
         return _unreadable(words, prefix, why=_takes_no(form, unknown))
     if target and _TARGET.fullmatch(target) is None:
         return _unreadable(words, prefix, why=_no_name(target))
-    if surplus and not form.takes_note:
+    if surplus:
         most = "one stack or run" if form.takes_target else "nothing"
         why = f"{form.verb.value} takes {most} behind it, and `{surplus[0][:40]}` is too much"
         return _unreadable(words, prefix, why=why)
-    return Command(
-        verb=form.verb,
-        target=target,
-        even_if_superseded=SUPERSEDED_OPTION in options,
-        note=" ".join(surplus)[:MAX_NOTE],
-    )
+    return Command(verb=form.verb, target=target, even_if_superseded=SUPERSEDED_OPTION in options)
+
+
+def _read_noted(form: Form, words: Sequence[str], prefix: str) -> Command | Unreadable:
+    """A command that names at most one stack or run, with a note behind it.
+
+    What looks like an option before the note has begun is one, and no command with a note has any.
+    """
+    rest = list(words[1:])
+    target = plain_word(rest.pop(0)) if rest and rest[0] != NOTE_MARK else ""
+    first = plain_word(rest[0]) if rest else ""
+    unknown = next((word for word in (target, first) if _OPTION.fullmatch(word)), "")
+    if unknown:
+        return _unreadable(words, prefix, why=_takes_no(form, unknown))
+    if form.needs_target and not target:
+        return _unreadable(words, prefix, why=f"{form.verb.value} needs the name of a stack")
+    if target and _TARGET.fullmatch(target) is None:
+        return _unreadable(words, prefix, why=_no_name(target))
+    note = rest[1:] if first == NOTE_MARK else rest
+    return Command(verb=form.verb, target=target, note=" ".join(note)[:MAX_NOTE])
 
 
 def _read_many(form: Form, words: Sequence[str], prefix: str) -> Command | Unreadable:
     """A command that names any number of stacks, and perhaps a commit."""
     sha, rest = "", [plain_word(word) for word in words[1:]]
-    if form.takes_sha and SHA_OPTION in rest:
+    if SHA_OPTION in form.options and SHA_OPTION in rest:
         at = rest.index(SHA_OPTION)
         sha = "".join(rest[at + 1 : at + 2]).lower()
         if not is_sha(sha):
             return _unreadable(words, prefix, why=f"{SHA_OPTION} takes all 40 digits of a commit")
         del rest[at : at + 2]
     odd = next((word for word in rest if _TARGET.fullmatch(word) is None), "")
+    if odd in form.options:
+        return _unreadable(words, prefix, why=f"{form.verb.value} takes `{odd}` once")
     if odd:
-        is_option = odd.startswith("--") and not (form.takes_sha and odd == SHA_OPTION)
-        return _unreadable(words, prefix, why=_takes_no(form, odd) if is_option else _no_name(odd))
+        return _unreadable(words, prefix, why=_takes_no(form, odd) if odd.startswith("-") else _no_name(odd))
     if len(rest) > MAX_TARGETS:
         return _unreadable(words, prefix, why=f"{form.verb.value} takes at most {MAX_TARGETS} stacks at a time")
     return Command(verb=form.verb, targets=tuple(dict.fromkeys(rest)), sha=sha)
@@ -353,6 +371,9 @@ def _read_choice(form: Form, rest: str, prefix: str) -> Command | Unreadable:
     words = split_words(rest)
     if words is None:
         return _unreadable(words_of(rest), prefix, why="a double quote is opened and not closed")
+    unknown = next((word for word in map(plain_word, words[1:]) if word.startswith("-")), "")
+    if unknown:
+        return _unreadable(words, prefix, why=_takes_no(form, unknown))
     target = plain_word(words[1]) if len(words) > 1 and lowered(words[1]) not in (ONLY, EXCEPT) else ""
     picks = words[2 if target else 1 :]
     choice = read_choice(picks)
@@ -365,7 +386,16 @@ def _read_choice(form: Form, rest: str, prefix: str) -> Command | Unreadable:
 
 
 def _takes_no(form: Form, option: str) -> str:
-    return f"{form.verb.value} takes no `{option[:40]}`"
+    """An option that the command does not have, by its name: what it has instead, or who has it."""
+    name = option.partition("=")[0][:40]
+    said = f"{form.verb.value} takes no `{name}`"
+    own = {one.lstrip("-"): one for one in ((ONLY, EXCEPT) if form.takes_choice else form.options)}
+    near = nearest_name(name.lstrip("-"), list(own))
+    if own:
+        return f"{said}: what it takes is {' or '.join(f'`{own[one]}`' for one in ([near] if near else own))}"
+    owner = next((other.verb.value for other in GRAMMAR if name in other.options), "")
+    after = f", and a note that begins with dashes comes behind `{NOTE_MARK}`" if form.takes_note else ""
+    return f"{said}: that is an option of {owner}" if owner else f"{said}: it has no options{after}"
 
 
 def _no_name(word: str) -> str:

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from app.core import words, words_policy, words_start
-from app.core.command import GRAMMAR, MAX_COMMANDS, MAX_NOTE, MAX_TARGETS, Form, Verb
+from app.core.command import GRAMMAR, MAX_COMMANDS, MAX_NOTE, MAX_TARGETS, NOTE_MARK, Form, Verb
 from app.core.names import ConfigVersionId, Digest, RepositoryId, RunId, Sha, StackId
 from app.core.permit import needed
 from app.core.plan import Delta
@@ -33,6 +33,10 @@ Capitals, blanks that do not break and the long dashes of a telephone are read a
 `STACK` is a stack's name, `RUN` a run's id; a note has up to {MAX_NOTE} characters, `plan` and `deploy` take up to
 {MAX_TARGETS} stacks. On a pull request the answer is a reaction, with words when something was refused; on a commit it
 is a comment. `plan` and `deploy` are seen at once (eyes) and answered when git has been asked.
+
+An option that a command does not have is refused by its name. A note begins with the first word behind the stack or
+run; where that word looks like an option, put `{NOTE_MARK}` before it or the note in quotes:
+`{PREFIX} lock network {NOTE_MARK} --refresh-only is tried out`.
 
 A comment that begins with the prefix, or with `/spacelift`, reaches push policies, too (`pull_request.comment`). Where
 a policy makes a run of it, no command of the same comment starts another.

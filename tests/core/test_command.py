@@ -41,6 +41,14 @@ def no_name(word: str) -> str:
     return f"`{word}` can be neither the name of a stack nor a run"
 
 
+def no_option(verb: str, name: str) -> str:
+    """Why a word that looks like an option is none, and no note either."""
+    return f"{verb} takes no `{name}`: it has no options, and a note that begins with dashes comes behind `--`"
+
+
+ONLY_SUPERSEDED = "what it takes is `--even-if-superseded`"
+
+
 @pytest.mark.parametrize(
     ("line", "command"),
     [
@@ -73,22 +81,35 @@ def no_name(word: str) -> str:
         (f"plan --sha {SHA.upper()} a b", Command(verb=Verb.PLAN, targets=("a", "b"), sha=SHA)),
         ("plan a --sha 3fa9c1d", unreadable("plan a --sha 3fa9c1d", "plan", "--sha takes all 40 digits of a commit")),
         ("plan a --sha", unreadable("plan a --sha", "plan", "--sha takes all 40 digits of a commit")),
-        (f"plan --sha {SHA} --sha {SHA}", unreadable(f"plan --sha {SHA} --sha {SHA}", "plan", no_name("--sha"))),
-        ("plan --force", unreadable("plan --force", "plan", why="plan takes no `--force`")),
+        (f"plan --sha {SHA} --sha {SHA}", unreadable(f"plan --sha {SHA} --sha {SHA}", "plan", "plan takes `--sha` once")),
+        ("plan --force", unreadable("plan --force", "plan", why="plan takes no `--force`: what it takes is `--sha`")),
         ("plan ../x", unreadable("plan ../x", "plan", no_name("../x"))),
         ("deploy", Command(verb=Verb.DEPLOY)),
         ("deploy a b", Command(verb=Verb.DEPLOY, targets=("a", "b"))),
-        (f"deploy a --sha {SHA}", unreadable(f"deploy a --sha {SHA}", "deploy", why="deploy takes no `--sha`")),
+        (
+            f"deploy a --sha {SHA}",
+            unreadable(f"deploy a --sha {SHA}", "deploy", "deploy takes no `--sha`: that is an option of plan"),
+        ),
         ("stop", Command(verb=Verb.STOP)),
         ("stop network", Command(verb=Verb.STOP, target="network")),
         ("stop a b", unreadable("stop a b", "stop", "stop takes one stack or run behind it, and `b` is too much")),
         ("cancel network", Command(verb=Verb.CANCEL, target="network")),
-        ("cancel --all", unreadable("cancel --all", "cancel", why="cancel takes no `--all`")),
+        ("cancel --all", unreadable("cancel --all", "cancel", "cancel takes no `--all`: it has no options")),
         ("retry 01JDV3F4K5M6N7P8Q9R0S1T2V3", Command(verb=Verb.RETRY, target="01JDV3F4K5M6N7P8Q9R0S1T2V3")),
         ("retri", unreadable("retri", "retry", meant="retry")),
         ("lock network", Command(verb=Verb.LOCK, target="network")),
         ("lock network until *noon*", Command(verb=Verb.LOCK, target="network", note="until *noon*")),
         ("lock", unreadable("lock", "lock", "lock needs the name of a stack")),
+        ("lock -- why", unreadable("lock -- why", "lock", "lock needs the name of a stack")),
+        ("lock net --x", unreadable("lock net --x", "lock", no_option("lock", "--x"))),
+        ("lock net \u2014x=1 why", unreadable("lock net \u2014x=1 why", "lock", no_option("lock", "--x"))),
+        ("lock --x net", unreadable("lock --x net", "lock", no_option("lock", "--x"))),
+        ("unlock net -f", unreadable("unlock net -f", "unlock", no_option("unlock", "-f"))),
+        ("lock net -- --x is mine", Command(verb=Verb.LOCK, target="net", note="--x is mine")),
+        ('lock net "--x" is mine', Command(verb=Verb.LOCK, target="net", note='"--x" is mine')),
+        ("lock net - until noon", Command(verb=Verb.LOCK, target="net", note="- until noon")),
+        ("discard -- too dear", Command(verb=Verb.DISCARD, note="too dear")),
+        ("reject net -1 from me", Command(verb=Verb.REJECT, target="net", note="-1 from me")),
         ("unlock network", Command(verb=Verb.UNLOCK, target="network")),
         ("unlock", unreadable("unlock", "unlock", "unlock needs the name of a stack")),
         ("unlok network", unreadable("unlok network", "unlock", meant="unlock network")),
@@ -101,8 +122,25 @@ def no_name(word: str) -> str:
         ),
         (
             "replan --even-if-superseded",
-            unreadable("replan --even-if-superseded", "replan", no_name("--even-if-superseded")),
+            unreadable(
+                "replan --even-if-superseded",
+                "replan",
+                "replan takes no `--even-if-superseded`: what it takes is `only` or `except`",
+            ),
         ),
+        (
+            "replan net --only 1",
+            unreadable("replan net --only 1", "replan", "replan takes no `--only`: what it takes is `only`"),
+        ),
+        (
+            "replan net only 1 --force",
+            unreadable(
+                "replan net only 1 --force",
+                "replan",
+                "replan takes no `--force`: what it takes is `only` or `except`",
+            ),
+        ),
+        ("why -v", unreadable("why -v", "why", "why takes no `-v`: it has no options")),
         (
             "replan net 1,2",
             unreadable(
@@ -113,12 +151,20 @@ def no_name(word: str) -> str:
             'replan only a["b',
             unreadable('replan only a["b', "replan", "a double quote is opened and not closed"),
         ),
-        ("confirm --force", unreadable("confirm --force", "confirm", why="confirm takes no `--force`")),
+        ("confirm --force", unreadable("confirm --force", "confirm", f"confirm takes no `--force`: {ONLY_SUPERSEDED}")),
+        (
+            "confirm --superseded a",
+            unreadable("confirm --superseded a", "confirm", f"confirm takes no `--superseded`: {ONLY_SUPERSEDED}"),
+        ),
         ("confirm <b>network</b>", unreadable("confirm <b>network</b>", "confirm", no_name("<b>network</b>"))),
         ("confirm ../x", unreadable("confirm ../x", "confirm", no_name("../x"))),
         (
             "discard --even-if-superseded",
-            unreadable("discard --even-if-superseded", "discard", no_name("--even-if-superseded")),
+            unreadable(
+                "discard --even-if-superseded",
+                "discard",
+                "discard takes no `--even-if-superseded`: that is an option of confirm",
+            ),
         ),
         ("help me", unreadable("help me", "help", "help takes nothing behind it, and `me` is too much")),
         ("approve", Command(verb=Verb.APPROVE)),
