@@ -4,7 +4,6 @@ Plain text, since GitHub renders no Markdown in annotations. Paths and lines cam
 the form of a place in a repository once more.
 """
 
-import itertools
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -26,10 +25,10 @@ _PLANNED: Final = (RunState.UNCONFIRMED, RunState.PENDING_REVIEW, RunState.FINIS
 
 
 def annotations(view: RunView) -> tuple[Annotation, ...]:
-    """Those of the run's check: of its plan, and of what it failed by; errors and denials first.
+    """All those of the run's check, the weightiest first: errors and denials, destroys, replaces, warnings.
 
     A plan policy's denial that names an address stands on its block. An apply's check marks no change: the plan's has.
-    Where everybody reads the check, and may not read plans, there are none.
+    Where everybody reads the check, and may not read plans, there are none. GitHub is sent MAX_ANNOTATIONS of them.
     """
     if view.is_veiled:
         return ()
@@ -39,7 +38,15 @@ def annotations(view: RunView) -> tuple[Annotation, ...]:
     is_planned = view.run.state in _PLANNED or bool(denials)
     if view.summary is not None and view.run.confirmed_digest is None and is_planned:
         found += [*_denied(denials, view.summary.blocks), *_changed(view.summary), *_remarked(view.summary.remarks)]
-    return tuple(found[:MAX_ANNOTATIONS])
+    return tuple(sorted(found, key=lambda one: one.level is not AnnotationLevel.FAILURE))
+
+
+def unshown_line(count: int) -> str:
+    """How many of so many annotations are not shown; empty when all are."""
+    missing = count - MAX_ANNOTATIONS
+    if missing <= 0:
+        return ""
+    return f"{missing:,} more {'annotation is' if missing == 1 else 'annotations are'} not shown."
 
 
 def _remarked(remarks: Iterable[Remark]) -> Iterable[Annotation]:
@@ -56,8 +63,9 @@ def _remarked(remarks: Iterable[Remark]) -> Iterable[Annotation]:
 
 def _denied(denials: Iterable[tuple[str, str]], blocks: Sequence[Block]) -> Iterable[Annotation]:
     """A denial on each block whose address its message names; the longest one, where one holds the other."""
-    for policy, message in itertools.islice(denials, MAX_ANNOTATIONS):
-        named = [block for block in blocks if _names(block_of(message), block.address)]
+    for policy, message in denials:
+        plain = block_of(message)
+        named = [block for block in blocks if _names(plain, block.address)]
         longest = [
             one for one in named if not any(one is not other and one.address in other.address for other in named)
         ]
@@ -77,14 +85,15 @@ def _names(message: str, address: str) -> bool:
 
 
 def _changed(summary: PlanSummary) -> Iterable[Annotation]:
-    """What a block loses, each block once, however many resources come from it."""
+    """What a block loses, each block once, however many resources come from it; those that destroy first."""
     known = {block.address: block for block in summary.blocks}
     by_place: dict[tuple[str, int], tuple[Block, list[Change]]] = {}
     for change in summary.changes:
         block = known.get(block_of(change.address))
         if change.action in _MARKED and change.kind is Kind.RESOURCE and block is not None:
             by_place.setdefault((block.path, block.start_line), (block, []))[1].append(change)
-    for block, changes in by_place.values():
+    losses = sorted(by_place.values(), key=lambda loss: all(one.action is not Action.DELETE for one in loss[1]))
+    for block, changes in losses:
         rows = [_row(change) for change in changes[:MAX_INSTANCES]]
         missing = len(changes) - len(rows)
         more = [f"and {missing:,} more"] if missing else []

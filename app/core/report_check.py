@@ -13,8 +13,8 @@ from app.core.markdown import MAX_BYTES, assembled, code, cut, fence, sentence, 
 from app.core.missed import FOUND_BY
 from app.core.plan import MASK
 from app.core.protocol import Output
-from app.core.reply import CheckReport, CheckStatus, Conclusion
-from app.core.report_annotations import annotations
+from app.core.reply import MAX_ANNOTATIONS, CheckReport, CheckStatus, Conclusion
+from app.core.report_annotations import annotations, unshown_line
 from app.core.report_choice import chosen_line, pulled_in_lines, still_pending_lines
 from app.core.report_offer import (
     buttons,
@@ -82,6 +82,7 @@ def check_name(run: Run) -> str:
 def check_report(view: RunView) -> CheckReport:
     """What the check run of the run's current segment should say now."""
     said = _say(view)
+    marks = annotations(view) if said.status is CheckStatus.COMPLETED else ()
     return CheckReport(
         name=check_name(view.run),
         head_sha=view.run.head_sha,
@@ -89,11 +90,11 @@ def check_report(view: RunView) -> CheckReport:
         status=said.status,
         conclusion=said.conclusion,
         title=shortened(said.title, MAX_TITLE),
-        summary=_summary(view, said),
+        summary=_summary(view, said, unshown_line(len(marks))),
         text=_text(view),
         details_url=view.run_url,
         buttons=buttons(view),
-        annotations=annotations(view) if said.status is CheckStatus.COMPLETED else (),
+        annotations=marks[:MAX_ANNOTATIONS],
     )
 
 
@@ -220,7 +221,7 @@ def _waiting(view: RunView) -> _Said:
     if run.plan is not None and run.plan.approval is Approval.UNDECIDED:
         line = f"This plan cannot be confirmed before it is approved. {others}"
         return _decide("waiting for approval", view, line, confirm_line(view))
-    where = "Write it as a comment on this commit or its pull request."
+    where = f"Write it {_HERE if view.is_in_comment else _ON_GITHUB}."
     does = "destroys what this plan names" if run.type is RunType.DESTROY else "applies exactly this plan"
     confirm = f"{command(view, Verb.CONFIRM, name)} {does}. {where}"
     if run.targeting is not None:
@@ -229,6 +230,10 @@ def _waiting(view: RunView) -> _Said:
         pulled_in = () if view.is_veiled else pulled_in_lines(view)
         return _decide(why, view, confirm, confirm_line(view), others, chosen_line(view), *pulled_in)
     return _decide("waiting for confirmation", view, confirm, confirm_line(view), others)
+
+
+_ON_GITHUB: Final = "as a comment on this commit or its pull request"
+_HERE: Final = "here, as a comment on this pull request"
 
 
 def _decide(why: str, view: RunView, *lines: str) -> _Said:
@@ -380,9 +385,9 @@ def _ended(view: RunView) -> _Said:
     return _Said(status=CheckStatus.COMPLETED, conclusion=Conclusion.NEUTRAL, title=f"{word}{by}", lines=lines)
 
 
-def _summary(view: RunView, said: _Said) -> str:
-    """What to do, the counts, what the engine warned of, and where all this comes from."""
-    return assembled((*_prose_parts(view, said), *_counted(view), *_warned(view)), _footer(view))
+def _summary(view: RunView, said: _Said, unshown: str) -> str:
+    """What to do, the counts, what the engine warned of, how many annotations are left out, and where it comes from."""
+    return assembled((*_prose_parts(view, said), *_counted(view), *_warned(view), unshown), _footer(view))
 
 
 def _counted(view: RunView) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ is left out is counted exactly.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html import escape
 from typing import Final
 
@@ -135,24 +135,29 @@ def _section(run: RunView, view: CommentView, room: int) -> str:
     Where everybody can read the comment, and may not read plans, it names no resource."""
     parts: list[str] = []
     if boxed(run.run) and run.run.plan is not None:
-        prose = check_prose(run)
+        prose = _prose(run)
         parts += [heading(run.run.stack_name, run.run.plan.number, run.run.plan.digest)]
         parts += [prose] if size_bytes(prose) < room // 3 else []
         parts += (
             [] if run.is_veiled else _boxes(run, view.ticks.get(boxed(run.run), ()), min(MAX_BOXES_BYTES, room // 3))
         )
     elif _asks_or_tells(run.run):
-        prose = check_prose(run)
+        prose = _prose(run)
         head = f"#### {_name(run.run)}"
         parts += [head, prose] if size_bytes(prose) < room // 2 else []
     elif run.run.state is RunState.FAILED:
-        prose = check_prose(run)
+        prose = _prose(run)
         parts += [_fold(f"{_name(run.run)}: failed", prose)] if size_bytes(prose) < room - 100 else []
     used = sum(size_bytes(part) + 2 for part in parts)
     if run.summary is not None and run.has_changes and not run.is_veiled and room - used >= LEAST:
         changes = change_list(run.summary, run_url=run.run_url, limit_bytes=room - used - 200)
         parts.append(_fold(f"{_name(run.run)}: {run.counts}", changes))
     return "\n\n".join(parts)
+
+
+def _prose(run: RunView) -> str:
+    """What its check says beside the tables, for somebody who reads it on the pull request."""
+    return check_prose(replace(run, is_in_comment=True))
 
 
 def _asks_or_tells(run: Run) -> bool:
@@ -181,7 +186,16 @@ def _boxes(run: RunView, ticked: Sequence[int], room: int) -> list[str]:
     more = (f"{missing:,} more can be chosen by their numbers, as in {by_number}.",) if missing else ()
     listed = "\n".join((*shown, replan_box()))
     head = "Tick changes, and last the box below them: the next plan is of these alone."
-    return [_fold("Plan a part of it", "\n\n".join((head, listed, *more)))]
+    return [_fold("Plan a part of it", "\n\n".join((head, listed, *more, *_unboxed(run))))]
+
+
+def _unboxed(run: RunView) -> tuple[str, ...]:
+    """Why the outputs that change have no box; nothing where none does."""
+    count = run.delta.outputs.total
+    if not count:
+        return ()
+    what = "The output has no box" if count == 1 else f"The {count:,} outputs have no box"
+    return (f"{what}: the engine's `-target` knows resources alone, and outputs follow what is chosen.",)
 
 
 def _label(change: Change) -> str:

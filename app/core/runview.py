@@ -63,6 +63,8 @@ class RunView:
     """Plan policies that have not judged the waiting plan, by name."""
     prefix: str = "/trackside"
     """How a command begins in a comment."""
+    is_in_comment: bool = False
+    """The words stand in the App's comment on a pull request, and not on a check or a page."""
     run_url: str
     """Address of the run's page."""
     outputs: tuple[Output, ...] = ()

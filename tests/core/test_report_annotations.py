@@ -93,13 +93,40 @@ def test_the_check_of_an_apply_marks_no_change_again() -> None:
         assert check_report(replace(view, run=replace(CONFIRMED, state=state))).annotations == ()
 
 
-def test_no_more_are_sent_than_one_request_takes_errors_first() -> None:
-    remarks = tuple(Remark(is_error=True, summary=f"e{at}", path="main.tf", line=at + 1) for at in range(60))
-    failed = check_report(replace(view_of(run_in(RunState.FAILED)), remarks=remarks))
-    assert len(failed.annotations) == MAX_ANNOTATIONS
+def test_the_weightiest_are_sent_and_the_others_counted() -> None:
     blocks = tuple(Block(address=f"a.b{at}", path="main.tf", start_line=at + 1, end_line=at + 1) for at in range(60))
-    many = planned(*(destroyed(at + 1, f"a.b{at}") for at in range(60)), blocks=blocks, remarks=remarks[:3])
-    assert len(check_report(many).annotations) == MAX_ANNOTATIONS
+    replaces = [destroyed(at + 1, f"a.b{at}", action=Action.REPLACE) for at in range(55)]
+    destroys = [destroyed(at + 1, f"a.b{at}") for at in range(55, 60)]
+    warned = Remark(summary="Deprecated", path="main.tf", line=70)
+    view = planned(*replaces, *destroys, blocks=blocks, remarks=(warned,))
+    report = check_report(view)
+    assert [one.title for one in report.annotations] == ["this plan destroys this"] * 5 + [
+        "this plan replaces this"
+    ] * 45, "no warning among them"
+    assert "\n\n11 more annotations are not shown.\n\n" in report.summary
+
+    assert WAITING.plan is not None
+    ruling = PlanRuling(name="keep", path="keep.rego", digest="d", denies=tuple(f"a.b{at} stays" for at in range(48)))
+    denied = replace(WAITING, state=RunState.FAILED, plan=replace(WAITING.plan, rulings=(ruling,)))
+    failed = Remark(is_error=True, summary="Error", path="main.tf", line=80)
+    report = check_report(replace(view, run=denied, remarks=(failed,)))
+    assert [one.title for one in report.annotations] == [
+        "Error",
+        *["denied by plan policy keep"] * 48,
+        "this plan destroys this",
+    ]
+    assert "60 more annotations are not shown" in report.summary
+
+
+@pytest.mark.parametrize(
+    ("errors", "said"), [(50, ""), (51, "1 more annotation is not shown."), (1_060, "1,010 more annotations are not")]
+)
+def test_what_one_request_takes_is_all_that_is_sent(errors: int, said: str) -> None:
+    remarks = tuple(Remark(is_error=True, summary=f"e{at}", path="main.tf", line=at + 1) for at in range(errors))
+    report = check_report(replace(view_of(run_in(RunState.FAILED)), remarks=remarks))
+    assert [one.title for one in report.annotations] == [f"e{at}" for at in range(MAX_ANNOTATIONS)]
+    assert said in report.summary
+    assert ("not shown" in report.summary) is bool(said)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from app.core.changelist import change_list
 from app.core.choice import Targeting
 from app.core.markdown import size_bytes
 from app.core.names import RunId, Sha, StackId
-from app.core.plan import Action, Attribute, Change, Kind, PlanSummary
+from app.core.plan import Action, Attribute, Change, Counts, Delta, Kind, PlanSummary
 from app.core.report_comment import LIMIT, CommentRow, CommentView, boxed, comment_body, told_runs
 from app.core.ruling import Approval, ApprovalRuling, PlanRuling
 from app.core.run import Run, RunState, RunType
@@ -88,7 +88,7 @@ Nothing was applied. Push a fix: it makes the next run.
 
 #### `network` · plan 1 · `1a2b3c4d5e6f7a8b`
 
-`/trackside confirm network` applies exactly this plan. Write it as a comment on this commit or its pull request.
+`/trackside confirm network` applies exactly this plan. Write it here, as a comment on this pull request.
 
 `/trackside discard network` turns it down, `/trackside replan network` makes another plan of the same commit.
 
@@ -102,6 +102,8 @@ Tick changes, and last the box below them: the next plan is of these alone.
 - [x] **2. update** `terraform_data.vpc`
 - [ ] **3. create** `terraform_data.subnet["a"]`
 - [ ] **Replan with the selection**
+
+The output has no box: the engine's `-target` knows resources alone, and outputs follow what is chosen.
 
 </details>
 
@@ -148,6 +150,16 @@ def test_boxes_are_for_what_can_be_replanned_in_part() -> None:
     one = PlanSummary(delta=DELTA, changes=SUMMARY.changes[:1])
     assert "- [ ]" not in comment_body(CommentView(rows=(row(WAITING, one),))), "there is no part of one change"
     assert [boxed(run) for run in (WAITING, PREVIEW, run_in(RunState.CONFIRMED))] == [DIGEST[:16], "", ""]
+
+
+def test_it_says_why_outputs_have_no_box_where_some_change() -> None:
+    assert WAITING.plan is not None
+    for outputs, said in ((Counts(), ""), (Counts(update=2), "The 2 outputs have no box: ")):
+        waiting = replace(WAITING, plan=replace(WAITING.plan, delta=Delta(resources=DELTA.resources, outputs=outputs)))
+        body = comment_body(CommentView(rows=(row(waiting, SUMMARY),)))
+        assert "- [ ]" in body
+        assert said in body
+        assert ("no box" in body) is bool(said)
 
 
 def test_a_crowd_is_a_table_alone_with_what_does_not_fit_counted() -> None:
