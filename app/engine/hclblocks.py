@@ -1,15 +1,13 @@
-"""Finds the block of HCL that an address comes from: its file and its lines, in a checkout.
+"""Finds the block that an address comes from, in HCL or in JSON: its file and its lines, in a checkout.
 
 Everything that it reads is hostile. A folder or file that leads out of the checkout, that is too large or cannot be
 read counts as one that is not there: what is not found is not told.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
-
-from tree_sitter import Node
 
 from app.core.address import block_of
 from app.core.place import MAX_LINE, repository_path
@@ -26,6 +24,7 @@ from app.engine.hcl import (
     string,
     written,
 )
+from app.engine.hcljson import json_blocks
 
 MAX_BLOCKS: Final = 1_000
 MAX_FILE_BYTES: Final = 1024 * 1024
@@ -33,8 +32,6 @@ MAX_ALL_BYTES: Final = 32 * 1024 * 1024
 """What is read for one plan."""
 MAX_DEPTH: Final = 20
 """Modules within modules."""
-_READABLE: Final = (".tf", ".tofu")
-"""The JSON form has no lines to point at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +62,7 @@ class _Checkout:
             folder = self.root / path
             for file in configuration_files(folder) if self._is_inside(folder) else ():
                 name = repository_path(path, file.name)
-                if name and file.suffix in _READABLE and self._is_inside(file):
+                if name and self._is_inside(file):
                     self._read_file(file, name, found)
         except (OSError, Unreadable):
             pass
@@ -74,14 +71,11 @@ class _Checkout:
     def _read_file(self, file: Path, name: str, found: dict[str, _Found]) -> None:
         try:
             text = read_bounded(file, max_bytes=min(MAX_FILE_BYTES, max(self.room_bytes, 0)))
+            self.room_bytes -= len(text)
+            for one in _of_json(text, name) if file.suffix == ".json" else _of_hcl(text, name):
+                found.setdefault(one.block.address, one)
         except (OSError, Unreadable):
             return
-        self.room_bytes -= len(text)
-        for block in blocks(parse_hcl(text)):
-            address = _address(block)
-            if address:
-                source = string(attribute(block, "source")) or "" if block_name(block) == "module" else ""
-                found.setdefault(address, _Found(_lines(block, address, name), source))
 
     def _is_inside(self, path: Path) -> bool:
         return path.resolve().is_relative_to(self.root)
@@ -122,25 +116,47 @@ def _find(checkout: _Checkout, project_root: str, address: str) -> Block | None:
     return one.block if one is not None else None
 
 
-def _address(block: Node) -> str:
+def _of_hcl(text: bytes, path: str) -> Iterator[_Found]:
+    for block in blocks(parse_hcl(text)):
+        kind, names = block_name(block), labels(block)
+        words = tuple(name for name in names if name)
+        if len(words) != len(names):
+            continue
+        moved_from = written(attribute(block, "from")).strip() if kind == "removed" else ""
+        source = string(attribute(block, "source")) or "" if kind == "module" else ""
+        lines = block.start_point.row + 1, block.end_point.row + 1
+        yield from _found(_address(kind, words, moved_from), path, lines, source)
+
+
+def _of_json(text: bytes, path: str) -> Iterator[_Found]:
+    for block in json_blocks(text):
+        held = block.value if isinstance(block.value, dict) else {}
+        address = _address(block.kind, block.labels, _text(held.get("from")))
+        source = _text(held.get("source")) if block.kind == "module" else ""
+        yield from _found(address, path, (block.first_line, block.last_line), source)
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _found(address: str, path: str, lines: tuple[int, int], source: str) -> Iterator[_Found]:
+    """One, unless the block describes nothing of its own."""
+    if address:
+        first, last = (min(line, MAX_LINE) for line in lines)
+        yield _Found(Block(address=address, path=path, start_line=first, end_line=last), source)
+
+
+def _address(kind: str, words: tuple[str, ...], removed: str) -> str:
     """What a block is called within its module; empty for a block that describes nothing of its own."""
-    names = labels(block)
-    words = [name for name in names if name]
-    if len(words) != len(names):
-        return ""
-    match block_name(block), words:
-        case "resource", [kind, name]:
+    match kind, words:
+        case "resource", (type_, name):
+            return f"{type_}.{name}"
+        case ("data" | "ephemeral"), (type_, name):
+            return f"{kind}.{type_}.{name}"
+        case ("module" | "output" | "check"), (name,):
             return f"{kind}.{name}"
-        case ("data" | "ephemeral") as word, [kind, name]:
-            return f"{word}.{kind}.{name}"
-        case ("module" | "output" | "check") as word, [name]:
-            return f"{word}.{name}"
-        case "removed", []:
-            return written(attribute(block, "from")).strip()
+        case "removed", ():
+            return removed
         case _:
             return ""
-
-
-def _lines(block: Node, address: str, path: str) -> Block:
-    first, last = block.start_point.row + 1, block.end_point.row + 1
-    return Block(address=address, path=path, start_line=min(first, MAX_LINE), end_line=min(last, MAX_LINE))

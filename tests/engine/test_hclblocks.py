@@ -33,6 +33,32 @@ module "far" {
 }
 module "up" { source = "../../../outside" }
 """
+LINED = """\
+{
+  "//": "a { that \\"opens\\" nothing",
+  "resource": [
+    {
+      "terraform_data": {
+        "lined": {
+          "count": 9,
+          "input": "${jsonencode({\\"a\\" = \\"}\\"})}"
+        },
+\t"other" : null },
+      "null_resource": [{
+        "x": {} }, { "y": {} }] }, {"terraform_data": {"listed": [{}, {}]}}
+  ],
+  "data": {"terraform_remote_state": [{
+    "json": {
+      "backend": "local"
+    }
+  }]},
+  "output": {"json": {"value": "\u00e9"}},
+  "removed": [{
+    "from": "terraform_data.left_too"
+  }],
+  "module": {"json": {"source": "../modules/near"}}
+}
+"""
 NEAR = 'resource "terraform_data" "inner" {\n}\nmodule "nearer" { source = "./nearer" }\n'
 
 
@@ -44,11 +70,19 @@ def checkout(tmp_path: Path) -> Path:
         "infra/more.tofu": '\n\nresource "terraform_data" "tofu" {}\n',
         "infra/broken.tf": 'resource "terraform_data" "half" {\n  input = [\n',
         "infra/other.tf.json": '{"resource": {"terraform_data": {"json": {}}}}',
+        "infra/lined.tf.json": LINED,
+        "infra/cut.tf.json": '{"resource": {"terraform_data": {"lost": {}}}',
+        "infra/deep.tofu.json": "[" * 100_000,
+        "infra/odd.tf.json": '[1, {"module": {"scalar": 3}, "resource": "x", "check": [[{}]]}, {"removed": {}}]',
+        "infra/names.tf.json": """{"module": {
+            "null": {"source": "./\\u0000"},
+            "half": {"source": "./\\ud800"}}}""",
+        "infra/latin.tf.json": '{"resource": {"terraform_data": {"nowhere": {"input": "\udcff"}}}}',
         "modules/near/main.tf": NEAR,
         "modules/near/nearer/x.tf": 'resource "terraform_data" "innermost" {}\n',
     }.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(text)
+        (root / name).write_text(text, encoding="utf-8", errors="surrogateescape")
     (tmp_path / "outside").mkdir()
     (tmp_path / "outside" / "main.tf").write_text('resource "terraform_data" "secret" {}\n')
     return root
@@ -71,7 +105,18 @@ def checkout(tmp_path: Path) -> Path:
         ("module.up.terraform_data.secret", ("infra/main.tf", 24, 24)),
         ("module.gone.terraform_data.x", None),
         ("module.near.terraform_data.gone", None),
-        ("terraform_data.json", None),
+        ("terraform_data.json", ("infra/other.tf.json", 1, 1)),
+        ("terraform_data.lined[3]", ("infra/lined.tf.json", 6, 9)),
+        ("terraform_data.listed", ("infra/lined.tf.json", 12, 12)),
+        ("data.terraform_remote_state.json", ("infra/lined.tf.json", 15, 17)),
+        ("output.json", ("infra/lined.tf.json", 19, 19)),
+        ("terraform_data.left_too", ("infra/lined.tf.json", 20, 22)),
+        ('module.json["a"].terraform_data.inner', ("modules/near/main.tf", 1, 2)),
+        ("module.scalar.x", ("infra/odd.tf.json", 1, 1)),
+        ("module.null.x", ("infra/names.tf.json", 2, 2)),
+        ("module.half.x", ("infra/names.tf.json", 3, 3)),
+        ("terraform_data.lost", None),
+        ("terraform_data.nowhere", None),
         ("terraform_data.gone", None),
         ("", None),
         ("module.near", ("infra/main.tf", 19, 19)),
