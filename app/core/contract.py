@@ -93,6 +93,8 @@ CONTRACTS: Final[Mapping[PolicyType, Contract]] = {
 PACKAGES: Final = ("spacelift", "trackside")
 """The packages that a policy may be in."""
 MAX_POLICY_BYTES: Final = 1_000_000
+TEST_FOLDERS: Final = frozenset({"test", "tests"})
+"""Folders whose tests are of the policies above them."""
 FORBIDDEN: Final = ("http.send", "opa.runtime", "time.now_ns", "rego.parse_module", "trace", "net.lookup_ip_addr")
 """Built-in functions that reach out, look around, or give another answer the next time."""
 

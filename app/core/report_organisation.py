@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from app.core.markdown import code
 from app.core.names import Sha
 from app.core.organisation import EVERY, ORGANISATION_PATH, Organisation
-from app.core.reply import CheckReport, CheckStatus, Conclusion
+from app.core.reply import MAX_ANNOTATIONS, CheckReport, CheckStatus, Conclusion
+from app.core.report_annotations import unshown_line
 from app.core.report_config import problem_list
 from app.core.report_rehearsal import annotations_of
 from app.core.stack import Problem
@@ -37,6 +38,7 @@ class OrganisationView:
 def organisation_report(view: OrganisationView) -> CheckReport:
     """The check."""
     conclusion, title, summary, text = _valid(view) if view.organisation is not None else _invalid(view)
+    marks = annotations_of(view.problems)
     return CheckReport(
         name="config",
         head_sha=view.head_sha,
@@ -44,10 +46,10 @@ def organisation_report(view: OrganisationView) -> CheckReport:
         status=CheckStatus.COMPLETED,
         conclusion=conclusion,
         title=title,
-        summary=summary,
+        summary="\n\n".join(part for part in (summary, unshown_line(len(marks))) if part),
         text=text,
         details_url=view.details_url,
-        annotations=annotations_of(view.problems),
+        annotations=marks[:MAX_ANNOTATIONS],
     )
 
 

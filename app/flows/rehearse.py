@@ -5,7 +5,7 @@ with the configuration in force and with the proposed one. A fork's policies are
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
@@ -32,7 +32,9 @@ from app.flows.replay import (
     Replay,
     Wanted,
     edited_by,
+    is_beside,
     pairs_of,
+    policy_lines,
     run_tests,
 )
 
@@ -91,22 +93,20 @@ class Rehearse:
         if problems or found.configuration is None:
             return rehearsal_report(view) if problems else None
         count = len(found.configuration.stacks)
+        told = policy_lines(found.configuration.policies, edited)
+        view = replace(view, stack_count=count, policies=told)
         if wanted.is_fork:
-            return rehearsal_report(
-                RehearsalView(head_sha=head_sha, stack_count=count, replay_note=FORK, details_url=url)
-            )
+            return rehearsal_report(replace(view, replay_note=FORK))
         tests, tests_note = self._test(source, head_sha, found)
         replay = self._replay(repository, effective(found.configuration, settings), stacks, {**texts, **found.texts})
         return rehearsal_report(
-            RehearsalView(
-                head_sha=head_sha,
-                stack_count=count,
+            replace(
+                view,
                 tests=tests,
                 tests_note=tests_note,
                 flips=tuple(replay.flips),
                 replayed=replay.replayed,
                 left_out=replay.left_out,
-                details_url=url,
             )
         )
 
@@ -119,8 +119,8 @@ class Rehearse:
 
     def _test(self, source: Any, sha: Sha, found: Found) -> tuple[tuple[TestLine, ...], str]:
         """The tests beside the policies, run."""
-        folders = {_folder(policy.path) for policy in found.configuration.policies} if found.configuration else set()
-        files = [path for path in self.mirror.find_files(source, sha, (".rego",)) if _folder(path) in folders]
+        policies = {policy.path for policy in found.configuration.policies} if found.configuration else set()
+        files = [path for path in self.mirror.find_files(source, sha, (".rego",)) if is_beside(path, policies)]
         return run_tests(self.tests, files, partial(self.mirror.read_file, source, sha))
 
     def _replay(
@@ -144,12 +144,4 @@ def _concerns(edited: tuple[str, ...] | None, found: Found, stacks: Sequence[Sta
         return True
     policies = {policy.path for stack in stacks for policy in stack.policies if not policy.is_of_organisation}
     policies |= {policy.path for policy in found.configuration.policies} if found.configuration else set()
-    folders = {_folder(path) for path in policies}
-    return any(
-        path == CONFIG_PATH or path in policies or (path.endswith(".rego") and _folder(path) in folders)
-        for path in edited
-    )
-
-
-def _folder(path: str) -> str:
-    return path.rpartition("/")[0]
+    return any(path == CONFIG_PATH or path in policies or is_beside(path, policies) for path in edited)

@@ -6,7 +6,7 @@ policies are read and checked, never run.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
@@ -30,6 +30,7 @@ from app.flows.replay import (
     Wanted,
     edited_by,
     pairs_of,
+    policy_lines,
     run_tests,
 )
 
@@ -80,12 +81,15 @@ class RehearseOrganisation:
             view = RehearsalView(head_sha=head_sha, problems=problems, details_url=url, path=ORGANISATION_PATH)
             return rehearsal_report(view) if problems else None
         held = contents(found.organisation)
+        view = RehearsalView(
+            head_sha=head_sha,
+            details_url=url,
+            path=ORGANISATION_PATH,
+            contents=held,
+            policies=policy_lines(found.organisation.policies, edited),
+        )
         if wanted.is_fork:
-            return rehearsal_report(
-                RehearsalView(
-                    head_sha=head_sha, replay_note=FORK, details_url=url, path=ORGANISATION_PATH, contents=held
-                )
-            )
+            return rehearsal_report(replace(view, replay_note=FORK))
         files = [
             path for path in self.mirror.find_files(source, head_sha, (".rego",)) if path.startswith(POLICY_FOLDER)
         ]
@@ -93,16 +97,13 @@ class RehearseOrganisation:
         concerned = self._concerned(repository)
         replay = self._replay(concerned, repository, found.organisation, found.texts)
         return rehearsal_report(
-            RehearsalView(
-                head_sha=head_sha,
+            replace(
+                view,
                 tests=tests,
                 tests_note=tests_note,
                 flips=tuple(replay.flips),
                 replayed=replay.replayed,
                 left_out=replay.left_out,
-                details_url=url,
-                path=ORGANISATION_PATH,
-                contents=held,
                 unserved=_unserved(concerned, found.organisation),
             )
         )

@@ -3,20 +3,20 @@
 Asks the policy engine, the mirror and the records; writes nothing.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import Any, Final, Protocol
 
 import msgspec
 
-from app.core.contract import MAX_POLICY_BYTES
+from app.core.contract import MAX_POLICY_BYTES, TEST_FOLDERS
 from app.core.decision import Verdict
 from app.core.errors import UserError
 from app.core.explanation import RecordedEvent
 from app.core.names import RepositoryId, Sha
-from app.core.report_rehearsal import Flip, TestLine
-from app.core.stack import Stack
+from app.core.report_rehearsal import Flip, PolicyLine, TestLine
+from app.core.stack import PolicySpec, Stack
 from app.flows.ports import Mirror, ReadFile
 from app.flows.rejudge import Rejudge, decides_alike
 
@@ -64,12 +64,28 @@ def edited_by(mirror: Mirror, source: Any, sha: Sha, base_ref: str) -> tuple[str
     return mirror.changed_files(source, left, sha) if left is not None else None
 
 
+def is_beside(path: str, policies: Iterable[str]) -> bool:
+    """True for Rego in the folder of one of those policies, or in a folder of tests below it."""
+    folder, _, last = path.rpartition("/")[0].rpartition("/")
+    here = {path.rpartition("/")[0], *([folder] if last in TEST_FOLDERS else [])}
+    return path.endswith(".rego") and any(policy.rpartition("/")[0] in here for policy in policies)
+
+
+def policy_lines(specs: Sequence[PolicySpec], edited: Sequence[str] | None) -> tuple[PolicyLine, ...]:
+    """The policies as the check tells of them. `edited`: what the pull request changes; None: not known."""
+    return tuple(
+        PolicyLine(name=spec.name, type=spec.type, path=spec.path, is_edited=spec.path in (edited or ()))
+        for spec in specs
+    )
+
+
 def run_tests(tests: PolicyTests, files: Sequence[str], read: ReadFile) -> tuple[tuple[TestLine, ...], str]:
     """The results of the tests among those files, and why some are missing."""
-    if not any(path.endswith("_test.rego") for path in files):
+    if not files:
         return (), ""
     if len(files) > MAX_TEST_FILES:
-        return (), f"not run, more than {MAX_TEST_FILES} files beside the policies"
+        is_tested = any(path.endswith("_test.rego") for path in files)
+        return (), f"not run, more than {MAX_TEST_FILES} files beside the policies" if is_tested else ""
     texts: dict[str, str] = {}
     try:
         for path in files:

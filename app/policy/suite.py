@@ -14,7 +14,7 @@ from app.core.contract import PACKAGES, PolicyText, PolicyType
 from app.policy.faults import faults_of, is_builtin, mistake_of
 from app.policy.lenient import SHIM_MODULE, lenient_text, replacements, shim
 from app.policy.prelude import PRELUDE_MODULE, prelude
-from app.policy.prepare import content_key, guess_type
+from app.policy.prepare import content_key, guess_type, heads_of
 from app.policy.program import Ask, Backend, Coverage, Envelope, NoAnswer, Program
 from app.policy.reading import prints_of
 from app.policy.suite_files import TEST_SUFFIX, Broken, Chosen, Files, Module, shown
@@ -35,6 +35,10 @@ class CaseResult:
     message: str = ""
     prints: tuple[str, ...] = ()
     elapsed_s: float = 0.0
+    line: int = 1
+    """Of the rule, or of what is wrong with the file."""
+    policy: Path | None = None
+    """The policy that it tests; None when that is not known."""
 
 
 @dataclass(slots=True)
@@ -71,12 +75,14 @@ class Suite:
         try:
             chosen = self._files.choose(path)
             hints = chosen.hints
-            for result in self._rules(chosen):
+            lines = {name: places[0][0] for name, places in heads_of(chosen.modules[0].written).items()}
+            for rule, found in self._rules(chosen):
+                result = replace(found, line=lines.get(rule, 1), policy=chosen.subject.path)
                 is_fine = result.outcome in ("passed", "skipped")
                 yield result if is_fine else replace(result, message="\n".join([*result.message.splitlines(), *hints]))
         except Broken as broken:
             message = "\n".join([broken.message, *hints])
-            yield CaseResult(path=broken.path, name="", outcome="error", message=message)
+            yield CaseResult(path=broken.path, name="", outcome="error", message=message, line=max(1, broken.line))
 
     def check(self, path: Path) -> Iterator[str]:
         """What is wrong with a test file beside its policy, each with its place."""
@@ -85,14 +91,15 @@ class Suite:
         except Broken as broken:
             yield broken.message
 
-    def _rules(self, chosen: Chosen) -> Iterator[CaseResult]:
+    def _rules(self, chosen: Chosen) -> Iterator[tuple[str, CaseResult]]:
+        """Each test rule by its name, with its result."""
         test = chosen.modules[0]
         program, lenient, calls = self._programs(chosen.modules)
         package = _reference(test.package)
         names = dict.fromkeys(rule["name"] for rule in test.summary["rules"])
         for name in names:
             if name.startswith("todo_test_"):
-                yield CaseResult(path=test.path, name=f"{package}.{name}", outcome="skipped")
+                yield name, CaseResult(path=test.path, name=f"{package}.{name}", outcome="skipped")
             elif name.startswith("test_"):
                 began = time.monotonic()
                 query = f"x := {package}.{name}"
@@ -100,7 +107,7 @@ class Suite:
                 if isinstance(envelope, Envelope) and envelope.error and _is_builtin(envelope):
                     envelope = self._ask(lenient, query + replacements(calls))
                 self._cover(chosen.subject, envelope)
-                yield _result(test.path, f"{package}.{name}", envelope, time.monotonic() - began)
+                yield name, _result(test.path, f"{package}.{name}", envelope, time.monotonic() - began)
 
     def _programs(self, modules: list[Module]) -> tuple[Program, Program, dict[str, int]]:
         """The program to ask, the one for failing built-in functions, and the functions that are called."""
@@ -108,7 +115,7 @@ class Suite:
         for module in modules:
             calls |= module.summary["calls"]
         own = [(str(module.path), module.text) for module in modules]
-        refusal = ""
+        refusal, line = "", 1
         for extra in (_prelude(modules), []):  # the second for names that the prelude has and the test means otherwise
             program = _program([*own, *extra], is_lenient=False)
             envelope = self._ask(program, "x := true")
@@ -117,8 +124,9 @@ class Suite:
             if envelope.error is None:
                 relaxed = [(name, lenient_text(text)) for name, text in (*own, *extra)]
                 return program, _program([*relaxed, (SHIM_MODULE, shim(calls))], is_lenient=True), calls
-            refusal = refusal or _errors(modules, envelope)
-        raise Broken(modules[0].path, refusal)
+            if not refusal:
+                refusal, line = _errors(modules, envelope), _line_of(modules[0], envelope)
+        raise Broken(modules[0].path, refusal, line)
 
     def _ask(self, program: Program, query: str) -> Envelope | NoAnswer:
         return self._backend.evaluate(program, Ask(query=query, question=b"", timeout_s=TEST_TIMEOUT_S, coverage=True))
@@ -178,6 +186,12 @@ def _errors(modules: Sequence[Module], envelope: Envelope) -> str:
             shown(module.path, mistake_of(fault, module.written)) if module else f"{fault.module}: {fault.text}"
         )
     return "\n".join(lines)
+
+
+def _line_of(module: Module, envelope: Envelope) -> int:
+    """The first line of that file that does not compile; 1 when the mistake is in another."""
+    faults = faults_of(envelope.error.message if envelope.error else "")
+    return next((fault.line for fault in faults if fault.module == str(module.path)), 1)
 
 
 def _add_lines(lines: LineCoverage, found: Coverage | None, name: str) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from app.core.contract import MAX_POLICY_BYTES, Mistake, PolicyText, PolicyType
+from app.core.contract import MAX_POLICY_BYTES, TEST_FOLDERS, Mistake, PolicyText, PolicyType
 from app.core.errors import UserError
 from app.policy.prepare import Refused, as_v1, forbidden, heads_of
 from app.policy.program import Backend
@@ -18,8 +18,6 @@ from app.policy.program import Backend
 TEST_SUFFIX: Final = "_test.rego"
 _MAX_FILES: Final = 5000
 _TESTS: Final = ("test_", "todo_test_")
-_FOLDERS: Final = frozenset({"test", "tests"})
-"""Folders whose tests are of the policies above them; of no other is anything outside read."""
 Package = tuple[str, ...]
 
 
@@ -43,11 +41,11 @@ class Module:
 
 
 class Broken(Exception):
-    """A file cannot be run; the message says why."""
+    """A file cannot be run; the message says why, and the line where."""
 
-    def __init__(self, path: Path, message: str) -> None:
+    def __init__(self, path: Path, message: str, line: int = 1) -> None:
         super().__init__(message)
-        self.path, self.message = path, message
+        self.path, self.message, self.line = path, message, line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,10 +73,10 @@ def find_tests(paths: Sequence[Path]) -> list[Path]:
         except OSError as error:
             raise UserError(f"reading {path}: {(error.strerror or 'cannot be read').lower()}") from error
         if is_folder:
-            here = [file for file in _walk(path) if _is_test(file)]
+            here = [file for file in _walk(path) if is_test(file)]
         elif not is_file:
             raise UserError(f"reading {path}: no such file or folder")
-        elif _is_test(path):
+        elif is_test(path):
             here = [path]
         else:
             beside = path.with_name(path.stem + TEST_SUFFIX)
@@ -138,7 +136,8 @@ class Files:
             if refused is None:
                 return Module(path, policy.text, *found)
             found = refused
-        return Broken(path, "\n".join(shown(path, mistake) for mistake in found.mistakes))
+        said = "\n".join(shown(path, mistake) for mistake in found.mistakes)
+        return Broken(path, said, found.mistakes[0].line)
 
     def _subject(self, test: Module, beside: Sequence[Module]) -> Module | None:
         """The policy that a test is named after; else the only one beside it that it can mean."""
@@ -146,7 +145,7 @@ class Files:
             return None  # a policy that holds its own tests
         name = test.path.name.removesuffix(TEST_SUFFIX) + ".rego"
         here = test.path.parent
-        for folder in (here, *([here.parent] if here.name in _FOLDERS else [])):
+        for folder in (here, *([here.parent] if here.name in TEST_FOLDERS else [])):
             if (folder / name).is_file():
                 return self.read(folder / name)
         likely = [each for each in beside if each.package == test.package and not each.path.name.endswith(TEST_SUFFIX)]
@@ -194,7 +193,7 @@ def shown(path: Path, mistake: Mistake) -> str:
     return "\n".join(lines)
 
 
-def _is_test(path: Path) -> bool:
+def is_test(path: Path) -> bool:
     """True for a file that is called a test, and for one that holds test rules under another name."""
     if path.name.endswith(TEST_SUFFIX):
         return True

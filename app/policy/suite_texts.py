@@ -12,12 +12,12 @@ from app.core.errors import UserError
 from app.core.report_rehearsal import TestLine, TestOutcome
 from app.policy.pool import PoolBackend
 from app.policy.suite import CaseResult, Suite
-from app.policy.suite_files import TEST_SUFFIX, find_tests
+from app.policy.suite_files import is_test
 from app.policy.worker import Limits
 
 
 class TextSuite:
-    """Runs `*_test.rego` texts beside their policies."""
+    """Runs the tests among some texts: `*_test.rego` beside their policies, and test rules in policies themselves."""
 
     __test__ = False
 
@@ -30,12 +30,14 @@ class TextSuite:
         found: list[TestLine] = []
         with tempfile.TemporaryDirectory(prefix="policy-tests-") as name:
             root = Path(name)
-            if not _write(root, texts):
+            _write(root, texts)
+            files = [file for path in sorted(texts) if is_test(file := root / path)]
+            if not files:
                 return (), ""
             backend = PoolBackend(1, Limits())
             try:
                 suite = Suite(backend)
-                for path in find_tests([root]):
+                for path in files:
                     for result in suite.run(path):
                         found.append(_line(root, result))
                         if time.monotonic() > deadline:
@@ -45,8 +47,8 @@ class TextSuite:
         return tuple(found), ""
 
 
-def _write(root: Path, texts: Mapping[str, str]) -> bool:
-    """Write the texts below the folder; whether there is a test among them."""
+def _write(root: Path, texts: Mapping[str, str]) -> None:
+    """Write the texts below the folder."""
     for path, text in texts.items():
         parts = PurePosixPath(path).parts
         if not parts or ".." in parts or PurePosixPath(path).is_absolute() or "\0" in path:
@@ -54,7 +56,6 @@ def _write(root: Path, texts: Mapping[str, str]) -> bool:
         file = root.joinpath(*parts)
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
-    return any(path.endswith(TEST_SUFFIX) for path in texts)
 
 
 def _line(root: Path, result: CaseResult) -> TestLine:
@@ -63,4 +64,6 @@ def _line(root: Path, result: CaseResult) -> TestLine:
         name=result.name.rpartition(".")[2],
         outcome=TestOutcome(result.outcome),
         message=result.message.replace(f"{root}/", ""),
+        line=result.line,
+        policy=str(result.policy.relative_to(root)) if result.policy is not None else "",
     )

@@ -11,7 +11,7 @@ from app.core.decision import Verdict
 from app.core.markdown import MAX_BYTES, size_bytes
 from app.core.names import Sha
 from app.core.reply import MAX_ANNOTATIONS, CheckReport
-from app.core.report_rehearsal import Flip, RehearsalView, TestLine, TestOutcome, rehearsal_report
+from app.core.report_rehearsal import Flip, PolicyLine, RehearsalView, TestLine, TestOutcome, rehearsal_report
 from app.core.stack import Problem
 
 SHA = Sha("3fa9c1d2" * 5)
@@ -90,6 +90,54 @@ Policy tests: 1 passed, 1 skipped.
 """)
 
 
+def test_every_policy_is_told_with_what_became_of_it_and_which_are_asked_again() -> None:
+    policies = (
+        PolicyLine(name="chat", type="notification", path="policies/chat.rego"),
+        PolicyLine(name="calm", type="push", path="policies/calm.rego", is_edited=True),
+        PolicyLine(name="cost", type="plan", path="policies/cost.rego", is_edited=True),
+    )
+    tests = tuple(
+        TestLine(path=f"policies/{of}_test.rego", name=f"test_{at}", outcome=outcome, policy=f"policies/{of}.rego")
+        for at, (of, outcome) in enumerate(
+            (("calm", TestOutcome.PASSED), ("calm", TestOutcome.PASSED), ("cost", TestOutcome.PASSED))
+        )
+    )
+    report = rehearsal_report(replace(VALID, policies=policies, tests=tests, replayed=2))
+    assert seen(report)[2] == "valid: 3 stacks, 3 policies · no recorded event would be decided otherwise"
+    assert report.summary == snapshot("""\
+`.trackside/stacks.yml` and its policies are valid. They come into force when this pull request has landed.
+
+3 policies:
+
+- push `calm` (`policies/calm.rego`, changed here): compiled; tests: 2 passed
+- plan `cost` (`policies/cost.rego`, changed here): compiled; tests: 1 passed
+- notification `chat` (`policies/chat.rego`): compiled; no tests
+
+Policy tests: 3 passed.
+
+2 recorded events decided again with this configuration, running nothing. Only push policies are asked about them. The plan and notification policies are not: what those are asked (a plan with all its values, a run that comes into a state) is not recorded as a question; `trackside policy eval` asks them one that you write.\
+""")  # noqa: E501 - a sentence as it is said
+    one = replace(VALID, policies=policies[1:2], stack_count=1, tests_note="stopped after 60 s, not all were run")
+    report = rehearsal_report(one)
+    assert seen(report)[2] == "valid: 1 stack, 1 policy"
+    assert "- push `calm` (`policies/calm.rego`, changed here): compiled\n" in f"{report.summary}\n"
+    assert "Only push policies" not in report.summary
+
+
+def test_tests_that_fail_stand_on_their_lines_and_what_is_too_much_is_counted() -> None:
+    failed = TestLine(path="p/x_test.rego", name="test_a", outcome=TestOutcome.FAILED, line=7, policy="p/x.rego")
+    broken = TestLine(path="p/y_test.rego", name="", outcome=TestOutcome.ERROR, message="p/y_test.rego:3:1: no", line=3)
+    lie = replace(failed, path="../outside.rego")
+    report = rehearsal_report(replace(VALID, tests=(failed, broken, lie)))
+    assert [(one.path, one.line, one.title, one.message) for one in report.annotations] == [
+        ("p/x_test.rego", 7, "test_a: failed", "The rule is false, or nothing makes it true."),
+        ("p/y_test.rego", 3, "tests: not run for an error", "p/y_test.rego:3:1: no"),
+    ]
+    many = rehearsal_report(replace(VALID, problems=(IN_STACKS,) * 61))
+    assert len(many.annotations) == MAX_ANNOTATIONS
+    assert many.summary.endswith("\n\n11 more annotations are not shown.")
+
+
 def test_nothing_would_change() -> None:
     assert seen(rehearsal_report(replace(VALID, replayed=3)))[2] == snapshot(
         "valid: 3 stacks · no recorded event would be decided otherwise"
@@ -123,6 +171,7 @@ def test_a_fork_is_read_but_not_tried_out() -> None:
 
 HOSTILE = st.one_of(st.text(max_size=3_000), st.sampled_from(["a | b", "a\\|b", "@alice", "<img src=x>", "`|`"]))
 PROBLEMS = st.builds(Problem, line=st.integers(-3, 10**9), message=HOSTILE, remedy=HOSTILE, path=HOSTILE)
+POLICIES = st.builds(PolicyLine, name=HOSTILE, type=st.sampled_from(["plan", "push"]), path=HOSTILE)
 TESTS = st.builds(TestLine, path=HOSTILE, name=HOSTILE, outcome=st.sampled_from(TestOutcome), message=HOSTILE)
 FLIPS = st.builds(
     Flip,
@@ -142,15 +191,17 @@ FLIPS = st.builds(
     st.lists(FLIPS, max_size=3),
     HOSTILE,
     st.integers(1, 90),
+    st.lists(POLICIES, max_size=2),
 )
 def test_it_fits_and_says_nothing_of_its_own_whatever_is_in_it(
-    problems: list[Problem], tests: list[TestLine], flips: list[Flip], note: str, times: int
+    problems: list[Problem], tests: list[TestLine], flips: list[Flip], note: str, times: int, policies: list[PolicyLine]
 ) -> None:
     view = RehearsalView(
         head_sha=SHA,
         problems=tuple(problems * times),
         tests=tuple(tests * times),
         flips=tuple(flips * times),
+        policies=tuple(policies * times),
         tests_note=note,
         replay_note=note,
     )

@@ -19,6 +19,15 @@ test_main_is_tracked if trackside.track with input as {"push": {"branch": "main"
 
 test_topic_is_not if not trackside.track with input as {"push": {"branch": "topic"}}
 """
+COST = 'package trackside\n\ndeny contains "dear" if count(input.terraform.resource_changes) > 9\n'
+COST_TEST = """\
+package trackside_test
+
+import data.trackside
+
+test_little_is_cheap if count(trackside.deny) == 0 with input as {"terraform": {"resource_changes": []}}
+"""
+WITH_BOTH = f"{WITH_POLICY}  - {{name: cost, type: plan, path: .trackside/policies/cost.rego, attach: '*'}}\n"
 FILES = {".trackside/stacks.yml": STACKS, "app/main.tf": "# one\n", "net/main.tf": "# one\n"}
 
 
@@ -46,17 +55,27 @@ def test_mistakes_are_annotations_on_their_lines(world: World) -> None:
 
 
 def test_a_new_policy_is_tested_and_tried_on_what_happened(world: World) -> None:
-    """Its own tests run; recorded events are decided again: what would be otherwise is a table, nothing is run."""
+    """Its own tests run; recorded events are decided again: what would be otherwise is a table, nothing is run. A
+    policy that is not asked about events is compiled and tested, and said to be one of those."""
     repo = world.repository(FILES)
     words = world.push(repo, {"docs/a.md": "words\n"}, "Words")
     world.settle()
     before = len(world.runs())
-    files = {".trackside/stacks.yml": WITH_POLICY, "policies/calm.rego": POLICY, "policies/calm_test.rego": TEST}
+    files = {
+        ".trackside/stacks.yml": WITH_BOTH,
+        "policies/calm.rego": POLICY,
+        "policies/calm_test.rego": TEST,
+        ".trackside/policies/cost.rego": COST,
+        ".trackside/policies/tests/cost_test.rego": COST_TEST,
+    }
     head = world.push(repo, files, "A policy", branch="edit")
     repo.open_pull("edit", title="Edit", author="alice")
     check = world.expect_check(repo, head, "config", "success")
-    assert "Policy tests: 2 passed." in (check.summary or "")
-    assert (check.title or "").startswith("valid: 2 stacks · 1 of ")
+    assert "Policy tests: 3 passed." in (check.summary or "")
+    assert "- push `calm` (`policies/calm.rego`, changed here): compiled; tests: 2 passed\n" in (check.summary or "")
+    assert "`.trackside/policies/cost.rego`, changed here): compiled; tests: 1 passed\n" in (check.summary or "")
+    assert "Only push policies are asked about them. The plan policies are not" in (check.summary or "")
+    assert (check.title or "").startswith("valid: 2 stacks, 2 policies · 1 of ")
     assert f"| `push to main` at `{words[:7]}` | `app` | ignored | tracked |" in (check.text or "")
     assert "`net`" not in (check.text or "")
     assert len([run for run in world.runs() if run.head_sha != head]) == before
@@ -67,6 +86,9 @@ def test_a_new_policy_is_tested_and_tried_on_what_happened(world: World) -> None
     check = world.expect_check(repo, failing, "config", "failure")
     assert check.title == "1 policy test failed"
     assert "`policies/calm_test.rego` `test_topic_is_not` failed" in (check.text or "")
+    assert [(one["path"], one["start_line"], one["title"]) for one in check.annotations] == [
+        ("policies/calm_test.rego", 7, "test_topic_is_not: failed")
+    ]
 
 
 def test_other_pull_requests_have_no_config_check(world: World) -> None:
