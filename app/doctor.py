@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from threading import Thread
 from time import monotonic
 from typing import Final
+from urllib.parse import urlsplit
 
 from app.core import words_doctor as words
 from app.core import words_notice
@@ -23,7 +24,7 @@ from app.engine.isolation import find_isolation
 from app.flows.diagnose import Diagnose
 from app.flows.ports_doctor import AppQuestions
 from app.github.client import GitHubApp
-from app.settings import Settings, WorkerSettings, load_settings, load_worker_settings
+from app.settings import Settings, WorkerSettings, is_loopback, load_settings, load_worker_settings
 from app.settings.base import Environment
 from app.store.embedded import EmbeddedPostgres
 from app.store.migrations import pending_migrations
@@ -121,7 +122,8 @@ def _control(environ: Mapping[str, str], within_s: float, *, has_worker: bool) -
 def _diagnose(settings: Settings, github: GitHubApp) -> Diagnose:
     questions: AppQuestions = github  # where the type checker proves the fit
     accounts, url = settings.allowed_accounts, f"{settings.public_url}{WEBHOOK}"
-    return Diagnose(github=questions, allowed_accounts=accounts, webhook_url=url)
+    here = is_loopback(urlsplit(settings.github_api_url).hostname or "")
+    return Diagnose(github=questions, allowed_accounts=accounts, webhook_url=url, is_github_here=here)
 
 
 def _stands_on(settings: Settings) -> list[Check]:

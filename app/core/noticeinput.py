@@ -57,7 +57,6 @@ def shared_document(repository: Repository, endpoints: Sequence[Endpoint]) -> Do
             {"id": one.name, "labels": list(one.labels)} for one in endpoints if one.is_on and not one.is_slack
         ],
         "module_version": None,
-        "internal_error": None,
     }
 
 
@@ -87,8 +86,17 @@ def change_document(told: RunTold, change: StateChange) -> Document:
                 {"state": state.value.upper(), "duration": int(seconds * 1e9)} for state, seconds in change.since
             ],
             "urls": {"run": told.url},
-        }
+        },
+        "internal_error": _internal_error(told.run, change),
     }
+
+
+def _internal_error(run: Run, change: StateChange) -> Document | None:
+    """What went wrong with the run on our side; None at every change but the one that failed it so."""
+    if change.state is not RunState.FAILED or not run.is_failed_by_us:
+        return None
+    error = "outcome unknown" if run.is_outcome_unknown else "run not carried out"
+    return {"error": error, "message": change.cause or run.reason, "severity": "ERROR"}
 
 
 def delta_document(told: RunTold) -> Document:

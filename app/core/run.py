@@ -353,6 +353,12 @@ class Run:
         return tuple(sorted(self.flag_owners))
 
     @property
+    def is_failed_by_us(self) -> bool:
+        """True when it failed by what carries it out, and not by its configuration, its policies or its people: its
+        workers were lost, or never got anywhere."""
+        return self.state is RunState.FAILED and (self.is_outcome_unknown or self.attempts >= PATIENCE)
+
+    @property
     def is_live(self) -> bool:
         """True until a terminal state."""
         return not self.state.is_terminal

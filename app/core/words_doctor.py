@@ -135,6 +135,19 @@ def webhook_fine(url: str) -> str:
     return f"deliveries go to {url}"
 
 
+def webhook_here(url: str) -> str:
+    """Deliveries stay on this machine, and so does GitHub's stand-in."""
+    return f"deliveries go to {url}, on this machine: right for a GitHub that runs here too, as the sandbox does"
+
+
+def webhook_out_of_reach(url: str) -> str:
+    """Deliveries go where GitHub itself would have to be."""
+    return (
+        f"deliveries go to {url}, which means this machine alone, and GitHub is elsewhere: give PUBLIC_URL an address "
+        f"that GitHub reaches, and set it as the webhook's URL on {APP_PAGE}"
+    )
+
+
 def webhook_elsewhere(found: str, wanted: str) -> str:
     """Deliveries go somewhere else, or nowhere."""
     has = f"deliveries go to {found}" if found else "the App has no webhook"

@@ -152,9 +152,9 @@ def _address(kind: str, words: tuple[str, ...], removed: str) -> str:
     match kind, words:
         case "resource", (type_, name):
             return f"{type_}.{name}"
-        case ("data" | "ephemeral"), (type_, name):
+        case (("data" | "ephemeral"), (type_, name)):
             return f"{kind}.{type_}.{name}"
-        case ("module" | "output" | "check"), (name,):
+        case (("module" | "output" | "check"), (name,)):
             return f"{kind}.{name}"
         case "removed", ():
             return removed

@@ -8,11 +8,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import urlsplit
 
 from app.core import words_doctor as words
 from app.core.appform import EVENTS, PERMISSIONS
 from app.core.errors import TracksideError
 from app.core.finding import Finding, Level, fine, problem, warning
+from app.core.host import is_loopback
 from app.flows.ports_doctor import AppQuestions, KnownApp, KnownInstallation
 
 SKEW_NOTED_S: Final = 10.0
@@ -31,6 +33,8 @@ class Diagnose:
     """Empty: the App's owner."""
     webhook_url: str
     """Where deliveries should go."""
+    is_github_here: bool = False
+    """GitHub's API is on this machine, as the sandbox's is: so may be where it delivers to."""
 
     def identify(self) -> Iterator[Finding]:
         """Whether GitHub takes the App's key; and the clock, which every answer of GitHub's tells, a refusal too."""
@@ -71,8 +75,13 @@ class Diagnose:
     def webhook(self) -> Iterator[Finding]:
         """Where deliveries go, and in which form."""
         hook = self.github.find_webhook()
-        if hook.url.rstrip("/") != self.webhook_url:
+        is_exact, is_here = hook.url.rstrip("/") == self.webhook_url, _is_here(hook.url)
+        if self.is_github_here and is_here and (is_exact or _is_same_door(hook.url, self.webhook_url)):
+            yield fine("webhook", words.webhook_here(hook.url))
+        elif not is_exact:
             yield problem("webhook", words.webhook_elsewhere(hook.url, self.webhook_url))
+        elif is_here and not self.is_github_here:
+            yield problem("webhook", words.webhook_out_of_reach(hook.url))
         else:
             yield fine("webhook", words.webhook_fine(hook.url))
         if hook.url and hook.content_type != "json":
@@ -113,6 +122,22 @@ def clock(skew_s: float) -> Finding:
     if abs(skew_s) >= SKEW_NOTED_S:
         return warning("clock", words.clock_off(skew_s))
     return fine("clock", words.clock(skew_s))
+
+
+def _is_here(url: str) -> bool:
+    """True for an address that means this machine alone."""
+    try:
+        return is_loopback(urlsplit(url).hostname or "")
+    except ValueError:
+        return False
+
+
+def _is_same_door(one: str, other: str) -> bool:
+    """True when two addresses of this machine mean the same: `localhost` and 127.0.0.1 are two names of it."""
+    if not (_is_here(one) and _is_here(other)):
+        return False
+    doors = [(parts.scheme, parts.netloc.rpartition(":")[2], parts.path) for parts in (urlsplit(one), urlsplit(other))]
+    return doors[0] == doors[1]
 
 
 def _of_app(app: KnownApp) -> Iterator[Finding]:

@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from app.core.errors import UserError
+from app.core.host import is_loopback
 from app.core.names import Secret
 from app.settings.base import NONE, Environment, variable
 from app.settings.looks import Looks
@@ -27,7 +28,6 @@ from app.settings.values import (
     as_slack,
     as_tokens,
     as_url,
-    is_loopback,
 )
 from app.settings.worker import WorkerSettings
 

@@ -6,26 +6,15 @@ Raises ValueError alone; no message ever holds the value, since it may be a secr
 import base64
 import binascii
 import re
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
+from app.core.host import is_loopback
 from app.core.names import Secret
 from app.core.notice import is_fit_address, is_slack_channel
 
 MIN_SECRET_CHARS: Final = 16
-
-
-def is_loopback(host: str) -> bool:
-    """True for localhost and every loopback address, IPv4 or IPv6, without brackets."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return False
-    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
 def as_secret(value: object) -> object:

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, model_validator
 
+from app.core.host import is_loopback
 from app.core.names import Secret
 from app.settings.base import Environment, variable
 from app.settings.values import (
@@ -16,7 +17,6 @@ from app.settings.values import (
     as_mirror,
     as_paths,
     as_url,
-    is_loopback,
 )
 
 Url = Annotated[str, BeforeValidator(as_url)]

@@ -81,7 +81,10 @@ ONLY_SUPERSEDED = "what it takes is `--even-if-superseded`"
         (f"plan --sha {SHA.upper()} a b", Command(verb=Verb.PLAN, targets=("a", "b"), sha=SHA)),
         ("plan a --sha 3fa9c1d", unreadable("plan a --sha 3fa9c1d", "plan", "--sha takes all 40 digits of a commit")),
         ("plan a --sha", unreadable("plan a --sha", "plan", "--sha takes all 40 digits of a commit")),
-        (f"plan --sha {SHA} --sha {SHA}", unreadable(f"plan --sha {SHA} --sha {SHA}", "plan", "plan takes `--sha` once")),
+        (
+            f"plan --sha {SHA} --sha {SHA}",
+            unreadable(f"plan --sha {SHA} --sha {SHA}", "plan", "plan takes `--sha` once"),
+        ),
         ("plan --force", unreadable("plan --force", "plan", why="plan takes no `--force`: what it takes is `--sha`")),
         ("plan ../x", unreadable("plan ../x", "plan", no_name("../x"))),
         ("deploy", Command(verb=Verb.DEPLOY)),

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from inline_snapshot import snapshot
@@ -40,7 +41,7 @@ from app.core.noticetext import (
     webhook_body,
 )
 from app.core.ruling import PlanRuling
-from app.core.run import Run, RunState
+from app.core.run import PATIENCE, Run, RunState
 from app.core.stack import Stack, StackSettings
 from app.core.words_notice import endpoint_lines, endpoint_off, run_line
 from tests.core.made import CONFIRMED, NOW, SUMMARY, WAITING, run_in
@@ -104,6 +105,24 @@ def test_what_plan_policies_said_is_told() -> None:
     assert isinstance(updated, dict)
     assert updated["plan_policy_decision"] == {"deny": ["too dear"], "warn": ["look"]}
     assert updated["policy_receipts"] == [{"name": "cost", "type": "plan", "outcome": "deny", "flags": []}]
+
+
+@pytest.mark.parametrize(
+    ("run", "error"),
+    [
+        ({"is_outcome_unknown": True}, "outcome unknown"),
+        ({"attempts": PATIENCE}, "run not carried out"),
+        ({"attempts": PATIENCE - 1}, None),
+    ],
+)
+def test_a_run_that_failed_on_our_side_is_an_internal_error(run: dict[str, Any], error: str | None) -> None:
+    failed = replace(CHANGE, state=RunState.FAILED, cause="worker w/1 was not heard of any more")
+    run_told = asked(replace(run_in(RunState.FAILED), **run))
+    wanted = {"error": error, "message": "worker w/1 was not heard of any more", "severity": "ERROR"}
+    assert change_document(run_told, failed)["internal_error"] == (wanted if error else None)
+    assert change_document(run_told, CHANGE)["internal_error"] is None, "said once, at the change that is its end"
+    going_on = asked(replace(run_in(RunState.PLANNING), **run))
+    assert change_document(going_on, failed)["internal_error"] is None
 
 
 def test_every_documented_key_is_always_there() -> None:

@@ -32,8 +32,34 @@ class App:
         return self.attempts
 
 
-def looked(hook: Webhook) -> Diagnose:
-    return Diagnose(github=App(hook), allowed_accounts=(), webhook_url=URL)
+def looked(hook: Webhook, wanted: str = URL, *, is_github_here: bool = False) -> Diagnose:
+    return Diagnose(github=App(hook), allowed_accounts=(), webhook_url=wanted, is_github_here=is_github_here)
+
+
+HERE = "http://localhost:8000/webhooks/github"
+
+
+@pytest.mark.parametrize(
+    ("url", "wanted", "is_github_here", "level", "said"),
+    [
+        ("http://127.0.0.1:8000/webhooks/github", HERE, True, Level.OK, "on this machine: right for a GitHub that"),
+        (HERE, HERE, True, Level.OK, "on this machine: right for a GitHub that runs here too, as the sandbox does"),
+        ("http://127.0.0.1:8001/webhooks/github", HERE, True, Level.PROBLEM, "and not to http://localhost:8000/"),
+        ("http://127.0.0.1:8000/old", HERE, True, Level.PROBLEM, "or correct PUBLIC_URL"),
+        ("http://127.0.0.1:8000/webhooks/github", URL, True, Level.PROBLEM, "and not to https://trackside.example.org"),
+        (URL, URL, True, Level.OK, "deliveries go to https://trackside.example.org/webhooks/github"),
+        (HERE, HERE, False, Level.PROBLEM, "GitHub is elsewhere: give PUBLIC_URL an address that GitHub reaches"),
+        ("http://127.0.0.1:8000/webhooks/github", HERE, False, Level.PROBLEM, "set the webhook's URL on"),
+        ("", HERE, True, Level.PROBLEM, "the App has no webhook"),
+    ],
+)
+def test_a_webhook_on_this_machine_is_right_for_a_github_on_this_machine_alone(
+    url: str, wanted: str, is_github_here: bool, level: Level, said: str
+) -> None:
+    hook = Webhook(url=url, content_type="json", is_verified=True)
+    (found,) = looked(hook, wanted, is_github_here=is_github_here).webhook()
+    assert found.level is level
+    assert said in found.text
 
 
 def test_a_webhook_that_sends_forms_or_trusts_anybody_is_told() -> None:
