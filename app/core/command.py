@@ -214,7 +214,9 @@ _MEANT: Final = {
     "rerun": Verb.RETRY,
     "destroy": Verb.HELP,
 }
-"""Words of other tools, and what they mean here; nothing is destroyed by a comment."""
+"""Words of other tools, and what they mean here."""
+_NOT_HERE: Final = {"destroy": "nothing is destroyed by a comment; on the server, `trackside destroy` plans that"}
+"""Why a word means nothing here."""
 
 
 def parse_comment(body: str, prefix: str) -> tuple[Command | Unreadable, ...]:
@@ -249,6 +251,10 @@ def nearest_name(word: str, names: Sequence[str]) -> str:
 
 def help_text(prefix: str) -> str:
     """The commands as Markdown, from the grammar."""
+    without = (
+        "Without a name a command means the one run that takes it here; `plan` then means every stack that the commit "
+        "concerns, and `why` tells of every stack."
+    )
     lines = [f"- `{f'{prefix} {form.verb.value} {form.arguments}'.strip()}` {form.meaning}" for form in GRAMMAR]
     return "\n".join(
         (
@@ -256,8 +262,7 @@ def help_text(prefix: str) -> str:
             "",
             *lines,
             "",
-            "Without a name a command means the one run that takes it here; `plan` then means every stack that the",
-            "commit concerns, and `why` tells of every stack.",
+            without,
         )
     )
 
@@ -354,7 +359,7 @@ def _read_many(form: Form, words: Sequence[str], prefix: str) -> Command | Unrea
         at = rest.index(SHA_OPTION)
         sha = "".join(rest[at + 1 : at + 2]).lower()
         if not is_sha(sha):
-            return _unreadable(words, prefix, why=f"{SHA_OPTION} takes all 40 digits of a commit")
+            return _unreadable(words, prefix, why=f"`{SHA_OPTION}` takes all 40 digits of a commit")
         del rest[at : at + 2]
     odd = next((word for word in rest if _TARGET.fullmatch(word) is None), "")
     if odd in form.options:
@@ -392,10 +397,10 @@ def _takes_no(form: Form, option: str) -> str:
     own = {one.lstrip("-"): one for one in ((ONLY, EXCEPT) if form.takes_choice else form.options)}
     near = nearest_name(name.lstrip("-"), list(own))
     if own:
-        return f"{said}: what it takes is {' or '.join(f'`{own[one]}`' for one in ([near] if near else own))}"
+        return f"{said}; what it takes is {' or '.join(f'`{own[one]}`' for one in ([near] if near else own))}"
     owner = next((other.verb.value for other in GRAMMAR if name in other.options), "")
     after = f", and a note that begins with dashes comes behind `{NOTE_MARK}`" if form.takes_note else ""
-    return f"{said}: that is an option of {owner}" if owner else f"{said}: it has no options{after}"
+    return f"{said}; that is an option of {owner}" if owner else f"{said}; it has no options{after}"
 
 
 def _no_name(word: str) -> str:
@@ -405,6 +410,7 @@ def _no_name(word: str) -> str:
 def _unreadable(words: Sequence[str], prefix: str, *, why: str = "") -> Unreadable:
     """The line again, and the command that is nearest to it."""
     text = _shown(" ".join((prefix, *words)))
+    why = why or _NOT_HERE.get(lowered(words[0]) if words else "", "")
     nearest = _nearest(words)
     meant = ""
     if nearest is not Verb.HELP and not why and lowered(words[0]) != nearest.value:

@@ -25,7 +25,7 @@ class Refused:
     """The command may not be carried out."""
 
     reason: str
-    """In words, plain text: `alice has read permission on acme/infra: confirm needs write`."""
+    """In words, plain text: `alice has read permission on acme/infra, and confirm needs write`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +65,7 @@ def may(
     least = needed(verb, required)
     if permission.rank >= least.rank:
         return Permitted()
-    return Refused(f"{actor} has {permission.value} permission on {repository}: {verb.value} needs {least.value}")
+    return Refused(f"{actor} has {permission.value} permission on {repository}, and {verb.value} needs {least.value}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

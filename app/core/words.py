@@ -22,15 +22,19 @@ def not_permitted(reason: str) -> str:
 
 def unreadable(line: Unreadable, prefix: str) -> str:
     """A line began with the prefix and is no command: what is near to it, else all that there is."""
-    form = next((form for form in GRAMMAR if line.nearest == f"{prefix} {form.verb.value}"), None)
-    if form is None or form.verb is Verb.HELP:
+    forms = (form for form in GRAMMAR if line.nearest == f"{prefix} {form.verb.value}" and form.verb is not Verb.HELP)
+    form = next(forms, None)
+    if form is None:
         way_on = f"\n\n{help_text(prefix)}"
     else:
         written = code(f"{line.nearest} {form.arguments}")
         way_on = f" It is written {written}; {code(f'{prefix} {Verb.HELP.value}')} lists every command."
+    if line.text == prefix:
+        return f"{code(prefix)} alone says nothing.{way_on}"
     if line.why:
         return f"I cannot carry out {code(line.text)}: {sentence(line.why)}.{way_on}"
-    return f"I do not understand {code(line.text)}. Did you mean {code(line.meant or line.nearest)}?{way_on}"
+    meant = f" Did you mean {code(line.meant or line.nearest)}?" if form is not None else ""
+    return f"I do not understand {code(line.text)}.{meant}{way_on}"
 
 
 def no_run(verb: Verb, target: str, *, nearest: str = "") -> str:
@@ -185,8 +189,10 @@ def _where(run: Run) -> str:
             return f"was discarded already{by}"
         case RunState.CONFIRMED | RunState.PREPARING_APPLY | RunState.APPLYING:
             return f"was confirmed already{by} ({run.state.value.replace('_', ' ')})"
-        case RunState.UNCONFIRMED | RunState.PENDING_REVIEW:
-            return "waits for another decision"
+        case RunState.UNCONFIRMED:
+            return "has been planned and waits for a decision"
+        case RunState.PENDING_REVIEW:
+            return "has been planned and waits for a review"
         case RunState.QUEUED | RunState.READY:
             return f"has not been planned yet ({run.state.value})"
         case _:

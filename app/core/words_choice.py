@@ -44,7 +44,7 @@ def choice_refused(run: Run, problem: Problem, prefix: str, *, listed: int) -> s
             why = f"the changes of plan {number} are not kept any more. {whole} plans the whole commit again"
         case Trouble.TOO_MANY:
             why = "the choice is longer than the engine's command line takes. Choose fewer changes"
-    return f"Not done: {name}: {why}."
+    return f"Not done for {name}: {why}."
 
 
 def part_requested(run: Run, targeting: Targeting) -> str:
@@ -65,6 +65,6 @@ def chosen_words(targeting: Targeting) -> str:
 def _unknown(problem: Problem, pick: str, number: int, listed: int) -> str:
     if not problem.nearest:
         addresses = "" if problem.pick[:1].isdecimal() else _ADDRESSES
-        return f"plan {number} has no change {pick}: its changes are numbered 1 to {listed:,}{addresses}"
+        return f"plan {number} has no change {pick}; its changes are numbered 1 to {listed:,}{addresses}"
     nearest = code(problem.nearest, limit=MAX_PICK)
     return f"plan {number} has no change {pick}. Did you mean {nearest}? Its number can be given instead"

@@ -173,16 +173,18 @@ def deliveries(failed: int, total: int, lost: int, status: int) -> str:
     """How the newest deliveries went; `lost` events have no attempt that was taken."""
     if not failed:
         return f"the last {total} were all taken"
+    most, each = ("it was", "it") if failed == 1 else ("most were", "each")
     answer = f"answered {status}" if status else "not answered at all"
-    share = f"{failed} of the last {total} failed ({100 * failed / total:.0f} %), most were {answer}"
+    share = f"{failed} of the last {total} failed ({100 * failed / total:.0f} %), {most} {answer}"
     if not lost:
-        return f"{share}; each was taken in the end"
+        return f"{share}; {each} was taken in the end"
     hint = {
         401: "the webhook secret: compare GITHUB_WEBHOOK_SECRET with the App's",
         0: "whether GitHub reaches PUBLIC_URL",
         503: "the database: the log of the web process says more",
     }
-    return f"{share}; {lost} events never arrived. Look at {hint.get(status, 'the log of the web process')}"
+    events = "event" if lost == 1 else "events"
+    return f"{share}; {lost} {events} never arrived. Look at {hint.get(status, 'the log of the web process')}"
 
 
 def reaches(url: str, latency_s: float) -> str:

@@ -72,7 +72,7 @@ def _not_permitted(run: Run, stack: Stack, person: Person) -> Not | None:
         return None
     what = "a destroy" if is_destroy else "to retry a deployment"
     reason = f"{person.actor} has {person.permission.value} permission on {person.repository}"
-    return Not(words.not_permitted(f"{reason}: {what} needs {least.value}"))
+    return Not(words.not_permitted(f"{reason}, and {what} needs {least.value}"))
 
 
 def is_promotion(run: Run, stack: Stack) -> bool:

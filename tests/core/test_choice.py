@@ -260,17 +260,17 @@ def test_the_sentences_about_choices() -> None:
     said.append(part_requested(WAITING, Targeting(of_plan=1, excluded=("x.a", "x.b"))))
     assert said == snapshot(
         [
-            "Not done: `network`: no change is named. Name numbers or addresses of plan 1, as in `/trackside replan network only 1`.",  # noqa: E501 - a sentence as it is said
-            "Not done: `network`: plan 1 has no change `x.aa`. Did you mean `x.a`? Its number can be given instead.",
-            "Not done: `network`: `x.aa` is an output, and outputs cannot be chosen: they follow from the resources that are planned.",  # noqa: E501 - a sentence as it is said
-            "Not done: `network`: nothing is left of plan 1 without what is excepted. `/trackside discard network` turns the plan down.",  # noqa: E501 - a sentence as it is said
-            "Not done: `network`: `x.aa` moves, and the engine plans no part of a configuration that leaves a pending move out.",  # noqa: E501 - a sentence as it is said
-            "Not done: `network`: plan 1 has more changes than are listed, and this choice would have to name those too. A choice as in `/trackside replan network only 1` need not, unless a move is among them.",  # noqa: E501 - a sentence as it is said
-            "Not done: `network`: the changes of plan 1 are not kept any more. `/trackside replan network` plans the whole commit again.",  # noqa: E501 - a sentence as it is said
-            "Not done: `network`: the choice is longer than the engine's command line takes. Choose fewer changes.",
-            "Not done: `network`: plan 1 has no change `9`: its changes are numbered 1 to 1,200.",
-            'Not done: `network`: plan 1 has no change `foo`: its changes are numbered 1 to 5. An address names one too, written as the plan has it, a key in double quotes and all of it in backticks: `aws_instance.web["a b"]`.',  # noqa: E501 - a sentence as it is said
-            "Not done: `network`: only outputs are chosen, and outputs cannot be chosen: they follow from the resources that are planned.",  # noqa: E501 - a sentence as it is said
+            "Not done for `network`: no change is named. Name numbers or addresses of plan 1, as in `/trackside replan network only 1`.",  # noqa: E501 - a sentence as it is said
+            "Not done for `network`: plan 1 has no change `x.aa`. Did you mean `x.a`? Its number can be given instead.",
+            "Not done for `network`: `x.aa` is an output, and outputs cannot be chosen: they follow from the resources that are planned.",  # noqa: E501 - a sentence as it is said
+            "Not done for `network`: nothing is left of plan 1 without what is excepted. `/trackside discard network` turns the plan down.",  # noqa: E501 - a sentence as it is said
+            "Not done for `network`: `x.aa` moves, and the engine plans no part of a configuration that leaves a pending move out.",  # noqa: E501 - a sentence as it is said
+            "Not done for `network`: plan 1 has more changes than are listed, and this choice would have to name those too. A choice as in `/trackside replan network only 1` need not, unless a move is among them.",  # noqa: E501 - a sentence as it is said
+            "Not done for `network`: the changes of plan 1 are not kept any more. `/trackside replan network` plans the whole commit again.",  # noqa: E501 - a sentence as it is said
+            "Not done for `network`: the choice is longer than the engine's command line takes. Choose fewer changes.",
+            "Not done for `network`: plan 1 has no change `9`; its changes are numbered 1 to 1,200.",
+            'Not done for `network`: plan 1 has no change `foo`; its changes are numbered 1 to 5. An address names one too, written as the plan has it, a key in double quotes and all of it in backticks: `aws_instance.web["a b"]`.',  # noqa: E501 - a sentence as it is said
+            "Not done for `network`: only outputs are chosen, and outputs cannot be chosen: they follow from the resources that are planned.",  # noqa: E501 - a sentence as it is said
             "Another plan of `network` is being made, of a part of plan 1: one resource chosen. What that depends on may come with it.",  # noqa: E501 - a sentence as it is said
             "Another plan of `network` is being made, of a part of plan 1: everything but 2 resources. What that depends on may come with it.",  # noqa: E501 - a sentence as it is said
         ]

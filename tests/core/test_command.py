@@ -43,7 +43,7 @@ def no_name(word: str) -> str:
 
 def no_option(verb: str, name: str) -> str:
     """Why a word that looks like an option is none, and no note either."""
-    return f"{verb} takes no `{name}`: it has no options, and a note that begins with dashes comes behind `--`"
+    return f"{verb} takes no `{name}`; it has no options, and a note that begins with dashes comes behind `--`"
 
 
 ONLY_SUPERSEDED = "what it takes is `--even-if-superseded`"
@@ -74,30 +74,37 @@ ONLY_SUPERSEDED = "what it takes is `--even-if-superseded`"
         ("loc\u212a a", unreadable("loc\u212a a", "lock", meant="lock a")),
         ("apply", unreadable("apply", "confirm", meant="confirm")),
         ("apply network", unreadable("apply network", "confirm", meant="confirm network")),
-        ("destroy app", Unreadable(text="/trackside destroy app", nearest="/trackside help")),
+        (
+            "destroy app",
+            unreadable(
+                "destroy app",
+                "help",
+                "nothing is destroyed by a comment; on the server, `trackside destroy` plans that",
+            ),
+        ),
         ("plan", Command(verb=Verb.PLAN)),
         ("plan a b/c a", Command(verb=Verb.PLAN, targets=("a", "b/c"))),
         (f"plan a --sha {SHA}", Command(verb=Verb.PLAN, targets=("a",), sha=SHA)),
         (f"plan --sha {SHA.upper()} a b", Command(verb=Verb.PLAN, targets=("a", "b"), sha=SHA)),
-        ("plan a --sha 3fa9c1d", unreadable("plan a --sha 3fa9c1d", "plan", "--sha takes all 40 digits of a commit")),
-        ("plan a --sha", unreadable("plan a --sha", "plan", "--sha takes all 40 digits of a commit")),
+        ("plan a --sha 3fa9c1d", unreadable("plan a --sha 3fa9c1d", "plan", "`--sha` takes all 40 digits of a commit")),
+        ("plan a --sha", unreadable("plan a --sha", "plan", "`--sha` takes all 40 digits of a commit")),
         (
             f"plan --sha {SHA} --sha {SHA}",
             unreadable(f"plan --sha {SHA} --sha {SHA}", "plan", "plan takes `--sha` once"),
         ),
-        ("plan --force", unreadable("plan --force", "plan", why="plan takes no `--force`: what it takes is `--sha`")),
+        ("plan --force", unreadable("plan --force", "plan", why="plan takes no `--force`; what it takes is `--sha`")),
         ("plan ../x", unreadable("plan ../x", "plan", no_name("../x"))),
         ("deploy", Command(verb=Verb.DEPLOY)),
         ("deploy a b", Command(verb=Verb.DEPLOY, targets=("a", "b"))),
         (
             f"deploy a --sha {SHA}",
-            unreadable(f"deploy a --sha {SHA}", "deploy", "deploy takes no `--sha`: that is an option of plan"),
+            unreadable(f"deploy a --sha {SHA}", "deploy", "deploy takes no `--sha`; that is an option of plan"),
         ),
         ("stop", Command(verb=Verb.STOP)),
         ("stop network", Command(verb=Verb.STOP, target="network")),
         ("stop a b", unreadable("stop a b", "stop", "stop takes one stack or run behind it, and `b` is too much")),
         ("cancel network", Command(verb=Verb.CANCEL, target="network")),
-        ("cancel --all", unreadable("cancel --all", "cancel", "cancel takes no `--all`: it has no options")),
+        ("cancel --all", unreadable("cancel --all", "cancel", "cancel takes no `--all`; it has no options")),
         ("retry 01JDV3F4K5M6N7P8Q9R0S1T2V3", Command(verb=Verb.RETRY, target="01JDV3F4K5M6N7P8Q9R0S1T2V3")),
         ("retri", unreadable("retri", "retry", meant="retry")),
         ("lock network", Command(verb=Verb.LOCK, target="network")),
@@ -128,22 +135,22 @@ ONLY_SUPERSEDED = "what it takes is `--even-if-superseded`"
             unreadable(
                 "replan --even-if-superseded",
                 "replan",
-                "replan takes no `--even-if-superseded`: what it takes is `only` or `except`",
+                "replan takes no `--even-if-superseded`; what it takes is `only` or `except`",
             ),
         ),
         (
             "replan net --only 1",
-            unreadable("replan net --only 1", "replan", "replan takes no `--only`: what it takes is `only`"),
+            unreadable("replan net --only 1", "replan", "replan takes no `--only`; what it takes is `only`"),
         ),
         (
             "replan net only 1 --force",
             unreadable(
                 "replan net only 1 --force",
                 "replan",
-                "replan takes no `--force`: what it takes is `only` or `except`",
+                "replan takes no `--force`; what it takes is `only` or `except`",
             ),
         ),
-        ("why -v", unreadable("why -v", "why", "why takes no `-v`: it has no options")),
+        ("why -v", unreadable("why -v", "why", "why takes no `-v`; it has no options")),
         (
             "replan net 1,2",
             unreadable(
@@ -154,10 +161,10 @@ ONLY_SUPERSEDED = "what it takes is `--even-if-superseded`"
             'replan only a["b',
             unreadable('replan only a["b', "replan", "a double quote is opened and not closed"),
         ),
-        ("confirm --force", unreadable("confirm --force", "confirm", f"confirm takes no `--force`: {ONLY_SUPERSEDED}")),
+        ("confirm --force", unreadable("confirm --force", "confirm", f"confirm takes no `--force`; {ONLY_SUPERSEDED}")),
         (
             "confirm --superseded a",
-            unreadable("confirm --superseded a", "confirm", f"confirm takes no `--superseded`: {ONLY_SUPERSEDED}"),
+            unreadable("confirm --superseded a", "confirm", f"confirm takes no `--superseded`; {ONLY_SUPERSEDED}"),
         ),
         ("confirm <b>network</b>", unreadable("confirm <b>network</b>", "confirm", no_name("<b>network</b>"))),
         ("confirm ../x", unreadable("confirm ../x", "confirm", no_name("../x"))),
@@ -166,7 +173,7 @@ ONLY_SUPERSEDED = "what it takes is `--even-if-superseded`"
             unreadable(
                 "discard --even-if-superseded",
                 "discard",
-                "discard takes no `--even-if-superseded`: that is an option of confirm",
+                "discard takes no `--even-if-superseded`; that is an option of confirm",
             ),
         ),
         ("help me", unreadable("help me", "help", "help takes nothing behind it, and `me` is too much")),
@@ -313,8 +320,7 @@ I read these commands, one a line, at the start of a line of a new comment:
 - `/trackside why [STACK]` says why each stack did or did not run for this commit
 - `/trackside help` lists these commands
 
-Without a name a command means the one run that takes it here; `plan` then means every stack that the
-commit concerns, and `why` tells of every stack.\
+Without a name a command means the one run that takes it here; `plan` then means every stack that the commit concerns, and `why` tells of every stack.\
 """  # noqa: E501 - a sentence as it is said
     )
     assert {form.verb for form in GRAMMAR} == set(Verb)

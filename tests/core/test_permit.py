@@ -53,7 +53,7 @@ def test_a_refusal_says_who_has_what_where_and_what_is_needed() -> None:
     answer = may(
         Verb.CONFIRM, permission=Permission.READ, required=Permission.WRITE, actor="alice", repository="acme/infra"
     )
-    assert answer == Refused("alice has read permission on acme/infra: confirm needs write")
+    assert answer == Refused("alice has read permission on acme/infra, and confirm needs write")
 
 
 def confirming(**known: object) -> Confirming:

@@ -20,7 +20,7 @@ OTHER = replace(WAITING, id=RunId("01JDV3F4K5M6N7P8Q9R0S1T2V4"), stack_name="dns
 
 def test_refusals() -> None:
     assert {
-        "not_permitted": words.not_permitted("alice has read permission on acme/infra: confirm needs write"),
+        "not_permitted": words.not_permitted("alice has read permission on acme/infra, and confirm needs write"),
         "no_run": words.no_run(Verb.CONFIRM, ""),
         "no_run to stop": words.no_run(Verb.STOP, ""),
         "no_run to cancel": words.no_run(Verb.CANCEL, ""),
@@ -36,7 +36,7 @@ def test_refusals() -> None:
         "too_late": words.too_late(Verb.REPLAN, PREFIX),
     } == snapshot(
         {
-            "not_permitted": "Not done: alice has read permission on acme/infra: confirm needs write. Somebody who has it can give the same command.",  # noqa: E501 - a sentence as it is said
+            "not_permitted": "Not done: alice has read permission on acme/infra, and confirm needs write. Somebody who has it can give the same command.",  # noqa: E501 - a sentence as it is said
             "no_run": "Nothing to confirm: no run of this commit or pull request waits for a decision.",
             "no_run to stop": "Nothing to stop: no run of this commit or pull request is being planned.",
             "no_run to cancel": "Nothing to cancel: no run of this commit or pull request is still to start.",
@@ -105,7 +105,10 @@ def test_an_unreadable_line_gets_the_nearest_command_in_full_or_else_the_grammar
         "`/trackside lock STACK [note]`; `/trackside help` lists every command."
     )
     lost = words.unreadable(Unreadable(text="/trackside xyz", nearest="/trackside help"), PREFIX)
+    assert lost.startswith("I do not understand `/trackside xyz`.\n\nI read these commands")
     assert "- `/trackside help` lists these commands" in lost
+    bare = words.unreadable(Unreadable(text="/trackside", nearest="/trackside help"), PREFIX)
+    assert bare.startswith("`/trackside` alone says nothing.\n\nI read these commands")
 
 
 def test_a_long_list_of_candidates_is_cut_and_counted() -> None:

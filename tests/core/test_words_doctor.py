@@ -35,6 +35,10 @@ def test_deliveries_name_the_usual_answer_and_where_to_look() -> None:
     assert words.deliveries(2, 100, 0, 503) == (
         "2 of the last 100 failed (2 %), most were answered 503; each was taken in the end"
     )
+    assert words.deliveries(1, 38, 0, 0) == (
+        "1 of the last 38 failed (3 %), it was not answered at all; it was taken in the end"
+    )
+    assert "; 1 event never arrived" in words.deliveries(2, 9, 1, 500)
     assert words.deliveries(60, 100, 3, 0).endswith("3 events never arrived. Look at whether GitHub reaches PUBLIC_URL")
     assert words.deliveries(1, 1, 1, 500).endswith("Look at the log of the web process")
 

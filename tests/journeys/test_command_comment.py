@@ -121,7 +121,7 @@ def test_several_commands_of_one_comment_are_carried_out_in_order_and_answered_o
 
     world.comment(repo, number, "/trackside confirm app", by="bob")
     world.settle()
-    assert "bob has read permission on acme/infra: confirm needs write" in world.replies(repo, number)[-1]
+    assert "bob has read permission on acme/infra, and confirm needs write" in world.replies(repo, number)[-1]
     assert world.sql("SELECT actor, source FROM audit ORDER BY id DESC LIMIT 1") == [("bob", "comment")]
 
 

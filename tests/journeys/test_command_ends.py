@@ -105,7 +105,7 @@ def test_a_waiting_run_is_withdrawn_and_the_next_one_goes(world: World) -> None:
     world.comment_on_commit(repo, first, "/trackside cancel app")
     world.comment_on_commit(repo, second, "/trackside cancel", by="bob")
     world.settle()
-    assert "waits for another decision" in world.remarks(repo, first)[-1]
+    assert "has been planned and waits for a decision, so there is nothing to cancel" in world.remarks(repo, first)[-1]
     assert "cancel needs write" in world.remarks(repo, second)[-1]
     stack = world.runs()[0].stack_id
     several = world.operate("cancel", stack)

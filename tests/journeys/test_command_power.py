@@ -37,7 +37,7 @@ def test_a_deployment_is_made_once_more_by_those_alone_who_may_deploy(world: Wor
 
     said = world.remarks(repo, sha)
     assert len(said) == 2
-    assert all("carol has write permission on acme/infra: to retry a deployment needs admin" in one for one in said)
+    assert all("carol has write permission on acme/infra, and to retry a deployment needs admin" in one for one in said)
     assert len(world.runs("app")) == 1
     refused = world.sql("SELECT source, is_allowed FROM audit WHERE actor = 'carol' ORDER BY source")
     assert refused == [("button", False), ("comment", False)]

@@ -79,7 +79,7 @@ def test_a_plan_that_cannot_be_made_is_answered_with_why(world: World) -> None:
     assert "`nett` is no stack of this repository" in unknown
     assert "- `/trackside plan app`\n- `/trackside plan net`" in which
     assert f"then write `/trackside plan app --sha {head}`" in other
-    assert "--sha takes all 40 digits of a commit" in short
+    assert "`--sha` takes all 40 digits of a commit" in short
     assert [row[3] for row in commands(world)] == [False] * 4
 
 

@@ -94,7 +94,7 @@ def test_whatever_people_do_to_the_comment_it_stays_true_and_there_is_one(world:
     repo.tick(comment, REPLAN, by="alice")
     world.settle()
     assert comment.body == said.replace("[ ] **1.", "[x] **1.")
-    assert "alice has write permission on acme/infra: replan needs admin" in world.replies(repo, number)[-1]
+    assert "alice has write permission on acme/infra, and replan needs admin" in world.replies(repo, number)[-1]
     assert world.runs("app")[-1].plan_number == 1
 
     repo.edit_comment(comment, said.replace("[ ] **2.", "[x] **2."), by="carol")

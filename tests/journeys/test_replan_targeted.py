@@ -149,8 +149,8 @@ def test_a_choice_that_chooses_nothing_is_answered_and_changes_nothing(world: Wo
     number, sha = world.land(repo, {".trackside/stacks.yml": STACKS, "app/main.tf": THREE}, "Four")
     check = world.expect_check(repo, sha, "deploy/app", "action_required")
     answers = {
-        "replan app only 9": "plan 1 has no change `9`: its changes are numbered 1 to 5",
-        "replan app only 3-9": "plan 1 has no change `3-9`: its changes are numbered 1 to 5",
+        "replan app only 9": "plan 1 has no change `9`; its changes are numbered 1 to 5",
+        "replan app only 3-9": "plan 1 has no change `3-9`; its changes are numbered 1 to 5",
         "replan app only terraform_data.midle": "Did you mean `terraform_data.middle`?",
         "replan app only": "no change is named",
         "replan app only said": "`said` is an output, and outputs cannot be chosen",
