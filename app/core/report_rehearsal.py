@@ -32,10 +32,11 @@ MAX_MESSAGE: Final = 2_000
 """Characters of an annotation."""
 _ROOM: Final = 30_000
 """Bytes of the list of tests, and of the table of flips."""
-_TYPES: Final = ("push", "plan", "approval", "notification")
+_TYPES: Final = ("push", "plan", "approval", "trigger", "notification")
 _ASKED: Final = {
     "plan": "a plan with all its values",
     "approval": "a run and its reviews",
+    "trigger": "a run that has ended",
     "notification": "a run that comes into a state",
 }
 _WORDS: Final = {
@@ -87,7 +88,7 @@ class PolicyLine:
 
     name: str
     type: str
-    """`push`, `plan`, `approval` or `notification`."""
+    """`push`, `plan`, `approval`, `trigger` or `notification`."""
     path: str
     is_edited: bool = False
     """By the pull request itself."""

@@ -94,6 +94,7 @@ def test_every_policy_is_told_with_what_became_of_it_and_which_are_asked_again()
     policies = (
         PolicyLine(name="chat", type="notification", path="policies/chat.rego"),
         PolicyLine(name="calm", type="push", path="policies/calm.rego", is_edited=True),
+        PolicyLine(name="next", type="trigger", path="policies/next.rego"),
         PolicyLine(name="cost", type="plan", path="policies/cost.rego", is_edited=True),
     )
     tests = tuple(
@@ -103,19 +104,20 @@ def test_every_policy_is_told_with_what_became_of_it_and_which_are_asked_again()
         )
     )
     report = rehearsal_report(replace(VALID, policies=policies, tests=tests, replayed=2))
-    assert seen(report)[2] == "valid: 3 stacks, 3 policies · no recorded event would be decided otherwise"
+    assert seen(report)[2] == "valid: 3 stacks, 4 policies · no recorded event would be decided otherwise"
     assert report.summary == snapshot("""\
 `.trackside/stacks.yml` and its policies are valid. They come into force when this pull request has landed.
 
-3 policies:
+4 policies:
 
 - push `calm` (`policies/calm.rego`, changed here): compiled; tests: 2 passed
 - plan `cost` (`policies/cost.rego`, changed here): compiled; tests: 1 passed
+- trigger `next` (`policies/next.rego`): compiled; no tests
 - notification `chat` (`policies/chat.rego`): compiled; no tests
 
 Policy tests: 3 passed.
 
-2 recorded events decided again with this configuration, running nothing. Only push policies are asked about them. The plan and notification policies are not: what those are asked (a plan with all its values, a run that comes into a state) is not recorded as a question; `trackside policy eval` asks them one that you write.\
+2 recorded events decided again with this configuration, running nothing. Only push policies are asked about them. The plan, trigger and notification policies are not: what those are asked (a plan with all its values, a run that has ended, a run that comes into a state) is not recorded as a question; `trackside policy eval` asks them one that you write.\
 """)  # noqa: E501 - a sentence as it is said
     one = replace(VALID, policies=policies[1:2], stack_count=1, tests_note="stopped after 60 s, not all were run")
     report = rehearsal_report(one)
