@@ -4,7 +4,7 @@ The github room parses payloads into these; a delivery that becomes none of them
 reason that its row keeps.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
@@ -25,6 +25,8 @@ class Repository:
     installation_id: InstallationId
     owner_id: AccountId = UNKNOWN_ACCOUNT
     """GitHub's number of the owner; 0: not known."""
+    told_at: datetime | None = field(default=None, compare=False)
+    """When the event happened that tells this; None: it is told by no event."""
 
     @property
     def full_name(self) -> str:

@@ -74,8 +74,8 @@ class Decide:
     """Where GitHub's pages are: the new-file link of a repository without a stacks file."""
 
     def push(self, push: Push, guid: DeliveryId, *, is_late: bool = False) -> str:
-        """Decide one push and close its delivery; what became of it, in words. `is_late`: it was asked for again, long
-        after it happened."""
+        """Decide one push and close its delivery; what became of it, in words. `is_late`: newer ones may have been
+        decided before it."""
         if push.is_deleted:
             return self._ignore(push.repository, guid, f"{push.ref} was deleted", gone=push.ref)
         if push.ref.startswith(QUEUE_REFS):
@@ -99,8 +99,8 @@ class Decide:
         return is_covered(self.look, push, known)
 
     def pull(self, event: PullChanged, guid: DeliveryId, *, is_late: bool = False) -> str:
-        """Decide what happened to a pull request, and close the delivery. One whose event was asked for again may have
-        moved on since."""
+        """Decide what happened to a pull request, and close the delivery. One whose event comes late may have moved
+        on since."""
         if event.pull.landed_sha is not None:  # also where there is no stack yet: the merge may bring the first ones
             with self.store.begin() as tx:
                 tx.save_repository(event.repository)

@@ -6,7 +6,8 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Final
+from datetime import datetime
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -50,6 +51,7 @@ RepositoryEvent = (
     Push | PullChanged | PullReviewed | MergeGroup | Click | Rerequest | Said | RepositoryMoved | RepositoryStands
 )
 """What happens in one repository."""
+E = TypeVar("E", bound=RepositoryEvent)
 HOOK_FIELDS = ("hook", "hook_id", "installation")
 """What differs between the twins that two hooks send of one event."""
 POLICIES_PREFIX: Final = "/spacelift"
@@ -67,6 +69,11 @@ class Arrival:
     """GitHub could not bring it, and was asked to deliver it again."""
     is_late: bool
     """What it tells of happened so long ago that a command in it is not obeyed."""
+
+    @property
+    def is_overdue(self) -> bool:
+        """True when newer events may have been carried out before it."""
+        return self.is_asked_for or self.is_late
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +115,7 @@ class Deliver:
             case Malformed(reason):
                 self._close(guid, DeliveryOutcome.MALFORMED, reason)
             case InstallationChanged():
-                self.follow.installation(event, guid)
+                self.follow.installation(event, guid, happened_at)
             case RepositoriesChosen():
                 self.follow.chosen(event, guid)
             case AccountRenamed():
@@ -120,7 +127,7 @@ class Deliver:
                 else:
                     self._close(guid, DeliveryOutcome.IGNORED, reason)
             case _:
-                self._carry_out(event, arrival)
+                self._carry_out(event if delivery.event in _FOUND else _as_told_at(event, happened_at), arrival)
 
     def _read(self, delivery: Delivery) -> Event | Ignored | Malformed:
         """What a delivery is: GitHub's, or of our own making."""
@@ -141,7 +148,7 @@ class Deliver:
                     self._push(self._whole(event), arrival)
                 case PullChanged():
                     self.rehearse.want(event)
-                    self.decide.pull(event, guid, is_late=arrival.is_asked_for)
+                    self.decide.pull(event, guid, is_late=arrival.is_overdue)
                 case PullReviewed():
                     self.decide.review(event, guid)
                 case MergeGroup():
@@ -165,7 +172,7 @@ class Deliver:
         if self.organise.takes(push):
             self.organise.push(push, arrival.guid)
         else:
-            self.decide.push(push, arrival.guid, is_late=arrival.is_asked_for)
+            self.decide.push(push, arrival.guid, is_late=arrival.is_overdue)
 
     def _whole(self, push: Push) -> Push:
         """The push with what git alone can tell of one that was found: whether it left commits behind."""
@@ -195,6 +202,11 @@ class Deliver:
     def _close(self, guid: DeliveryId, outcome: DeliveryOutcome, reason: str) -> None:
         with self.store.begin() as tx:
             tx.close_delivery(guid, outcome, reason[:1000])
+
+
+def _as_told_at(event: E, happened_at: datetime) -> E:
+    """An event of GitHub's: what it says of its repository is as old as itself, and takes nothing newer back."""
+    return replace(event, repository=replace(event.repository, told_at=happened_at))
 
 
 def _digest(body: bytes) -> Digest:

@@ -7,6 +7,7 @@ go. A suspended App waits with all it has, and catches up.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from app.core.event import (
     AccountRenamed,
@@ -32,6 +33,7 @@ WHY = {
     Standing.DELETED: "the repository was deleted",
 }
 """Why runs that wait are let go."""
+OLD_NEWS = "it came late: an event that happened after it was carried out already"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +53,12 @@ class Follow:
         is_other = before is not None and before.default_branch != repository.default_branch
         tip = self.look.find_tip(repository, repository.default_branch) if is_other else None
         with self.store.begin() as tx:
-            tx.save_repository(repository)
+            if not tx.save_repository(repository):
+                tx.close_delivery(guid, DeliveryOutcome.EVENT, OLD_NEWS)
+                return
             said = f"repository is now {repository.full_name}"
+            if before is not None and repository.owner_id not in (0, before.owner_id):  # under other settings now
+                tx.defer_renewals(repository.owner_id)
             if before is not None and tip is not None:
                 self._announce_default(tx, event, HEADS + before.default_branch, tip)
                 said += f", and its default branch is {repository.default_branch}"
@@ -74,7 +80,9 @@ class Follow:
     def stands(self, event: RepositoryStands, guid: DeliveryId) -> None:
         """The repository was archived, came back, or was deleted."""
         with self.store.begin() as tx:
-            tx.save_repository(event.repository)
+            if not tx.save_repository(event.repository):
+                tx.close_delivery(guid, DeliveryOutcome.EVENT, OLD_NEWS)
+                return
         said = self._turn([event.repository.id], event.standing)
         self._close(guid, f"{event.repository.full_name} is {event.standing.value}{said}")
 
@@ -100,10 +108,12 @@ class Follow:
             said = f"the account is now {event.account}: {count} repositories follow"
             tx.close_delivery(guid, DeliveryOutcome.EVENT, said)
 
-    def installation(self, event: InstallationChanged, guid: DeliveryId) -> None:
-        """The App came to an account, went, was suspended or is back."""
+    def installation(self, event: InstallationChanged, guid: DeliveryId, at: datetime) -> None:
+        """The App came to an account, went, was suspended or is back. `at`: when that happened."""
         with self.store.begin() as tx:
-            tx.save_installation(event.installation_id, event.account, is_active=event.is_active)
+            if not tx.save_installation(event.installation_id, event.account, is_active=event.is_active, told_at=at):
+                tx.close_delivery(guid, DeliveryOutcome.EVENT, OLD_NEWS)
+                return
             mine = tx.list_installed(event.installation_id)
         said = ""
         if event.is_gone:

@@ -87,8 +87,9 @@ class HistoryRows(Protocol):
 class ConfigRows(Protocol):
     """Repositories, installations, and the configurations that are in force."""
 
-    def save_repository(self, repository: Repository) -> None:
-        """Insert or follow: names, default branch, installation."""
+    def save_repository(self, repository: Repository) -> bool:
+        """Insert or follow: names, default branch, visibility, installation. False, and nothing changes, when an event
+        that happened later has told of it already."""
         ...
 
     def find_config_head(self, repository_id: RepositoryId) -> Sha | None:
@@ -105,7 +106,11 @@ class ConfigRows(Protocol):
         """Serialise decisions of one repository (advisory, ends with the transaction)."""
         ...
 
-    def save_installation(self, installation_id: InstallationId, account: str, *, is_active: bool) -> None: ...
+    def save_installation(
+        self, installation_id: InstallationId, account: str, *, is_active: bool, told_at: datetime | None = None
+    ) -> bool:
+        """Insert or follow. False, and nothing changes, when an event that happened later has told of it already."""
+        ...
 
     def add_config_version(self, version: ConfigVersion, configuration: Configuration | None = None) -> None:
         """Keep a reading of the stacks file, valid or not, and what it says by itself; it is the newest from now on,

@@ -47,6 +47,7 @@ installations = Table(
     column("account"),
     column("is_active", Boolean),
     time_column("updated_at"),
+    time_column("told_at", nullable=True),
 )
 
 repositories = Table(
@@ -68,6 +69,7 @@ repositories = Table(
         server_default=text("'here'"),
     ),
     Column("config_sha", Text),
+    time_column("told_at", nullable=True),
     is_hex("config_sha", 40),
     Index("ix_repositories_owner", "owner_id"),
 )

@@ -4,11 +4,11 @@ Knows nothing of what an event means.
 """
 
 from dataclasses import asdict
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Row, case, func, null, select, text, update
+from sqlalchemy import Row, case, func, null, select, text, true, update
 from sqlalchemy.dialects.postgresql import insert
 
 from app.core.event import Repository, Standing
@@ -93,9 +93,13 @@ class DeliveryWrites(Wire):
         """True when the delivery's decisions are written already."""
         return self._scalar(select(decision_inputs.c.guid).where(decision_inputs.c.guid == guid)) is not None
 
-    def save_repository(self, repository: Repository) -> None:
-        """Insert or follow: names, default branch, installation. An event of one that was out of reach shows that it is
-        in reach again. Another default branch has its own stacks file: where that was read last is not known yet."""
+    def save_repository(self, repository: Repository) -> bool:
+        """Insert or follow: names, default branch, visibility, installation. False, and nothing changes, when an event
+        that happened later has told of it already.
+
+        An event of one that was out of reach shows that it is in reach again. Another default branch has its own stacks
+        file: where that was read last is not known yet.
+        """
         values = {
             "owner": repository.owner,
             "name": repository.name,
@@ -103,6 +107,7 @@ class DeliveryWrites(Wire):
             "is_private": repository.is_private,
             "installation_id": repository.installation_id,
             "owner_id": repository.owner_id,
+            "told_at": repository.told_at,
         }
         statement = insert(repositories).values(id=repository.id, **values)
         known = func.coalesce(func.nullif(statement.excluded.owner_id, 0), repositories.c.owner_id)
@@ -110,7 +115,11 @@ class DeliveryWrites(Wire):
         read_at = case((is_same, repositories.c.config_sha), else_=null())
         changes = {**values, "owner_id": known, "config_sha": read_at, "updated_at": func.clock_timestamp()}
         changes["standing"] = func.replace(repositories.c.standing, Standing.REMOVED.value, Standing.HERE.value)
-        self._execute(statement.on_conflict_do_update(index_elements=["id"], set_=changes))
+        told = repositories.c.told_at
+        changes["told_at"] = func.coalesce(statement.excluded.told_at, told)
+        is_news = func.coalesce(told <= statement.excluded.told_at, true())
+        kept = statement.on_conflict_do_update(index_elements=["id"], set_=changes, where=is_news)
+        return self._scalar(kept.returning(repositories.c.id)) is not None
 
     def find_config_head(self, repository_id: RepositoryId) -> Sha | None:
         """The commit of the default branch whose stacks file was read last, or None."""
@@ -132,11 +141,18 @@ class DeliveryWrites(Wire):
         """Serialise decisions of one repository until the transaction ends."""
         self._execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 11))"), {"key": str(repository_id)})
 
-    def save_installation(self, installation_id: InstallationId, account: str, *, is_active: bool) -> None:
-        """Insert or follow an installation."""
+    def save_installation(
+        self, installation_id: InstallationId, account: str, *, is_active: bool, told_at: datetime | None = None
+    ) -> bool:
+        """Insert or follow an installation. False, and nothing changes, when an event that happened later has told of
+        it already."""
         values = {"account": safe_text(account), "is_active": is_active, "updated_at": func.clock_timestamp()}
-        statement = insert(installations).values(id=installation_id, **values)
-        self._execute(statement.on_conflict_do_update(index_elements=["id"], set_=values))
+        statement = insert(installations).values(id=installation_id, told_at=told_at, **values)
+        told = installations.c.told_at
+        changes = values | {"told_at": func.coalesce(statement.excluded.told_at, told)}
+        is_news = func.coalesce(told <= statement.excluded.told_at, true())
+        kept = statement.on_conflict_do_update(index_elements=["id"], set_=changes, where=is_news)
+        return self._scalar(kept.returning(installations.c.id)) is not None
 
     def add_config_version(self, version: ConfigVersion, configuration: Configuration | None = None) -> None:
         """Keep a reading of the stacks file, and what it says by itself. The same (repository, sha) again makes it the
@@ -189,6 +205,7 @@ def read_repository(row: Row[Any]) -> Repository:
         is_private=row.is_private,
         installation_id=InstallationId(row.installation_id),
         owner_id=AccountId(row.owner_id),
+        told_at=row.told_at,
     )
 
 

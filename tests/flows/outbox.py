@@ -134,6 +134,17 @@ class Outbox:
             tx.end_assignment(hold)
         return after
 
+    def replan(self, run: Run) -> Run:
+        """Alice wants the next plan."""
+        with self.world.plane.store.begin() as tx:
+            at = tx.now()
+
+            def again(found: Run) -> tuple[Run, Transition]:
+                fresh = replace(found, plan=None, plan_number=found.plan_number + 1, decided_by="alice")
+                return advance(fresh, Step.REPLAN, by="alice", at=at)
+
+            return tx.change_run(run.id, again)
+
     def confirm(self, run: Run) -> Run:
         """Alice confirms the plan that waits."""
         with self.world.plane.store.begin() as tx:

@@ -232,6 +232,25 @@ def test_a_notice_whose_comment_was_deleted_is_said_anew_and_both_writes_are_cou
     assert outbox.counted() - counted == len(outbox.writes()) - sent == 2
 
 
+def test_a_command_means_a_newer_plan_from_when_the_comment_shows_it_too(outbox: Outbox) -> None:
+    """Until then whoever reads the comment reads of the plan before: what they wrote meanwhile may mean that one."""
+    number = outbox.pull("newer")
+    run = outbox.run(outbox.stack("newer"), sha=outbox.repo.sha("newer"), pull_number=number)
+    outbox.plan(run)
+    outbox.publish()
+    outbox.replan(run)
+    outbox.plan(run)
+    outbox.publish()
+    (comment,) = outbox.repo.comments(number)
+    assert "plan 2" in comment.body
+    moments = (
+        "SELECT plans.published_at > remotes.published_at FROM plans JOIN reports ON reports.subject = '{number}'"
+        " JOIN remotes ON remotes.report_id = reports.id WHERE plans.run_id = '{run}' AND reports.kind = 'comment'"
+        " ORDER BY plans.number"
+    )
+    assert outbox.world.sql(moments.format(number=number, run=run.id)) == [(False,), (True,)]
+
+
 def test_what_github_says_of_its_limit_holds_for_all_and_is_on_the_page(outbox: Outbox) -> None:
     run = outbox.run(outbox.stack("refused"))
     outbox.world.github.trouble.hit_secondary_limit(retry_after_s=90)

@@ -192,6 +192,14 @@ def test_a_plan_that_was_shown_stays_what_it_was(store: PostgresStore, sql: Conn
         bring_to_unconfirmed(tx, run.id)
     refused(sql, "UPDATE plans SET digest = repeat('b', 64)", by="shown to a person")
     refused(sql, "UPDATE plans SET is_frozen = false", by="shown to a person")
+    with store.begin() as tx:
+        tx.mark_plan_published(run.id, 1)
+    first = sql.execute("SELECT published_at FROM plans").fetchone()
+    with store.begin() as tx:
+        tx.mark_plan_shown(run.id, 1)  # a command may mean it later than it was told, never earlier
+    assert sql.execute("SELECT published_at FROM plans").fetchone() != first
+    refused(sql, "UPDATE plans SET published_at = published_at - interval '1 s'", by="shown to a person")
+    refused(sql, "UPDATE plans SET published_at = NULL", by="shown to a person")
     refused(sql, "UPDATE plans SET state_serial = 7", by="shown to a person")
     refused(sql, "UPDATE plans SET state_lineage = 'another'", by="shown to a person")
     refused(sql, "UPDATE runs SET targeting = '{}'", by="what its plan is restricted to")
