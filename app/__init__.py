@@ -60,7 +60,7 @@ The flow of an event, in order:
                             commands are answered; docs/missed-events.md
   flows.follow              repositories and accounts that are renamed, archived, suspended, taken away, and come back
   flows.sweep               leases that ran out: planned again, back to confirmed, or outcome unknown; plans that nobody
-                            decided about expire; old decisions go
+                            decided about expire; flows.tidy, once an hour: what only history needs goes
 
 To add a command: a Verb and a Form in core.command, its permission in core.permit, its step in core.run's table when it
 moves a run, its sentences in core.words (core.words_start), its deed in flows.order, flows.start or flows.lock, and cli

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 import procrastinate
 import structlog
@@ -32,7 +33,7 @@ RESTART_S = 1.0
 MAX_TRIES = 200
 """Of a job that the outside world keeps from ending: GitHub gone for hours must not lose an event."""
 MAX_TRIES_BROKEN = 5
-"""Of a job that ends in an error of ours: it stays visible as failed."""
+"""Of a job that ends in an error of ours: it stays visible as failed, and is begun anew after a while."""
 MAX_BACKOFF_S = 60.0
 _DICE = random.SystemRandom()
 JITTER = 0.25
@@ -86,7 +87,7 @@ class Tasks:
     rescue: Callable[[procrastinate.App], Awaitable[int]]
     """Puts jobs of dead processes back; how many."""
     revive: Callable[[procrastinate.App], Awaitable[int]]
-    """Tries again what GitHub refused for good a while ago; how many reports."""
+    """Tries again what ended for good a while ago, and should not have; how many jobs."""
     sweep_every_s: float
     tidy: Callable[[], int]
     """Lets go of what only history needs; how many things."""
@@ -185,15 +186,17 @@ async def _sweep(app: procrastinate.App, tasks: Tasks) -> None:
     """
     while True:
         await asyncio.sleep(tasks.sweep_every_s)
-        try:
-            found = {
-                "lost": await asyncio.to_thread(tasks.sweep),
-                "stalled": await tasks.rescue(app),
-                "revived": await tasks.revive(app),
-            }
-        except RetryableError as error:
-            log.warning("a sweep did not end; the next one tries again", error=str(error))
-            continue
+        deeds: dict[str, Callable[[], Awaitable[int]]] = {
+            "lost": partial(asyncio.to_thread, tasks.sweep),
+            "stalled": partial(tasks.rescue, app),
+            "revived": partial(tasks.revive, app),
+        }
+        found: dict[str, int] = {}
+        for what, deed in deeds.items():
+            try:
+                found[what] = await deed()
+            except TracksideError as error:  # neither the others nor the workers have anything to do with it
+                log.warning("a sweep did not end; the next one tries again", what=what, error=str(error))
         if any(found.values()):
             log.info("a sweep found something", **found)
 

@@ -71,7 +71,7 @@ from app.policy.suite_texts import TextSuite
 from app.settings import Settings
 from app.store.artifacts_disk import DiskArtifacts
 from app.store.artifacts_s3 import S3Artifacts
-from app.store.jobs_app import make_job_app, rescue_stalled, revive_reports
+from app.store.jobs_app import make_job_app, rescue_stalled, revive
 from app.store.listen import WorkSignal
 from app.store.postgres import PostgresStore
 from app.vault.vault import Vault
@@ -343,11 +343,10 @@ def _tasks(settings: Settings, made: _Adapters, control: Control, conclude: Conc
             store=made.store,
             conclude=conclude,
             artifacts=made.artifacts,
-            decisions_kept_days=settings.decisions_kept_days,
             plans_kept_days=settings.plans_kept_days,
         ).sweep,
         rescue=rescue_stalled,
-        revive=revive_reports,
+        revive=revive,
         sweep_every_s=settings.sweep_every_s,
         tidy=Tidy(store=made.store, artifacts=made.artifacts, kept=_kept(settings)).tidy,
         start_looks=missed.start,
@@ -413,6 +412,7 @@ def _kept(settings: Settings) -> Kept:
     return Kept(
         logs_days=settings.logs_kept_days,
         deliveries_days=settings.deliveries_kept_days,
+        decisions_days=settings.decisions_kept_days,
         state_versions=settings.state_versions_kept,
     )
 

@@ -1,13 +1,16 @@
-"""What time does: leases run out, records grow old. Called every few seconds by the jobs process; safe to run
-anywhere, at once.
+"""What time does: leases run out, plans expire. Called every few seconds by the jobs process; safe to run anywhere, at
+once.
 
 Knows nothing of clocks but the database's.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
+from app.core.errors import RetryableError, TracksideError
 from app.core.run import Run, RunState, Step, advance
 from app.flows.conclude import Conclude
 from app.flows.held import archive_key
@@ -17,6 +20,8 @@ from app.flows.schedule import SYSTEM, schedule
 NOTICE: Final = timedelta(days=1)
 """How long before the end of a waiting plan its check says so."""
 
+MAX_UNANSWERED: Final = 10
+"""How often something outside may not answer before the rest is left to the next sweep."""
 WORKERS_KEPT: Final = timedelta(days=7)
 """How long a worker that is not heard of any more stays on the list: pods have a new name each."""
 
@@ -28,24 +33,32 @@ class Sweep:
     store: Store
     conclude: Conclude
     artifacts: Artifacts
-    decisions_kept_days: int
     plans_kept_days: int
     """How long a plan waits for a person before it is discarded."""
 
     def sweep(self) -> int:
-        """End every hold whose lease ran out, discard plans that nobody decided about, let go of old decisions, and
-        make check runs anew that are about to be called stale; how many holds there were."""
+        """End every hold whose lease ran out, discard plans that nobody decided about, and make check runs anew that
+        are about to be called stale; how many holds there were.
+
+        Raises: the first trouble, once everything was tried: what cannot be done for one keeps no other waiting.
+        """
         with self.store.begin() as tx:
             lost = tx.list_lost_assignments()
-            tx.sweep_decisions(kept_days=self.decisions_kept_days)
+            waiting = tx.list_expiring(kept_days=self.plans_kept_days)
+        deeds: list[Callable[[], object]] = [
+            partial(self.conclude.give_back, record.id, f"worker {record.worker} was not heard of any more")
+            for record in lost
+        ]
+        deeds += [partial(self._expire, run) for run in waiting]
+        deeds.append(self._renew)
+        _do_all(deeds)
+        return len(lost)
+
+    def _renew(self) -> None:
+        """Forget workers that are gone, and want the check runs anew that have worked for too long."""
+        with self.store.begin() as tx:
             tx.forget_unseen_workers(WORKERS_KEPT)
             tx.renew_checks()
-            waiting = tx.list_expiring(kept_days=self.plans_kept_days)
-        for run in waiting:
-            self._expire(run)
-        for record in lost:
-            self.conclude.give_back(record.id, f"worker {record.worker} was not heard of any more")
-        return len(lost)
 
     def _expire(self, waiting: Run) -> None:
         """Announce that a waiting plan will be discarded, at least a day before; or discard it, and its archive."""
@@ -68,3 +81,19 @@ class Sweep:
             schedule(tx, tx.lock_stack(run.stack_id))
         if run.plan is not None:
             self.artifacts.delete(archive_key(run.id, run.plan))
+
+
+def _do_all(deeds: list[Callable[[], object]]) -> None:
+    """Do each, whatever becomes of the others. Raises: the first trouble, at the end."""
+    first: TracksideError | None = None
+    unanswered = 0
+    for deed in deeds:
+        try:
+            deed()
+        except TracksideError as error:
+            first = first or error
+            unanswered += isinstance(error, RetryableError)
+        if unanswered >= MAX_UNANSWERED:
+            break
+    if first is not None:
+        raise first

@@ -24,6 +24,7 @@ class Kept:
 
     logs_days: int
     deliveries_days: int
+    decisions_days: int
     state_versions: int
     """Of each stack; 0: all."""
 
@@ -41,6 +42,7 @@ class Tidy:
         found = self._until_done(lambda tx: tx.sweep_logs(kept_days=self.kept.logs_days, limit=AT_ONCE))
         found += self._until_done(lambda tx: tx.sweep_bodies(kept_days=self.kept.deliveries_days, limit=AT_ONCE))
         found += self._until_done(lambda tx: tx.sweep_messages(kept_days=self.kept.deliveries_days, limit=AT_ONCE))
+        found += self._until_done(lambda tx: tx.sweep_decisions(kept_days=self.kept.decisions_days))
         found += self._sweep_versions() if self.kept.state_versions else 0
         found += self._sweep_orphans("workspaces", self._is_workspace_needed)
         found += self._sweep_orphans("state", self._is_state_needed)

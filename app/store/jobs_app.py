@@ -48,13 +48,42 @@ WITH behind AS (
             )
         )
     ) LIMIT 100
+), gone AS (
+    DELETE FROM procrastinate_jobs WHERE task_name = 'publish' AND status NOT IN ('todo', 'doing')
+        AND args ->> 'report_id' IN (SELECT id FROM behind)
 )
 SELECT count(procrastinate_defer_jobs_v1(ARRAY[ROW(
     'publish', 'publish', -10, 'report:' || id, NULL, jsonb_build_object('report_id', id), NULL
 )::procrastinate_job_to_defer_v1])) AS revived FROM behind
 """  # noqa: S608 - our own words only
 """Reports that stand behind without a job that would mend it: GitHub refused them for good, ten minutes ago or more.
-A permission that was granted since is found out only by trying again."""
+A permission that was granted since is found out only by trying again. The job before makes way for the new one."""
+_REVIVE_DELIVERIES: Final = """
+WITH ended AS (
+    SELECT DISTINCT ON (deliveries.guid) deliveries.guid, job.lock FROM deliveries
+    JOIN procrastinate_jobs AS job ON job.task_name = 'deliver' AND job.status NOT IN ('todo', 'doing')
+        AND job.args ->> 'guid' = deliveries.guid
+    WHERE deliveries.outcome = 'pending' AND deliveries.received_at > clock_timestamp() - interval '3 days'
+        AND NOT EXISTS (
+            SELECT FROM procrastinate_jobs AS other
+            WHERE other.task_name = 'deliver' AND other.args ->> 'guid' = deliveries.guid AND (
+                other.status IN ('todo', 'doing') OR EXISTS (
+                    SELECT FROM procrastinate_events AS event
+                    WHERE event.job_id = other.id AND event.at > clock_timestamp() - interval '10 minutes'
+                )
+            )
+        )
+    ORDER BY deliveries.guid LIMIT 100
+), gone AS (
+    DELETE FROM procrastinate_jobs WHERE task_name = 'deliver' AND status NOT IN ('todo', 'doing')
+        AND args ->> 'guid' IN (SELECT guid FROM ended)
+)
+SELECT count(procrastinate_defer_jobs_v1(ARRAY[ROW(
+    'deliver', 'deliver', -5, lock, NULL, jsonb_build_object('guid', guid), NULL
+)::procrastinate_job_to_defer_v1])) AS revived FROM ended
+"""
+"""Deliveries of the last days that were never carried out, and whose job ended in an error of ours ten minutes ago or
+more: a disk that was full has room again, a release that could not do it was replaced. Newer ones go before them."""
 
 
 async def revive_reports(app: procrastinate.App) -> int:
@@ -62,10 +91,27 @@ async def revive_reports(app: procrastinate.App) -> int:
 
     Raises: RetryableError when the database does not answer.
     """
+    return await _revive(app, _REVIVE, "looking for reports that stand behind")
+
+
+async def revive_deliveries(app: procrastinate.App) -> int:
+    """Try again what an error of ours kept from being carried out; how many deliveries.
+
+    Raises: RetryableError when the database does not answer.
+    """
+    return await _revive(app, _REVIVE_DELIVERIES, "looking for deliveries that were not carried out")
+
+
+async def revive(app: procrastinate.App) -> int:
+    """Both. Raises: as each does."""
+    return await revive_deliveries(app) + await revive_reports(app)
+
+
+async def _revive(app: procrastinate.App, statement: str, doing: str) -> int:
     try:
-        rows = await app.connector.execute_query_all_async(_REVIVE)
+        rows = await app.connector.execute_query_all_async(statement)
     except exceptions.ConnectorException as error:
-        raise RetryableError("looking for reports that stand behind: the database does not answer") from error
+        raise RetryableError(f"{doing}: the database does not answer") from error
     return int(rows[0]["revived"]) if rows else 0
 
 

@@ -37,6 +37,8 @@ LATER_PRIORITY: Final = LATER[Lane.PROGRESS]
 the same priority, also while that one is scheduled for the future."""
 RENEWED_AFTER: Final = "12 days"
 """The age at which a check run that still works makes way for another: after 14 days GitHub calls it stale."""
+CHECKS: Final = "('run_check', 'check', 'summary', 'rehearsal')"
+"""The kinds of reports that are check runs."""
 MAX_RENEWED: Final = 100
 """Check runs that one sweep has made anew."""
 _DEFER: Final = """
@@ -71,7 +73,7 @@ _DEFER_LATER: Final = text(f"""{_DEFER} FROM reports WHERE id = :id AND NOT EXIS
 _RENEW: Final = text(f"""
 WITH old AS (
     SELECT DISTINCT reports.id FROM remotes JOIN reports ON reports.id = remotes.report_id
-    WHERE NOT remotes.is_completed AND remotes.remote_id IS NOT NULL AND reports.kind <> 'deployment'
+    WHERE NOT remotes.is_completed AND remotes.remote_id IS NOT NULL AND reports.kind IN {CHECKS}
         AND remotes.made_at < clock_timestamp() - interval '{RENEWED_AFTER}' AND reports.published >= reports.wanted
     LIMIT {MAX_RENEWED}
 ), wanted AS (

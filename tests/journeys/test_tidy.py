@@ -18,7 +18,7 @@ DAY_S = 24 * 3600
 
 def tidy_of(world: World, *, state_versions: int = 0) -> Tidy:
     """The use case, on the world's store."""
-    kept = Kept(logs_days=30, deliveries_days=30, state_versions=state_versions)
+    kept = Kept(logs_days=30, deliveries_days=30, decisions_days=30, state_versions=state_versions)
     return Tidy(store=world.plane.store, artifacts=DiskArtifacts(world.root / "data" / "artifacts"), kept=kept)
 
 

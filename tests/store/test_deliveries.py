@@ -1,5 +1,6 @@
 """Deliveries: kept once, with their job, in one statement; twins end as twins; nothing is lost."""
 
+import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ import pytest
 from app.core.errors import RetryableError
 from app.core.names import DeliveryId, Digest
 from app.core.record import DeliveryOutcome
+from app.store.jobs_app import make_job_app, revive_deliveries
 from app.store.postgres import PostgresStore
 from tests.database import made_store
 from tests.store.world import HEAD, REPOSITORY
@@ -134,3 +136,38 @@ def test_where_the_stacks_file_was_read_last_is_known_of_this_default_branch_alo
         assert tx.find_config_head(REPOSITORY.id) == HEAD
         tx.save_repository(replace(REPOSITORY, default_branch="release"))
         assert tx.find_config_head(REPOSITORY.id) is None
+
+
+def test_a_delivery_whose_job_ended_in_an_error_of_ours_is_tried_again_after_a_while(
+    store: PostgresStore, database_url: str
+) -> None:
+    """In its lane, after what came since; for three days, and never one that was carried out."""
+    store.record_delivery(ONE, "push", BODY, outcome=DeliveryOutcome.PENDING, reason="", lane="repository:77")
+    store.record_delivery(TWO, "push", BODY, outcome=DeliveryOutcome.PENDING, reason="", lane="repository:77")
+    with store.begin() as tx:
+        tx.close_delivery(TWO, DeliveryOutcome.EVENT, "decided")
+
+    async def revive() -> int:
+        app = make_job_app(database_url)
+        async with app.open_async():
+            return await revive_deliveries(app)
+
+    def sql(statement: str) -> list[tuple[object, ...]]:
+        with psycopg.connect(database_url, autocommit=True) as connection:
+            found = connection.execute(statement.encode())
+            return found.fetchall() if found.description else []
+
+    assert asyncio.run(revive()) == 0, "its job still waits"
+    sql(f"UPDATE procrastinate_jobs SET status = 'doing' WHERE args ->> 'guid' = '{ONE}'")  # noqa: S608 - ours
+    assert asyncio.run(revive()) == 0, "somebody is at it"
+    sql("UPDATE procrastinate_jobs SET status = 'failed'")
+    assert asyncio.run(revive()) == 0, "it failed just now"
+    sql("UPDATE procrastinate_events SET at = at - interval '11 minutes'")
+    assert asyncio.run(revive()) == 1
+    jobs = "SELECT args ->> 'guid', status, priority, lock FROM procrastinate_jobs ORDER BY 1"
+    assert sql(jobs) == [(ONE, "todo", -5, "repository:77"), (TWO, "failed", 0, "repository:77")]
+    assert asyncio.run(revive()) == 0, "the new job waits"
+    sql("UPDATE procrastinate_jobs SET status = 'failed'")
+    sql("DELETE FROM procrastinate_events")
+    sql("UPDATE deliveries SET received_at = received_at - interval '4 days'")
+    assert asyncio.run(revive()) == 0, "nobody waits for it any more"

@@ -168,3 +168,23 @@ def test_a_report_that_was_refused_for_good_is_tried_again_after_a_while(
     sql("UPDATE procrastinate_events SET at = at - interval '11 minutes'")
     assert asyncio.run(revive()) == 1
     assert asyncio.run(revive()) == 0, "the new job waits"
+    assert len(publish_jobs(database_url)) == 1, "it took the other's place: what GitHub never takes leaves no heap"
+
+
+def test_what_a_policy_says_on_a_pull_request_never_grows_too_old(store: PostgresStore, database_url: str) -> None:
+    """A check run that works for twelve days is made anew; a comment has no end to wait for."""
+    make_stack(store)
+    with store.begin() as tx:
+        check = want(store)
+        notice = tx.want_report(ReportKind.NOTICE, REPOSITORY.id, "7/key", run_id=None, document=b"{}")
+    for report_id in (check, notice):
+        with store.begin() as tx:
+            tx.save_remote(report_id, "it", remote_id=7, published="a" * 64, is_completed=False)
+            tx.finish_report(report_id, 1)
+    with psycopg.connect(database_url) as connection:
+        connection.execute("UPDATE remotes SET made_at = made_at - interval '13 days'")
+    with store.begin() as tx:
+        assert tx.renew_checks() == 1
+    with store.begin() as tx:
+        found = [tx.find_report(report_id) for report_id in (check, notice)]
+    assert [one.wanted for one in found if one is not None] == [2, 1]
