@@ -257,7 +257,8 @@ def _accept(
 ) -> None:
     """Make the repository's stacks what its configuration says under the organisation's settings."""
     configuration = effective(own, organisation.organisation if organisation is not None else None)
-    known = {stack.name: stack for stack in tx.list_stacks(repository.id)}
+    # Of one name, the live one counts: another was given up before this one took its name.
+    known = {stack.name: stack for stack in sorted(tx.list_stacks(repository.id), key=lambda one: not one.is_detached)}
     named = {spec.settings.name for spec in configuration.stacks}
     kept: set[str] = set()
     for spec in configuration.stacks:
@@ -287,10 +288,12 @@ def _accept(
 
 
 def _match(spec: StackSpec, known: dict[str, Stack], named: set[str]) -> Stack | None:
-    """The stack that an entry continues: by its name, else by the one it had, unless that is still in the file."""
+    """The stack that an entry continues: by its name, else by the one it had, unless that is still in the file. One
+    that goes by the old name goes on, state and all, before one that was given up comes back by the new name."""
     stack = known.get(spec.settings.name)
-    if stack is None and spec.renamed_from not in named:
-        stack = known.get(spec.renamed_from)
+    before = known.get(spec.renamed_from) if spec.renamed_from not in named else None
+    if before is not None and (stack is None or (stack.is_detached and not before.is_detached)):
+        return before
     return stack
 
 
