@@ -143,6 +143,8 @@ def test_one_problem_is_one_line() -> None:
         ("PUBLIC_URL", "https://host/path", "no path"),
         ("PUBLIC_URL", "https://[::1", "not a URL"),
         ("GITHUB_API_URL", "ftp://host", "not an http(s) URL"),
+        ("GITHUB_API_URL", "http://github.example.org/api/v3", "in clear on another machine"),
+        ("GITHUB_SERVER_URL", "http://github.example.org", "in clear on another machine"),
         ("GITHUB_API_VERSION", "latest", "right form"),
         ("GITHUB_PRIVATE_KEY", "canary", "not a PEM private key"),
         ("GITHUB_PRIVATE_KEY_FILE", "/nowhere/app.pem", "keep one of them"),

@@ -22,7 +22,7 @@ from app.github.refusals import NotFoundError
 from app.github.shapes import Number
 
 MAX_PULLS: Final = 100
-"""Pull requests of one commit whose authors count."""
+"""Pull requests of one commit that are listed: with that many, there may be more."""
 MAX_COMMITS: Final = 250
 """Commits of a pull request that GitHub lists: with that many, there may be more."""
 _PAGE: Final = 100
@@ -124,6 +124,8 @@ def list_authors(caller: Caller, repository: Repository, sha: Sha) -> tuple[str,
         needs="pull_requests: read",
     )
     pulls = read_answer(of_pulls, caller.as_installation(repository, of_pulls), _Pulls)
+    if len(pulls) >= MAX_PULLS:
+        raise UserError(f"{of_pulls.doing}: there are {MAX_PULLS} or more, so not everybody who made it is known")
     commits = [commit, *(one for pull in pulls for one in _commits_of(caller, repository, pull.number))]
     accounts = [pull.user for pull in pulls]
     accounts += [account for one in commits for account in (one.author, one.committer)]

@@ -20,6 +20,7 @@ from app.settings.storage import Storage
 from app.settings.values import (
     as_accounts,
     as_database,
+    as_encrypted,
     as_long_secret,
     as_opa,
     as_origin,
@@ -33,7 +34,8 @@ from app.settings.worker import WorkerSettings
 
 MAX_KEY_FILE_BYTES: Final = 64 * 1024
 
-Url = Annotated[str, BeforeValidator(as_url)]
+Encrypted = Annotated[str, BeforeValidator(as_encrypted)]
+"""Where tokens are sent to."""
 
 
 class Settings(Storage, Looks):
@@ -57,11 +59,15 @@ class Settings(Storage, Looks):
         example="(openssl rand -hex 32)",
         default=NONE,
     )
-    github_api_url: Url = variable(
-        "GitHub's REST API.", example="https://github.example.org/api/v3", default="https://api.github.com"
+    github_api_url: Encrypted = variable(
+        "GitHub's REST API: https, or http on this machine.",
+        example="https://github.example.org/api/v3",
+        default="https://api.github.com",
     )
-    github_server_url: Url = variable(
-        "GitHub's pages and repositories.", example="https://github.example.org", default="https://github.com"
+    github_server_url: Encrypted = variable(
+        "GitHub's pages and repositories: https, or http on this machine.",
+        example="https://github.example.org",
+        default="https://github.com",
     )
     github_api_version: str = variable(
         "Version of the REST API that is asked for.",

@@ -1,5 +1,7 @@
 """Who somebody is to a repository: roles, teams, authors, and what an environment asks for; each closed by default."""
 
+from dataclasses import replace
+
 import pytest
 
 from app.core.environment import Environment
@@ -102,6 +104,20 @@ def test_authors_of_many_commits_are_known_up_to_what_github_lists(
     last = repo.push("work", {"net/main.tf": "one too many\n"}, author="alice")
     with pytest.raises(UserError, match=f"the commits of acme/infra#{number}: there are 250 or more"):
         app.list_authors(repository, Sha(last))
+
+
+def test_a_commit_in_as_many_pull_requests_as_github_lists_may_be_in_more(
+    app: GitHubApp, repo: Repo, repository: Repository
+) -> None:
+    """Whoever opens a hundred more must not push the one that they wrote out of sight."""
+    sha = Sha(repo.push("work", {"net/main.tf": "two\n"}, author="alice"))
+    pulls = repo.record.pulls
+    first = pulls[repo.open_pull("work", author="alice")]
+    pulls |= {number: replace(first, number=number) for number in range(first.number, first.number + 99)}
+    assert app.list_authors(repository, sha) == ("alice",)
+    pulls[first.number + 99] = replace(first, number=first.number + 99)
+    with pytest.raises(UserError, match=f"the pull requests of {sha[:7]} of acme/infra: there are 100 or more"):
+        app.list_authors(repository, sha)
 
 
 def test_a_pull_request_that_cannot_be_read_makes_nobody_free_of_authorship(
