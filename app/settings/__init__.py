@@ -28,7 +28,6 @@ from app.settings.values import (
     as_secret,
     as_slack,
     as_tokens,
-    as_url,
 )
 from app.settings.worker import WorkerSettings
 
