@@ -66,7 +66,8 @@ class Notices:
 
     def _note(self, record: ReportRecord, number: int | None, digest: str) -> None:
         with self.store.begin() as tx:
-            tx.save_remote(record.id, COMMENT, remote_id=number, published=digest, is_completed=False)
+            is_said = number is not None
+            tx.save_remote(record.id, COMMENT, remote_id=number, published=digest, is_completed=is_said)
 
 
 def _digest(body: str) -> str:

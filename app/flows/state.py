@@ -108,7 +108,8 @@ class States:
         with self.store.begin() as tx:
             record = self._record(tx, caller)
             tx.lock_stack(caller.stack_id)
-            if not _is_live(tx, record):
+            live = tx.lock_assignment(record.id)  # it may have ended since: of an unknown outcome the lock stays
+            if live is None or not _is_live(tx, live):
                 raise LeaseLost(f"assignment {record.id} is over")
             held = tx.find_state_lock(caller.stack_id)
             if held is None:

@@ -38,7 +38,9 @@ def make_job_app(url: str) -> procrastinate.App:
 _REVIVE: Final = f"""
 WITH behind AS (
     SELECT reports.id FROM reports JOIN repositories ON repositories.id = reports.repository_id
-    WHERE published < wanted AND {CAN_BE_ASKED} AND NOT EXISTS (
+    WHERE published < wanted AND {CAN_BE_ASKED}
+        AND (kind NOT IN ('reply', 'notice') OR reports.created_at > clock_timestamp() - interval '3 days')
+        AND NOT EXISTS (
         SELECT 1 FROM procrastinate_jobs AS job
         WHERE job.task_name = 'publish' AND job.args ->> 'report_id' = reports.id AND (
             job.status IN ('todo', 'doing')
@@ -57,7 +59,8 @@ SELECT count(procrastinate_defer_jobs_v1(ARRAY[ROW(
 )::procrastinate_job_to_defer_v1])) AS revived FROM behind
 """  # noqa: S608 - our own words only
 """Reports that stand behind without a job that would mend it: GitHub refused them for good, ten minutes ago or more.
-A permission that was granted since is found out only by trying again. The job before makes way for the new one."""
+A permission that was granted since is found out only by trying again. What is said to somebody is given up after three
+days: on a pull request that is not there, a policy could say as much as it likes. The job before makes way."""
 _REVIVE_DELIVERIES: Final = """
 WITH ended AS (
     SELECT DISTINCT ON (deliveries.guid) deliveries.guid, job.lock FROM deliveries

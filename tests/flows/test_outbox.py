@@ -229,6 +229,8 @@ def test_a_notice_whose_comment_was_deleted_is_said_anew_and_both_writes_are_cou
     outbox.notify("one", "after", number)
     outbox.publish()
     assert outbox.world.replies(outbox.repo, number) == ["after"]
+    open_ones = "SELECT 1 FROM remotes JOIN reports ON id = report_id WHERE kind = 'notice' AND NOT is_completed"
+    assert outbox.world.sql(open_ones) == [], "what is said is done: no sweep looks at it again"
     assert outbox.counted() - counted == len(outbox.writes()) - sent == 2
 
 

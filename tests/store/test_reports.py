@@ -171,6 +171,27 @@ def test_a_report_that_was_refused_for_good_is_tried_again_after_a_while(
     assert len(publish_jobs(database_url)) == 1, "it took the other's place: what GitHub never takes leaves no heap"
 
 
+def test_what_is_said_to_somebody_is_given_up_after_three_days(store: PostgresStore, database_url: str) -> None:
+    """A check that is behind is a required one, perhaps; a comment where there is no pull request is nobody's."""
+    make_stack(store)
+    with store.begin() as tx:
+        for kind in (ReportKind.CHECK, ReportKind.NOTICE, ReportKind.REPLY):
+            tx.want_report(kind, REPOSITORY.id, "7/it", run_id=None, document=b"{}")
+    with psycopg.connect(database_url) as connection:
+        connection.execute("DELETE FROM procrastinate_jobs")
+        connection.execute("UPDATE reports SET created_at = created_at - interval '4 days' WHERE kind <> 'reply'")
+
+    async def revive() -> int:
+        app = make_job_app(database_url)
+        async with app.open_async():
+            return await revive_reports(app)
+
+    assert asyncio.run(revive()) == 2
+    with psycopg.connect(database_url) as connection:
+        kinds = "SELECT kind FROM reports JOIN procrastinate_jobs ON lock = 'report:' || reports.id ORDER BY 1"
+        assert connection.execute(kinds.encode()).fetchall() == [("check",), ("reply",)]
+
+
 def test_what_a_policy_says_on_a_pull_request_never_grows_too_old(store: PostgresStore, database_url: str) -> None:
     """A check run that works for twelve days is made anew; a comment has no end to wait for."""
     make_stack(store)
