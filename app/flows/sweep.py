@@ -4,7 +4,7 @@ once.
 Knows nothing of clocks but the database's.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
@@ -51,7 +51,7 @@ class Sweep:
         ]
         deeds += [partial(self._expire, run) for run in waiting]
         deeds.append(self._renew)
-        _do_all(deeds)
+        do_all(deeds)
         return len(lost)
 
     def _renew(self) -> None:
@@ -83,7 +83,7 @@ class Sweep:
             self.artifacts.delete(archive_key(run.id, run.plan))
 
 
-def _do_all(deeds: list[Callable[[], object]]) -> None:
+def do_all(deeds: Iterable[Callable[[], object]]) -> None:
     """Do each, whatever becomes of the others. Raises: the first trouble, at the end."""
     first: TracksideError | None = None
     unanswered = 0

@@ -4,14 +4,16 @@ Artifacts that nothing names, logs and bodies of deliveries past their days, ver
 Knows nothing of clocks but the database's.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from app.core.artifact import Stored
 from app.core.names import RunId, StackId
 from app.flows.held import archive_key
 from app.flows.ports import Artifacts, Store, Transaction
+from app.flows.sweep import do_all
 
 ORPHAN_AFTER = timedelta(days=1)
 """How long an artifact may be there before something names it: an upload takes hours at most."""
@@ -38,15 +40,23 @@ class Tidy:
     kept: Kept
 
     def tidy(self) -> int:
-        """Let go of what is due; how many things that were."""
-        found = self._until_done(lambda tx: tx.sweep_logs(kept_days=self.kept.logs_days, limit=AT_ONCE))
-        found += self._until_done(lambda tx: tx.sweep_bodies(kept_days=self.kept.deliveries_days, limit=AT_ONCE))
-        found += self._until_done(lambda tx: tx.sweep_messages(kept_days=self.kept.deliveries_days, limit=AT_ONCE))
-        found += self._until_done(lambda tx: tx.sweep_decisions(kept_days=self.kept.decisions_days))
-        found += self._sweep_versions() if self.kept.state_versions else 0
-        found += self._sweep_orphans("workspaces", self._is_workspace_needed)
-        found += self._sweep_orphans("state", self._is_state_needed)
-        return found + self.artifacts.sweep_partial(older_than_s=ORPHAN_AFTER.total_seconds())
+        """Let go of what is due; how many things that were.
+
+        Raises: the first trouble, once everything was tried: what cannot be let go keeps nothing else.
+        """
+        kept, found = self.kept, list[int]()
+        parts: list[Callable[[], int]] = [
+            lambda: self._until_done(lambda tx: tx.sweep_logs(kept_days=kept.logs_days, limit=AT_ONCE)),
+            lambda: self._until_done(lambda tx: tx.sweep_bodies(kept_days=kept.deliveries_days, limit=AT_ONCE)),
+            lambda: self._until_done(lambda tx: tx.sweep_messages(kept_days=kept.deliveries_days, limit=AT_ONCE)),
+            lambda: self._until_done(lambda tx: tx.sweep_decisions(kept_days=kept.decisions_days)),
+            self._sweep_versions,
+            lambda: self._sweep_orphans("workspaces", self._is_workspace_needed),
+            lambda: self._sweep_orphans("state", self._is_state_needed),
+            lambda: self.artifacts.sweep_partial(older_than_s=ORPHAN_AFTER.total_seconds()),
+        ]
+        do_all(partial(lambda part: found.append(part()), part) for part in parts)
+        return sum(found)
 
     def _until_done(self, sweep: Callable[[Transaction], int]) -> int:
         """Short transactions, one after the other, until one finds less than it may take."""
@@ -60,25 +70,34 @@ class Tidy:
 
     def _sweep_versions(self) -> int:
         """Rows first: a row never points at nothing. What is left of a crash between is an orphan a day later."""
+        if not self.kept.state_versions:
+            return 0
         with self.store.begin() as tx:
             keys = tx.sweep_state_versions(kept=self.kept.state_versions, limit=AT_ONCE)
-        for key in keys:
-            self.artifacts.delete(key)
+        do_all(partial(self.artifacts.delete, key) for key in keys)
         return len(keys)
 
     def _sweep_orphans(self, folder: str, is_needed: Callable[[Transaction, Stored], bool]) -> int:
+        found = list[str]()
+
+        def let_go(key: str) -> None:
+            self.artifacts.delete(key)
+            found.append(key)
+
+        do_all(partial(let_go, stored.key) for stored in self._orphans(folder, is_needed))
+        return len(found)
+
+    def _orphans(self, folder: str, is_needed: Callable[[Transaction, Stored], bool]) -> Iterator[Stored]:
+        """What has been there for long enough, and nothing names."""
         with self.store.begin() as tx:
             before: datetime = tx.now() - ORPHAN_AFTER
-        found = 0
         for stored in self.artifacts.list_artifacts(folder):
             if stored.stored_at >= before:
                 continue
             with self.store.begin() as tx:
                 needed = is_needed(tx, stored)
             if not needed:
-                self.artifacts.delete(stored.key)
-                found += 1
-        return found
+                yield stored
 
     def _is_workspace_needed(self, tx: Transaction, stored: Stored) -> bool:
         """True for the workspace that a live run waits with, and for one whose apply has an unknown outcome."""

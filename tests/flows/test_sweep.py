@@ -1,13 +1,19 @@
 """What time does: each thing for itself, and what only history needs not every few seconds."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
 from sqlalchemy import text
+from ulid import ULID
 
 from app.core.errors import BrokenError
+from app.core.names import Digest
+from app.core.record import StateVersion
 from app.core.run import RunState
 from app.flows.held import archive_key
+from app.flows.tidy import Kept, Tidy
+from app.store.artifacts_disk import DiskArtifacts
 from tests.database import made_database
 from tests.flows.outbox import Outbox, open_outbox
 
@@ -55,3 +61,37 @@ def test_old_decisions_go_every_hour_and_no_sweep_looks_at_them(outbox: Outbox) 
     assert outbox.world.sql("SELECT verdict FROM decisions WHERE stack_name = 'odd'") == [("ignore",)]
     outbox.world.plane.tasks.tidy()
     assert outbox.world.sql("SELECT verdict FROM decisions WHERE stack_name = 'odd'") == []
+
+
+def test_an_artifact_that_cannot_be_deleted_keeps_no_other(outbox: Outbox) -> None:
+    """The older versions of a state go, though one of them is no file that could be deleted, and so do orphans."""
+    stack, root = outbox.stack("stored"), outbox.world.root / "data" / "artifacts"
+    with outbox.world.plane.store.begin() as tx:
+        for number in range(3):
+            made, name = tx.now(), str(ULID())
+            key = f"state/{stack.id.lower()}/{name.lower()}"
+            tx.add_state_version(
+                StateVersion(
+                    id=name,
+                    stack_id=stack.id,
+                    serial=number,
+                    lineage="one",
+                    digest=Digest("a" * 64),
+                    size_bytes=1,
+                    artifact_key=key,
+                    assignment_id=None,
+                    is_quarantined=False,
+                    created_at=made,
+                )
+            )
+            (root / key).mkdir(parents=True) if number == 0 else (root / key).write_bytes(b"x")
+    orphan = root / "workspaces" / "01arz3ndektsv4rrffq69g5fav" / "1-0123456789abcdef"
+    orphan.parent.mkdir(parents=True)
+    orphan.write_bytes(b"of nobody")
+    os.utime(orphan, (0, 0))
+    kept = Kept(logs_days=30, deliveries_days=30, decisions_days=30, state_versions=1)
+    tidy = Tidy(store=outbox.world.plane.store, artifacts=DiskArtifacts(root), kept=kept)
+    with pytest.raises(BrokenError, match="deleting artifact state/"):
+        tidy.tidy()
+    assert not orphan.exists()
+    assert sum(path.is_file() for path in (root / "state").rglob("*")) == 1
