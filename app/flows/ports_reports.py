@@ -63,8 +63,9 @@ class ReportRows(Protocol):
         """Note when the plan's check run stood on GitHub, once: a comment from before cannot mean it."""
         ...
 
-    def mark_plan_shown(self, run_id: RunId, number: int) -> None:
-        """Note that another text, which showed the plan before it, shows this one by now."""
+    def mark_plan_shown(self, run_id: RunId, number: int, report_id: ReportId) -> None:
+        """Note that another text, which showed the plan before it, shows this one since that report was published
+        last."""
         ...
 
     def list_earlier_successes(self, run_id: RunId) -> list[ReportRecord]:

@@ -129,6 +129,8 @@ class Checks:
         ):
             with self.store.begin() as tx:
                 tx.mark_plan_published(run.id, run.plan.number)
+                if run.plan.number > 1:  # the comment may show it already, or still the one before
+                    tx.want_comment_of(run)
 
     def _is_busy(self, subject: Subject) -> bool:
         """True while so many runs work that telling of each would take what conclusions need."""

@@ -57,27 +57,35 @@ class StatusComments:
         found = self._look(subject, number, is_there=remote is not None and remote.remote_id is not None)
         if found is None or not found.view.rows:
             return True
+        body = comment_body(found.view)
+        digest = digest_of(body, found.edits)
+        if remote is not None and remote.remote_id is not None and remote.published == digest:
+            self._note_standing(subject, found, remote)
+            return True
         wait_s = self._too_early(subject.at, remote, found.under_way)
         if wait_s > 0:
             look_again(self.store, subject, wait_s)
             return False
-        body = comment_body(found.view)
-        digest = digest_of(body, found.edits)
         known = self._find_lost(subject, number, remote, found.edits)
         if known is None:
             self._make(subject, number, body, digest)
-        elif remote is None or remote.remote_id is None or remote.published != digest:
+        else:
             self._edit(subject, number, known, body, digest)
-        self._note_shown(found, remote)
+        self._note_shown(subject, found, remote)
         return True
 
-    def _note_shown(self, found: _Found, remote: Remote | None) -> None:
+    def _note_standing(self, subject: Subject, found: _Found, remote: Remote) -> None:
+        """The comment showed a plan before its check did: what stands in it is as new as the check."""
+        if remote.remote_id is not None and any(is_behind(row.run, remote) for row in found.view.rows):
+            self._note(subject, remote.remote_id, remote.published)
+
+    def _note_shown(self, subject: Subject, found: _Found, remote: Remote | None) -> None:
         """Commands can mean the plans that took another's place in the comment from now on."""
         newer = [row.run for row in found.view.rows if is_behind(row.run, remote)]
         if newer:
             with self.store.begin() as tx:
                 for run in newer:
-                    tx.mark_plan_shown(run.id, run.plan_number)
+                    tx.mark_plan_shown(run.id, run.plan_number, subject.record.id)
 
     def _look(self, subject: Subject, number: int, *, is_there: bool) -> _Found | None:
         """The pull request's runs as they are now, with what is told of each; None while a comment that is there would

@@ -198,11 +198,12 @@ class ReportWrites(Wire):
         plan = (plans.c.run_id == run_id) & (plans.c.number == number) & plans.c.published_at.is_(None)
         self._execute(update(plans).where(plan).values(published_at=func.clock_timestamp()))
 
-    def mark_plan_shown(self, run_id: RunId, number: int) -> None:
-        """Note that another text, which showed the plan before it, shows this one by now: a command that was written
-        until then may have meant the other."""
-        plan = (plans.c.run_id == run_id) & (plans.c.number == number) & plans.c.published_at.is_not(None)
-        self._execute(update(plans).where(plan).values(published_at=func.clock_timestamp()))
+    def mark_plan_shown(self, run_id: RunId, number: int, report_id: ReportId) -> None:
+        """Note that another text, which showed the plan before it, shows this one since that report was published last:
+        a command that was written until then may have meant the other."""
+        plan = (plans.c.run_id == run_id) & (plans.c.number == number)
+        is_later = (remotes.c.report_id == report_id) & (remotes.c.published_at > plans.c.published_at)
+        self._execute(update(plans).where(plan, is_later).values(published_at=remotes.c.published_at))
 
     def list_earlier_successes(self, run_id: RunId) -> list[ReportRecord]:
         """The deployment reports of the stack's earlier runs that stand as success, newest first; bounded."""

@@ -246,11 +246,31 @@ def test_a_command_means_a_newer_plan_from_when_the_comment_shows_it_too(outbox:
     (comment,) = outbox.repo.comments(number)
     assert "plan 2" in comment.body
     moments = (
-        "SELECT plans.published_at > remotes.published_at FROM plans JOIN reports ON reports.subject = '{number}'"
+        "SELECT plans.published_at = remotes.published_at FROM plans JOIN reports ON reports.subject = '{number}'"
         " JOIN remotes ON remotes.report_id = reports.id WHERE plans.run_id = '{run}' AND reports.kind = 'comment'"
         " ORDER BY plans.number"
     )
     assert outbox.world.sql(moments.format(number=number, run=run.id)) == [(False,), (True,)]
+
+
+def test_a_plan_that_the_comment_shows_before_its_check_does_can_be_confirmed(outbox: Outbox) -> None:
+    number = outbox.pull("early")
+    run = outbox.run(outbox.stack("early"), sha=outbox.repo.sha("early"), pull_number=number)
+    outbox.plan(run)
+    outbox.publish()
+    outbox.replan(run)
+    outbox.publish()
+    outbox.plan(run)
+    with outbox.world.plane.store.begin() as tx:
+        comment = tx.find_comment(outbox.repository.id, number)
+    assert comment is not None
+    outbox.world.plane.tasks.publish(comment.id)
+    assert "plan 2" in outbox.repo.comments(number)[0].body
+    outbox.publish()
+    outbox.world.comment(outbox.repo, number, "/trackside confirm early")
+    outbox.deliver_newest("issue_comment")
+    assert [one.state for one in outbox.world.runs("early")] == [RunState.CONFIRMED]
+    outbox.finish(run, outbox.apply(run))
 
 
 def test_what_github_says_of_its_limit_holds_for_all_and_is_on_the_page(outbox: Outbox) -> None:

@@ -10,6 +10,7 @@ from procrastinate.schema import migrations_path
 from sqlalchemy import create_engine
 
 from app.core.names import AssignmentId
+from app.core.record import ReportKind
 from app.core.run import Run, RunState, RunType, Step, Transition, advance
 from app.store import migrations
 from app.store.migrations import migrate, pending_migrations
@@ -19,6 +20,7 @@ from app.store.url import engine_url
 from tests.store.world import (
     NOW,
     PLAN_DIGEST,
+    REPOSITORY,
     bring_to_confirmed,
     bring_to_unconfirmed,
     hold_of,
@@ -195,8 +197,10 @@ def test_a_plan_that_was_shown_stays_what_it_was(store: PostgresStore, sql: Conn
     with store.begin() as tx:
         tx.mark_plan_published(run.id, 1)
     first = sql.execute("SELECT published_at FROM plans").fetchone()
-    with store.begin() as tx:
-        tx.mark_plan_shown(run.id, 1)  # a command may mean it later than it was told, never earlier
+    with store.begin() as tx:  # a command may mean it later than it was told, never earlier
+        comment = tx.want_report(ReportKind.COMMENT, REPOSITORY.id, "7", run_id=None, document=b"")
+        tx.save_remote(comment, "comment", remote_id=7, published="a" * 64, is_completed=True)
+        tx.mark_plan_shown(run.id, 1, comment)
     assert sql.execute("SELECT published_at FROM plans").fetchone() != first
     refused(sql, "UPDATE plans SET published_at = published_at - interval '1 s'", by="shown to a person")
     refused(sql, "UPDATE plans SET published_at = NULL", by="shown to a person")
