@@ -29,6 +29,10 @@ class PullRows(Protocol):
         """Note the commit that the pull request became; its comment goes on with that commit's runs."""
         ...
 
+    def note_title(self, repository_id: RepositoryId, number: int, title: str) -> None:
+        """Note what the pull request is called now."""
+        ...
+
     def list_pull_runs(self, repository_id: RepositoryId, number: int) -> list[Run]:
         """The newest proposed and the newest tracked run of each stack that the pull request made, or the commit that
         it became; by stack name."""

@@ -69,6 +69,16 @@ def test_a_run_of_no_pull_request_wants_no_comment(store: PostgresStore) -> None
     assert store.count_reports_behind() == 1, "its check alone"
 
 
+def test_a_pull_request_is_called_what_it_was_called_last(store: PostgresStore) -> None:
+    make_stack(store)
+    for title in ("First", "Second\x00", "Second\x00"):
+        with store.begin() as tx:
+            tx.note_title(REPOSITORY.id, 7, title)
+    with store.begin() as tx:
+        assert tx.find_pull(REPOSITORY.id, 7).title.startswith("Second")
+        assert "\x00" not in tx.find_pull(REPOSITORY.id, 7).title
+
+
 def test_ticks_and_the_comment_are_remembered(store: PostgresStore) -> None:
     stack = make_stack(store)
     add(store, preview(stack))
