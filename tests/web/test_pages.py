@@ -218,7 +218,7 @@ def test_a_part_that_was_applied_is_called_one_with_what_is_pending(world: World
     assert ">applied</span>" in rows[3]
 
 
-@pytest.mark.parametrize("state", list(RunState))
+@pytest.mark.parametrize("state", [RunState.UNCONFIRMED, RunState.PENDING_REVIEW, RunState.PREPARING_APPLY])
 def test_no_page_calls_a_state_by_the_word_of_the_table(world: World, state: RunState) -> None:
     made = detail(run(state), history=history((RunState.QUEUED, Step.RELEASE, state, "trackside", "")))
     put(world, made)
