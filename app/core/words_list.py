@@ -6,6 +6,7 @@ Pure. A person reads the words of the checks; a program gets those of the table 
 from collections.abc import Sequence
 
 from app.core.event import Repository
+from app.core.markdown import cut
 from app.core.report_check import check_name
 from app.core.run import Run
 from app.core.runview import short
@@ -13,6 +14,8 @@ from app.core.stack import Stack
 from app.core.table import table_lines
 from app.core.words_run import part_word, run_line, word_of
 
+MAX_WHY = 120
+"""Characters of a reason that a line shows."""
 NO_RUNS = "no runs yet: push a change to a stack's project root"
 NO_STACKS = "no stacks yet: push .trackside/stacks.yml to a default branch"
 _RUNS = ("RUN", "CHECK", "COMMIT", "STATE", "CHANGES", "WHY")
@@ -76,8 +79,8 @@ def stack_document(stack: Stack, repository: Repository | None) -> dict[str, obj
 
 def _run_row(run: Run) -> tuple[str, ...]:
     counts = run_line(run).counts if run.plan is not None and run.plan.has_changes else "-"
-    reason = next(iter(run.reason.strip().splitlines()), "")[:80]
-    why = "; ".join(part for part in (part_word(run), reason) if part)
+    reason = " ".join(line.strip() for line in run.reason.strip().splitlines()[:2])
+    why = "; ".join(part for part in (part_word(run), cut(reason, MAX_WHY)) if part)
     return run.id, check_name(run), short(run.head_sha), word_of(run), counts, why
 
 

@@ -157,8 +157,8 @@ def heard(reviews: Sequence[PlanReview], run: Run) -> list[tuple[PlanReview, str
 def _passed(review: PlanReview, run: Run) -> str:
     """What made a review one of the past."""
     if review.plan_number != run.plan_number:
-        return f"plan {run.plan_number} was asked for since, and is reviewed anew"
-    return "the same person said something later"
+        return f"plan {run.plan_number} is newer"
+    return "they said more later"
 
 
 def bot(actor: str) -> str:

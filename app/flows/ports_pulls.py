@@ -33,6 +33,10 @@ class PullRows(Protocol):
         """Note what the pull request is called now."""
         ...
 
+    def find_landing(self, repository_id: RepositoryId, sha: Sha) -> int | None:
+        """The number of the newest pull request that became that commit, or None."""
+        ...
+
     def list_pull_runs(self, repository_id: RepositoryId, number: int) -> list[Run]:
         """The newest proposed and the newest tracked run of each stack that the pull request made, or the commit that
         it became; by stack name."""

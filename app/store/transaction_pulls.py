@@ -60,6 +60,12 @@ class PullWrites(RunWrites):
         keys = ["repository_id", "number"]
         self._execute(statement.on_conflict_do_update(index_elements=keys, set_=values, where=is_new))
 
+    def find_landing(self, repository_id: RepositoryId, sha: Sha) -> int | None:
+        """The number of the newest pull request that became that commit, or None."""
+        landed = (pulls.c.repository_id == repository_id) & (pulls.c.landed_sha == sha)
+        row = self._first(select(pulls.c.number).where(landed).order_by(pulls.c.number.desc()).limit(1))
+        return int(row.number) if row is not None else None
+
     def list_pull_runs(self, repository_id: RepositoryId, number: int) -> list[Run]:
         """The newest proposed and the newest tracked run of each stack that the pull request made, or the commit that
         it became; by stack name (at most MAX_RUNS)."""

@@ -162,8 +162,10 @@ class RunDetail:
     """Who was told of it, oldest first."""
     reviews: tuple[PlanReview, ...] = ()
     """What people said of its plans, oldest first."""
+    pull_number: int | None = None
+    """The pull request that made it, or that became its commit."""
     pull_title: str = ""
-    """Of its pull request; hostile text; empty: it has none, or its title is not known."""
+    """Hostile text; empty: not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

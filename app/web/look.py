@@ -68,7 +68,8 @@ class Look:
             whole = tx.find_summary(run.id, run.targeting.of_plan) if run.targeting is not None else None
             attestation, messages = tx.find_attestation(run.id) or b"", tuple(tx.list_messages(run.id))
             reviews = tuple(tx.list_reviews(run.id))
-            pull = tx.find_pull(run.repository_id, run.pull_number) if run.pull_number is not None else PullRecord()
+            number = run.pull_number or tx.find_landing(run.repository_id, run.head_sha)
+            pull = tx.find_pull(run.repository_id, number) if number is not None else PullRecord()
         history = tuple(self.reading.read_history(run_id))
         mine = repository.installation_id if repository is not None else None
         throttled = next((one for one in self._throttled() if one.installation_id == mine), None)
@@ -84,6 +85,7 @@ class Look:
             throttled=throttled,
             messages=messages,
             reviews=reviews,
+            pull_number=number,
             pull_title=pull.title,
         )
 

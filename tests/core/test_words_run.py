@@ -132,7 +132,7 @@ def test_runs_are_listed_below_the_names_of_their_columns() -> None:
             "RUN                         CHECK                COMMIT   STATE                     CHANGES                WHY",  # noqa: E501 - as it is printed
             "01JDV3F4K5M6N7P8Q9R0S1T2V3  deploy/network       3fa9c1d  waiting for confirmation  +1 ~1 -1 · outputs ~1",
             "01JDV3F4K5M6N7P8Q9R0S1T2V3  deploy/network       3fa9c1d  applied a part            +1 ~1 -1 · outputs ~1  part of plan 1, 3 changes still pending",  # noqa: E501 - as it is printed
-            "01JDV3F4K5M6N7P8Q9R0S1T2V3  deploy/net\\u001b[2J  3fa9c1d  failed                    -                      Error: no\\u001b[0m such region",  # noqa: E501 - as it is printed
+            "01JDV3F4K5M6N7P8Q9R0S1T2V3  deploy/net\\u001b[2J  3fa9c1d  failed                    -                      Error: no\\u001b[0m such region more",  # noqa: E501 - as it is printed
         ]
     )
     assert run_lines([]) == []

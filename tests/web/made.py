@@ -252,7 +252,6 @@ def hostile() -> RunDetail:
         ref=f"refs/heads/{EVIL}",
         reason=EVIL,
         decided_by=EVIL,
-        pull_number=7,
     )
     lines = history((RunState.QUEUED, Step.RELEASE, RunState.READY, EVIL, EVIL))
     outputs = b'[{"name": "<script>o</script>", "value": "\\"<script>v</script>\\""}]'
@@ -266,5 +265,6 @@ def hostile() -> RunDetail:
             message(Channel.WEBHOOK, Outcome.REFUSED, to=EVIL, reason=EVIL),
         ),
         reviews=(review(EVIL, plan_number=1, note=EVIL, role=EVIL),),
+        pull_number=7,
         pull_title=EVIL,
     )

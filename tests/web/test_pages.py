@@ -241,11 +241,11 @@ def test_a_run_says_what_people_said_of_its_plans_and_what_counts(world: World) 
     page = world.client().get(f"/runs/{RUN}").text
     rows = [words(re.sub(r"</td>", " | ", row)) for row in page.partition("Reviews</h2>")[2].split("<tr>")[2:6]]
     assert [row.partition("UTC | ")[2].partition("</table>")[0] for row in rows[:2]] == [
-        "bob | approved | plan 1 | no: plan 2 was asked for since, and is reviewed anew | |",
-        "bob maintain | rejected | plan 2 | no: the same person said something later | wait |",
+        "bob | approved | plan 1 | does not count: plan 2 is newer | |",
+        "bob maintain | rejected | plan 2 | does not count: they said more later | wait |",
     ]
-    assert "carol | rejected | plan 2 | yes |" in rows[2]
-    assert "Bob | approved | plan 2 | yes | now it is right |" in rows[3]
+    assert "carol | rejected | plan 2 | counts |" in rows[2]
+    assert "Bob | approved | plan 2 | counts | now it is right |" in rows[3]
     assert EVIL not in page
     put(world)
     assert "Reviews" not in world.client().get(f"/runs/{RUN}").text
@@ -262,7 +262,7 @@ def test_a_long_discussion_shows_its_end_and_counts_the_rest(world: World) -> No
     ("title", "said"), [("Move the <b>network</b>", "#7 Move the &lt;b&gt;network"), ("", "#7</a>")]
 )
 def test_a_run_leads_to_its_pull_request(world: World, title: str, said: str) -> None:
-    put(world, detail(run(pull_number=7), pull_title=title))
+    put(world, detail(pull_number=7, pull_title=title))
     page = world.client().get(f"/runs/{RUN}").text
     assert f'href="https://github.example.org/acme/infrastructure/pull/7">{said}' in page
     put(world)
