@@ -11,6 +11,7 @@ from typing import Final
 import jinja2
 
 from app.core.changelist import REASONS, SIGNS, WORDS, delta_line
+from app.core.markdown import sentence
 from app.core.notice import Outcome
 from app.core.plan import MASK, UNKNOWN, Action
 from app.core.report_check import check_name
@@ -19,6 +20,7 @@ from app.core.runview import short
 from app.core.words_budget import throttled
 from app.core.words_notice import outcome_word
 from app.core.words_run import part_word, phase_word, word_of
+from app.web.prose import prose
 from app.web.visible import diff_rows, readable_value, visible
 
 _TOLD: Final = {
@@ -52,6 +54,7 @@ def make_templates() -> jinja2.Environment:
         diff_rows=diff_rows,
         value_kind=lambda value: {MASK: "masked", UNKNOWN: "unknown"}.get(value, "known"),
         short=short,
+        sentence=lambda text: prose(sentence(text)).strip(),
         outcome=outcome_word,
         told=lambda outcome: _TOLD[outcome],
         severity=lambda severity: _SEVERITIES.get(severity, "over"),
