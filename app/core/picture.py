@@ -11,8 +11,8 @@ _HEAD = """# The states of a run
 Generated from the table in `app/core/run.py` by `app/core/picture.py`; a test fails when the two differ. To write it
 again: `python -c "from app.core.picture import states_page; print(states_page(), end='')" > docs/states.md`.
 
-Policies, metrics and JSON have the state as the table spells it; people read its words (`app/core/words_run.py`), and of
-a run that has ended what became of it: applied, applied a part, planned only, denied, rejected, outcome unknown.
+Policies, metrics and JSON have the state as the table spells it. People read its words (`app/core/words_run.py`), and
+of a run that has ended what became of it: applied, applied a part, planned only, denied, rejected, outcome unknown.
 """
 
 
