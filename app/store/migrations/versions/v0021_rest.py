@@ -1,4 +1,4 @@
-"""0020: how much of the whole plan a plan of a part leaves undone, and what pull requests are called.
+"""0021: how much of the whole plan a plan of a part leaves undone, and what pull requests are called.
 
 Expands what was there: of plans from before it is not known, and titles come with the next event of each pull request.
 """
@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from alembic import op
 
-revision = "0020"
-down_revision = "0019"
+revision = "0021"
+down_revision = "0020"
 
 COLUMNS: Final = """
 ALTER TABLE plans
