@@ -103,8 +103,7 @@ class Decide:
         moved on since."""
         with self.store.begin() as tx:
             tx.save_repository(event.repository)
-            if not is_late or not tx.find_pull(event.repository.id, event.number).title:
-                tx.note_title(event.repository.id, event.number, event.pull.title)
+            tx.note_title(event.repository.id, event.number, event.pull.title, is_late=is_late)
             if event.pull.landed_sha is not None:  # also without a stack yet: the merge may bring the first ones
                 tx.note_landed(event.repository.id, event.number, event.pull.landed_sha)
         if event.pull.is_closed:

@@ -29,8 +29,8 @@ class PullRows(Protocol):
         """Note the commit that the pull request became; its comment goes on with that commit's runs."""
         ...
 
-    def note_title(self, repository_id: RepositoryId, number: int, title: str) -> None:
-        """Note what the pull request is called now."""
+    def note_title(self, repository_id: RepositoryId, number: int, title: str, *, is_late: bool) -> None:
+        """Note what the pull request is called; what an event that came late says counts only where nothing is known."""
         ...
 
     def find_landing(self, repository_id: RepositoryId, sha: Sha) -> int | None:

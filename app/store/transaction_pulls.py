@@ -52,11 +52,11 @@ class PullWrites(RunWrites):
         if self._scalar(select(exists().where(*here))):
             self.want_comment(repository_id, number)
 
-    def note_title(self, repository_id: RepositoryId, number: int, title: str) -> None:
-        """Note what the pull request is called now."""
+    def note_title(self, repository_id: RepositoryId, number: int, title: str, *, is_late: bool) -> None:
+        """Note what the pull request is called; what an event that came late says counts only where nothing is known."""
         values = {"title": safe_text(title)}
         statement = insert(pulls).values(repository_id=repository_id, number=number, **values)
-        is_new = pulls.c.title != values["title"]
+        is_new = pulls.c.title == "" if is_late else pulls.c.title != values["title"]
         keys = ["repository_id", "number"]
         self._execute(statement.on_conflict_do_update(index_elements=keys, set_=values, where=is_new))
 

@@ -71,12 +71,11 @@ def test_a_run_of_no_pull_request_wants_no_comment(store: PostgresStore) -> None
 
 def test_a_pull_request_is_called_what_it_was_called_last(store: PostgresStore) -> None:
     make_stack(store)
-    for title in ("First", "Second\x00", "Second\x00"):
+    events = (("Late", True, "Late"), ("First", False, "First"), ("Second", False, "Second"), ("First", True, "Second"))
+    for title, is_late, said in events:
         with store.begin() as tx:
-            tx.note_title(REPOSITORY.id, 7, title)
-    with store.begin() as tx:
-        assert tx.find_pull(REPOSITORY.id, 7).title.startswith("Second")
-        assert "\x00" not in tx.find_pull(REPOSITORY.id, 7).title
+            tx.note_title(REPOSITORY.id, 7, title, is_late=is_late)
+            assert tx.find_pull(REPOSITORY.id, 7).title == said
 
 
 def test_the_pull_request_that_became_a_commit_is_found_by_it(store: PostgresStore) -> None:

@@ -33,7 +33,7 @@ def test_a_run_of_a_pull_request_is_read_with_its_title_and_its_reviews(store: P
     with store.begin() as tx:
         waiting = bring_to_unconfirmed(tx, ready.id)
         tx.note_pull(ready.id, 7)
-        tx.note_title(REPOSITORY.id, 7, "Move the network")
+        tx.note_title(REPOSITORY.id, 7, "Move the network", is_late=False)
         tx.add_review(
             PlanReview(
                 run_id=ready.id,
