@@ -30,7 +30,7 @@ class PullRows(Protocol):
         ...
 
     def note_title(self, repository_id: RepositoryId, number: int, title: str, *, is_late: bool) -> None:
-        """Note what the pull request is called; what an event that came late says counts only where nothing is known."""
+        """Note what the pull request is called; an event that came late says so only where nothing is known."""
         ...
 
     def find_landing(self, repository_id: RepositoryId, sha: Sha) -> int | None:

@@ -53,7 +53,7 @@ class PullWrites(RunWrites):
             self.want_comment(repository_id, number)
 
     def note_title(self, repository_id: RepositoryId, number: int, title: str, *, is_late: bool) -> None:
-        """Note what the pull request is called; what an event that came late says counts only where nothing is known."""
+        """Note what the pull request is called; an event that came late says so only where nothing is known."""
         values = {"title": safe_text(title)}
         statement = insert(pulls).values(repository_id=repository_id, number=number, **values)
         is_new = pulls.c.title == "" if is_late else pulls.c.title != values["title"]
