@@ -3,7 +3,7 @@
 The rooms, outermost first; imports point inwards alone, and neighbours are strangers (pyproject.toml holds it).
   cli        the door for people on a terminal: one command, one clear sentence; policy_cli, state_cli, keep_cli,
              identity_cli, webhook_cli: those for policies, managed states, backups and keys, secrets and attestations,
-             endpoints of notifications; on_server: what they stand on
+             endpoints of notifications; list_cli: what there is; on_server: what they stand on
   demo       `make demo` and `make sandbox`: the product beside a stand-in GitHub
   doctor     what is not as it should be, here and on GitHub, each with the way out
   simulate   which stacks an event would run, told from a clone on an author's machine

@@ -17,10 +17,10 @@ import typer
 from app.core.command import MAX_NOTE, Command, Verb
 from app.core.errors import TracksideError, UserError
 from app.core.names import RunId, is_sha
-from app.core.report_check import check_name
 from app.core.run import ExternalState, RunType
 from app.identity_cli import attestation_app, oidc_app, secret_app
 from app.keep_cli import backup, restore, rotate_key
+from app.list_cli import runs, stacks
 from app.on_server import actor, error_text, reachable_database_url
 from app.on_server import control as _control
 from app.on_server import database_url as _database_url
@@ -49,6 +49,8 @@ app.add_typer(state_app)
 app.command()(backup)
 app.command()(restore)
 app.command()(rotate_key)
+app.command()(runs)
+app.command()(stacks)
 for group in (secret_app, oidc_app, attestation_app):
     app.add_typer(group)
 app.add_typer(workers_app)
@@ -321,37 +323,6 @@ def external(
     with _control() as plane:
         by = f"{getpass.getuser()} (on the server)"
         typer.echo(plane.externals.mark(RunId(run), dependency, ExternalState(state.value), by=by, source="cli"))
-
-
-@app.command()
-def runs(limit: Annotated[int, typer.Option(min=1, max=1000, help="How many, newest first.")] = 30) -> None:
-    """List the newest runs."""
-    with _control() as plane:
-        found = plane.store.list_recent_runs(limit=limit)
-        if not found:
-            typer.echo("no runs yet: push a change to a stack's project root", err=True)
-        for run in found:
-            said = f"  {run.reason.splitlines()[0][:80]}" if run.reason else ""
-            typer.echo(f"{run.id}  {check_name(run):32}  {run.head_sha[:7]}  {run.state.value}{said}")
-
-
-@app.command()
-def stacks() -> None:
-    """List the stacks, with what holds them."""
-    with _control() as plane:
-        found = plane.store.list_all_stacks()
-        if not found:
-            typer.echo("no stacks yet: push .trackside/stacks.yml to a default branch", err=True)
-        with plane.store.begin() as tx:
-            known = {one: tx.find_repository(one) for one in {stack.repository_id for stack in found}}
-        for stack in found:
-            said = f"  locked by {stack.lock_owner}" if stack.lock_owner else ""
-            said = f"  on hold: {stack.hold_reason}" if stack.hold_reason else said
-            said = "  detached" if stack.is_detached else said
-            head = stack.head_sha[:7] if stack.head_sha else "-------"
-            repository = known[stack.repository_id]
-            name = f"{repository.full_name if repository else '?'}  {stack.name}"
-            typer.echo(f"{stack.id}  {name:40}  {head}  {stack.settings.project_root or '.'}{said}")
 
 
 @app.command()

@@ -6,6 +6,7 @@
 import getpass
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Final
 from urllib.parse import urlsplit
@@ -14,8 +15,9 @@ import typer
 
 from app.core.errors import UserError
 from app.core.names import RunId, Secret
-from app.core.secret import MAX_SECRET_CHARS, read_scope
-from app.on_server import actor, control
+from app.core.secret import MAX_SECRET_CHARS, NO_SECRETS, read_scope
+from app.core.table import table_lines
+from app.on_server import AsJson, actor, control, say_json, say_lines
 
 secret_app = typer.Typer(
     name="secret", help="Set, list and delete the secrets of stacks.", no_args_is_help=True, rich_markup_mode=None
@@ -48,14 +50,16 @@ def set_secret(name: _NAME, scope: _SCOPE) -> None:
 @secret_app.command("list")
 def list_secrets(
     scope: Annotated[str, typer.Option("--scope", metavar="OWNER[/REPO[/STACK]]", help="Of one scope alone.")] = "",
+    as_json: AsJson = False,
 ) -> None:
     """List secrets without their values: name, scope, when it was set and by whom."""
     with control() as plane:
         found = plane.secrets.told(read_scope(scope) if scope else None)
-        if not found:
-            typer.echo("no secrets yet: `trackside secret set NAME --scope OWNER/REPO` sets one", err=True)
-        for one in found:
-            typer.echo(f"{one.name:30}  {one.scope:40}  {one.updated_at}  {one.updated_by}")
+    if as_json:
+        say_json([asdict(one) for one in found])
+        return
+    rows = ((one.name, one.scope, one.updated_at, one.updated_by) for one in found)
+    say_lines(table_lines(("NAME", "SCOPE", "SET", "BY"), rows), NO_SECRETS)
 
 
 @secret_app.command("delete")

@@ -1,11 +1,15 @@
-"""What commands given on the server stand on: the settings and the database of this process's environment."""
+"""What commands given on the server stand on: the settings and the database of this process's environment, and how a
+list is printed."""
 
 import getpass
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
 
 from app.core.errors import TracksideError
 from app.core.markdown import shortened
@@ -14,6 +18,7 @@ if TYPE_CHECKING:
     from app.wiring import ControlPlane
 
 
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 MAX_LINE_CHARS: Final = 1_000
 MAX_LINES: Final = 200
 
@@ -25,6 +30,19 @@ def error_text(error: TracksideError) -> str:
     if len(lines) > MAX_LINES:
         shown.append(f"and {len(lines) - MAX_LINES:,} lines more")
     return "trackside: " + "\n".join(shown)
+
+
+def say_json(document: object) -> None:
+    """Print a document for a program."""
+    typer.echo(json.dumps(document, indent=2))
+
+
+def say_lines(lines: Sequence[str], nothing: str) -> None:
+    """Print a table; without rows, say on stderr what would bring some."""
+    for line in lines:
+        typer.echo(line)
+    if not lines:
+        typer.echo(nothing, err=True)
 
 
 def actor() -> str:

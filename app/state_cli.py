@@ -12,8 +12,8 @@ import typer
 
 from app.core.errors import UserError
 from app.core.names import StackId
-from app.core.words_state import version_line
-from app.on_server import actor, control
+from app.core.words_state import version_document, version_lines
+from app.on_server import AsJson, actor, control, say_json, say_lines
 
 if TYPE_CHECKING:
     from app.flows.state_by_hand import Writing
@@ -29,14 +29,14 @@ Force = Annotated[bool, typer.Option("--force", help="Whatever its lineage and s
 
 
 @state_app.command(name="list")
-def list_versions(stack: StackArgument) -> None:
+def list_versions(stack: StackArgument, as_json: AsJson = False) -> None:
     """List the versions of a stack's state, newest first, also those that were kept apart."""
     with control() as plane:
         versions, current = plane.states_by_hand.list_versions(StackId(stack))
-    for version in versions:
-        typer.echo(version_line(version, is_current=version.id == current))
-    if not versions:
-        typer.echo("no state yet", err=True)
+    if as_json:
+        say_json([version_document(version, current) for version in versions])
+    else:
+        say_lines(version_lines(versions, current), "no state yet")
 
 
 @state_app.command()

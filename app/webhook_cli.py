@@ -9,7 +9,7 @@ import typer
 from app.core.errors import UserError
 from app.core.names import Secret
 from app.core.notice import MAX_URL, Endpoint
-from app.on_server import actor, control
+from app.on_server import AsJson, actor, control, say_json, say_lines
 
 webhook_app = typer.Typer(
     name="webhook",
@@ -36,16 +36,16 @@ def add(
 
 
 @webhook_app.command("list")
-def list_endpoints() -> None:
+def list_endpoints(as_json: AsJson = False) -> None:
     """List endpoints: whether each is on, its failures in a row, the number of its newest message, where it is."""
-    from app.core.words_notice import NO_ENDPOINTS, endpoint_lines
+    from app.core.words_notice import NO_ENDPOINTS, endpoint_document, endpoint_lines
 
     with control() as plane:
-        lines = endpoint_lines(plane.endpoints.listed())
-    for line in lines:
-        typer.echo(line)
-    if not lines:
-        typer.echo(NO_ENDPOINTS, err=True)
+        found = plane.endpoints.listed()
+    if as_json:
+        say_json([endpoint_document(one) for one in found])
+    else:
+        say_lines(endpoint_lines(found), NO_ENDPOINTS)
 
 
 @webhook_app.command()

@@ -231,12 +231,6 @@ def additions(targeting: Targeting, summary: PlanSummary) -> tuple[Change, ...]:
     return tuple(targeting.split(summary.changes)[1])
 
 
-def pending(whole: PlanSummary, applied: PlanSummary) -> tuple[Change, ...]:
-    """The changes of the whole plan that the applied part of it did not have, with the whole plan's numbers."""
-    done = {(change.kind, change.address) for change in applied.changes}
-    return tuple(change for change in whole.changes if (change.kind, change.address) not in done)
-
-
 def _pick(word: str) -> str:
     """A number or a range with a plain hyphen; an address as it is written."""
     return plain_word(word) if _RANGE.fullmatch(plain_word(word)) else word

@@ -17,6 +17,7 @@ from app.core.retry import RETRYABLE
 from app.core.ruling import Approval, ApprovalRuling
 from app.core.run import TABLE, Plan, Run, RunState, RunType, Step, Trigger
 from app.core.stack import Permission, Stack, StackSettings
+from app.core.words_run import phase_word
 
 PREFIX: Final = "/trackside"
 _AT: Final = datetime(2025, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -129,7 +130,7 @@ def _when(verb: Verb) -> str:
         states = [state for state in RunState if (state, _STEPS[verb]) in TABLE]
     else:
         return ""
-    return f" Taken while the run is {', '.join(state.value.replace('_', ' ') for state in states)}."
+    return f" Taken while the run is {', '.join(phase_word(state) for state in states)}."
 
 
 def _answers(verb: Verb) -> tuple[str, ...]:

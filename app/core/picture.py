@@ -4,11 +4,15 @@ Generated from the same table that moves runs, so that picture and behaviour can
 """
 
 from app.core.run import CLAIMABLE, PERSONS_STEPS, TABLE, TERMINAL, WITH_WORKER, RunState
+from app.core.words_run import phase_word
 
 _HEAD = """# The states of a run
 
 Generated from the table in `app/core/run.py` by `app/core/picture.py`; a test fails when the two differ. To write it
 again: `python -c "from app.core.picture import states_page; print(states_page(), end='')" > docs/states.md`.
+
+Policies, metrics and JSON have the state as the table spells it. People read its words (`app/core/words_run.py`), and
+of a run that has ended what became of it: applied, applied a part, planned only, denied, rejected, outcome unknown.
 """
 
 
@@ -25,8 +29,9 @@ def state_picture() -> str:
 
 def states_page() -> str:
     """The page: the picture, and what each state allows."""
-    rows = [f"| {state.value} | {_holder(state)} | {_steps(state)} |" for state in RunState]
-    table = "\n".join(("| state | who holds it | steps, those of persons in bold |", "| --- | --- | --- |", *rows))
+    rows = [f"| {state.value} | {phase_word(state)} | {_holder(state)} | {_steps(state)} |" for state in RunState]
+    head = "| state | in words | who holds it | steps, those of persons in bold |"
+    table = "\n".join((head, "| --- | --- | --- | --- |", *rows))
     return f"{_HEAD}\n```mermaid\n{state_picture()}\n```\n\n{table}\n"
 
 

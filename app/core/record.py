@@ -169,7 +169,7 @@ class ReportRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PullRecord:
-    """What the App's comment on a pull request needs to know besides its runs."""
+    """What is known of a pull request besides its runs: for the comment on it, and for pages."""
 
     landed_sha: Sha | None = None
     """The commit of the base branch that it became; None before it is merged."""
@@ -177,6 +177,8 @@ class PullRecord:
     """The changes that people have ticked, by the first 16 digits of the plan's digest; ascending."""
     edits: int = 0
     """How many edits of the comment by others were read."""
+    title: str = ""
+    """As its newest event had it; hostile text; empty: no event has told it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

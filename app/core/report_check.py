@@ -37,6 +37,7 @@ from app.core.run import Run, RunState, RunType, Step, Trigger, allowed
 from app.core.runview import RunView, cause, short
 from app.core.statepoint import Obstacle
 from app.core.words_choice import chosen_words
+from app.core.words_run import phase_word, word_of
 from app.core.words_stack import on_hold
 from app.core.words_trigger import triggered_lines
 
@@ -140,7 +141,7 @@ def _queued(view: RunView) -> _Said:
         return _Said(status=CheckStatus.QUEUED, title=f"queued: waits for {view.waits_for}", lines=(waits, *after))
     if blocker is None:
         return _Said(status=CheckStatus.QUEUED, title="queued", lines=("Waits for its turn.", *after))
-    state, commit = _words(blocker.state), short(blocker.head_sha)
+    state, commit = word_of(blocker), short(blocker.head_sha)
     lines = [f"Waits for run {code(blocker.id)} ({state}) of the commit {code(commit)}: {code(blocker.message or '-')}"]
     if blocker.state is RunState.UNCONFIRMED:
         option = f" {SUPERSEDED_OPTION}" if blocker.head_seq < view.run.head_seq else ""
@@ -377,7 +378,7 @@ def _quarantined(view: RunView) -> str:
 def _ended(view: RunView) -> _Said:
     """It ended without success or failure: by whom, and why."""
     run = view.run
-    word = _words(run.state)
+    word = phase_word(run.state)
     by = f" by {run.decided_by}" if run.decided_by and run.state is not RunState.SKIPPED else ""
     said = f"{word.capitalize()} by {person(run.decided_by)}." if by else f"{word.capitalize()}."
     why = fence(tail(run.reason, MAX_REASON))
@@ -486,8 +487,3 @@ def _outputs(outputs: tuple[Output, ...]) -> str:
 def _hold(view: RunView) -> str:
     """That the stack is on hold, and why."""
     return on_hold(view.run.stack_name, view.stack_hold, view.prefix)
-
-
-def _words(state: RunState) -> str:
-    """`pending review` for pending_review."""
-    return state.value.replace("_", " ")

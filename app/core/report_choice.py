@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from app.core.changelist import WORDS
-from app.core.choice import additions, pending
+from app.core.choice import additions
 from app.core.command import Verb
 from app.core.markdown import code, size_bytes
 from app.core.plan import Change, Kind
+from app.core.rest import left_by
 from app.core.runview import RunView
 from app.core.words_choice import chosen_words
 
@@ -41,10 +42,8 @@ def still_pending(view: RunView) -> tuple[Change, ...]:
     """The listed changes of the whole plan that the part did not have, by the whole plan's numbers."""
     if view.run.targeting is None or view.whole is None:
         return ()
-    if view.run.plan is not None and not view.run.plan.has_changes:
-        left = view.run.targeting.split(view.whole.changes)[1]  # what was chosen was planned, and needs nothing
-        return (*left, *(change for change in view.whole.changes if change.kind is Kind.OUTPUT))
-    return pending(view.whole, view.summary) if view.summary is not None else ()
+    has_changes = view.run.plan is None or view.run.plan.has_changes
+    return left_by(view.run.targeting, view.whole, view.summary, has_changes=has_changes)
 
 
 def pulled_in_lines(view: RunView) -> tuple[str, ...]:

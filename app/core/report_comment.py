@@ -14,11 +14,12 @@ from app.core.markdown import code, fitting, size_bytes
 from app.core.names import Sha
 from app.core.plan import Change, Kind
 from app.core.report_check import check_prose
-from app.core.report_summary import CROWD, run_line, state_word
+from app.core.report_summary import CROWD
 from app.core.run import Run, RunState, RunType
 from app.core.runview import RunView, short
 from app.core.stack import Comments
 from app.core.ticks import DIGITS, box, heading, replan_box
+from app.core.words_run import run_line, state_word
 
 LIMIT: Final = 65_000
 """Bytes of a comment. Source: GitHub takes 65,536 characters; bytes are never fewer."""

@@ -9,6 +9,7 @@ from app.core.markdown import shortened
 from app.core.reply import DeploymentReport, DeploymentState
 from app.core.run import RunState
 from app.core.runview import RunView, short
+from app.core.words_run import phase_word
 
 MAX_DESCRIPTION: Final = 140
 _STATES: Final = {
@@ -83,7 +84,7 @@ def _describe(view: RunView) -> str:
         case RunState.DISCARDED:
             return f"discarded{by}"
         case _:
-            return run.state.value.replace("_", " ")
+            return phase_word(run.state)
 
 
 def _is_applied(view: RunView) -> bool:

@@ -12,12 +12,10 @@ from typing import Final
 from app.core.changelist import delta_line
 from app.core.decision import Verdict
 from app.core.markdown import MAX_BYTES, code, fitting, sentence, size_bytes
-from app.core.names import RunId, Sha
-from app.core.plan import Delta
+from app.core.names import Sha
 from app.core.reply import CheckReport, CheckStatus, Conclusion
-from app.core.ruling import Approval
-from app.core.ruling import Verdict as PlanVerdict
-from app.core.run import Run, RunState, RunType
+from app.core.run import RunState, RunType
+from app.core.words_run import RunLine, state_word
 
 CROWD: Final = 20
 """More affected stacks than this on one commit: the summary speaks for all of them, until somebody acts on one."""
@@ -36,32 +34,6 @@ class SummaryName(StrEnum):
     """Of a head of a pull request or merge group: ends when the proposed runs have ended."""
     DEPLOY = "trackside/deploy"
     """Of a commit that was decided for a tracked branch or a tag: ends at once, and never blocks."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunLine:
-    """A run in one line."""
-
-    id: RunId
-    type: RunType
-    state: RunState
-    delta: Delta | None
-    """None while there is no plan."""
-    has_changes: bool
-    url: str
-    plan_number: int = 1
-    is_from_fork: bool = False
-    """Validated alone: there is never a plan."""
-    is_part: bool = False
-    """Of its commit a part alone was planned."""
-    turned_down: str = ""
-    """`denied` by a plan policy, `rejected` by a review; empty: neither."""
-
-    @property
-    def counts(self) -> str:
-        """The delta; a plan whose changes are not counted still says that it has some."""
-        is_counted = self.delta is not None and bool(self.delta.resources.total + self.delta.outputs.total)
-        return delta_line(self.delta) if is_counted and self.delta is not None else "changes outside resources"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,30 +89,6 @@ class SummaryView:
     def under_way(self) -> int:
         """How many runs will go on without anybody's doing."""
         return sum(line.run is not None and is_under_way(line.run.state) for line in self.lines)
-
-
-def run_line(run: Run, run_url: str) -> RunLine:
-    """A run as one line of a table sees it."""
-    return RunLine(
-        id=run.id,
-        type=run.type,
-        state=run.state,
-        delta=run.plan.delta if run.plan is not None else None,
-        has_changes=run.plan is not None and run.plan.has_changes,
-        url=run_url,
-        plan_number=run.plan_number,
-        is_from_fork=run.is_from_fork,
-        is_part=run.targeting is not None,
-        turned_down=_turned_down(run),
-    )
-
-
-def _turned_down(run: Run) -> str:
-    if run.plan is None or run.state is not RunState.FAILED:
-        return ""
-    if run.plan.verdict is PlanVerdict.DENIED:
-        return "denied"
-    return "rejected" if run.plan.approval is Approval.REJECTED else ""
 
 
 def says_something(view: SummaryView) -> bool:
@@ -234,30 +182,6 @@ def _word(line: StackLine, *, shows_state: bool) -> str:
     if not shows_state:
         return "tracked" if run.type.is_state_changing else "proposed"
     return state_word(run)
-
-
-def state_word(run: RunLine) -> str:
-    """How a run stands, in a word or two."""
-    match run.state:
-        case RunState.FINISHED if run.is_from_fork:
-            return "validated"
-        case RunState.FINISHED if run.type is RunType.PROPOSED:
-            return "planned"
-        case RunState.FINISHED:
-            done = "applied a part" if run.is_part else "applied"
-            return done if run.has_changes else "without changes"
-        case RunState.UNCONFIRMED:
-            return "waiting for confirmation"
-        case RunState.PENDING_REVIEW:
-            return "waiting for review"
-        case RunState.QUEUED | RunState.READY | RunState.REPLAN_REQUESTED:
-            return "queued"
-        case RunState.PREPARING | RunState.INITIALIZING | RunState.PLANNING | RunState.PREPARING_REPLAN:
-            return "planning"
-        case RunState.CONFIRMED | RunState.PREPARING_APPLY | RunState.APPLYING:
-            return "applying"
-        case RunState.FAILED | RunState.STOPPED | RunState.CANCELED | RunState.DISCARDED | RunState.SKIPPED:
-            return run.turned_down or run.state.value
 
 
 def _table(view: SummaryView) -> str:

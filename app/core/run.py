@@ -14,6 +14,7 @@ from app.core.choice import Targeting
 from app.core.flags import FlagOwners
 from app.core.names import ConfigVersionId, DecisionId, Digest, RepositoryId, RunId, Sha, StackId
 from app.core.plan import Delta
+from app.core.rest import Rest
 from app.core.ruling import Approval, ApprovalRuling, PlanRuling, Verdict, approval_of, verdict_of
 from app.core.statepoint import Obstacle, StatePoint
 
@@ -248,6 +249,8 @@ class Plan:
     """What the plan policies said of it, when it was handed in."""
     approvals: tuple[ApprovalRuling, ...] = ()
     """What the approval policies said of its reviews, when they were asked last."""
+    rest: Rest | None = None
+    """Of a plan of a part: how much of the whole it leaves undone; None when that is not known, and of a whole plan."""
 
     @property
     def verdict(self) -> Verdict:

@@ -16,6 +16,7 @@ NAME_FORM: Final = r"[A-Za-z_][A-Za-z0-9_]{0,99}"
 MIN_SECRET_CHARS: Final = 4
 """A shorter value cannot be kept out of logs: what is looked for there would be everywhere."""
 MAX_SECRET_CHARS: Final = 32_768
+NO_SECRETS: Final = "no secrets yet: `trackside secret set NAME --scope OWNER/REPO` sets one"
 _NAME: Final = re.compile(NAME_FORM)
 
 

@@ -10,6 +10,7 @@ from app.core.markdown import code, sentence
 from app.core.retry import can_retry
 from app.core.run import Run, RunState, RunType, allowed
 from app.core.runview import short
+from app.core.words_run import phase_word, word_of
 
 MAX_CANDIDATES = 20
 """Runs that a reply lists; the rest is counted."""
@@ -174,7 +175,7 @@ def replan_requested(run: Run) -> str:
 def _line(run: Run) -> str:
     """One candidate: state, commit, message."""
     message = f" {code(run.message, limit=80)}" if run.message else ""
-    return f"({run.state.value.replace('_', ' ')}, {code(short(run.head_sha))}{message})"
+    return f"({word_of(run)}, {code(short(run.head_sha))}{message})"
 
 
 def _where(run: Run) -> str:
@@ -184,19 +185,19 @@ def _where(run: Run) -> str:
         case RunState.FINISHED if run.confirmed_digest is not None:
             return "was applied already"
         case RunState.FINISHED | RunState.FAILED | RunState.STOPPED | RunState.CANCELED | RunState.SKIPPED:
-            return f"has ended already ({run.state.value})"
+            return f"has ended already ({word_of(run)})"
         case RunState.DISCARDED:
             return f"was discarded already{by}"
         case RunState.CONFIRMED | RunState.PREPARING_APPLY | RunState.APPLYING:
-            return f"was confirmed already{by} ({run.state.value.replace('_', ' ')})"
+            return f"was confirmed already{by} ({phase_word(run.state)})"
         case RunState.UNCONFIRMED:
             return "has been planned and waits for a decision"
         case RunState.PENDING_REVIEW:
             return "has been planned and waits for a review"
         case RunState.QUEUED | RunState.READY:
-            return f"has not been planned yet ({run.state.value})"
+            return f"has not been planned yet ({phase_word(run.state)})"
         case _:
-            return f"is still being planned ({run.state.value.replace('_', ' ')})"
+            return f"is still being planned ({phase_word(run.state)})"
 
 
 def _way_on(run: Run) -> str:

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from app.core.command import Verb
-from app.core.markdown import code, sentence
+from app.core.markdown import code
 from app.core.run import Run
+from app.core.words_run import phase_word
 
 
 def refused(actor: str, what: str, reasons: Sequence[str]) -> str:
@@ -35,8 +36,8 @@ def would_apply(run: Run, prefix: str) -> str:
 
 def not_again(run: Run) -> str:
     """The run is where it cannot be planned again."""
-    where = run.state.value.replace("_", " ")
-    return f"Not done: the run of {code(run.stack_name)} is {sentence(where)}, so there is nothing to plan again."
+    where = phase_word(run.state)
+    return f"Not done: the run of {code(run.stack_name)} is {where}, so there is nothing to plan again."
 
 
 def older_plan(run: Run) -> str:

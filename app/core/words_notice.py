@@ -8,8 +8,10 @@ from typing import Final
 
 from app.core.changelist import delta_line
 from app.core.document import quoted
-from app.core.notice import FAILURES_OFF, Endpoint, StateChange, shown_url
+from app.core.notice import FAILURES_OFF, Endpoint, Message, Outcome, StateChange, shown_url
 from app.core.run import Run, RunState
+from app.core.table import table_lines
+from app.core.words_run import phase_word
 
 NO_SLACK: Final = "no address of Slack takes it: the operator sets SLACK_WEBHOOK_URL"
 NO_PULL: Final = "no open pull request was found for it"
@@ -30,7 +32,7 @@ def run_line(run: Run, change: StateChange, repository: str) -> str:
     """`deploy of network (acme/infra) has finished: +1 ~2`, as plain text; what a message says without words of its
     own."""
     what = "deploy" if run.type.is_state_changing else "plan"
-    state = _STATES.get(change.state, f"is {change.state.value.replace('_', ' ')}")
+    state = _STATES.get(change.state, f"is {phase_word(change.state)}")
     is_counted = run.plan is not None and change.state in (RunState.UNCONFIRMED, RunState.FINISHED)
     counts = f": {delta_line(run.plan.delta)}" if run.plan is not None and is_counted else ""
     why = f": {run.reason}" if change.state is RunState.FAILED and run.reason else ""
@@ -99,15 +101,35 @@ def unknown_endpoint(doing: str, name: str) -> str:
 
 def endpoint_lines(endpoints: Sequence[Endpoint]) -> list[str]:
     """The table of `webhook list`; empty without endpoints."""
-    if not endpoints:
-        return []
-    rows = [_COLUMNS, *(_row(one) for one in endpoints)]
-    widths = [max(len(row[at]) for row in rows) for at in range(len(_COLUMNS))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return table_lines(_COLUMNS, (_row(one) for one in endpoints))
+
+
+def endpoint_document(endpoint: Endpoint) -> dict[str, object]:
+    """One endpoint for programs, without the secrets of its address."""
+    return {
+        "name": endpoint.name,
+        "is_on": endpoint.is_on,
+        "failures": endpoint.failures,
+        "newest": endpoint.number,
+        "where": _where(endpoint),
+        "labels": list(endpoint.labels),
+        "problem": endpoint.problem or None,
+    }
+
+
+def outcome_word(message: Message) -> str:
+    """What became of a message, in a word or two."""
+    if message.outcome is Outcome.DROPPED:
+        return "switched off" if message.reason == SWITCHED_OFF else "removed"
+    return "not sent" if message.outcome is Outcome.FAILED else message.outcome.value
+
+
+def _where(endpoint: Endpoint) -> str:
+    return "SLACK_WEBHOOK_URL" if endpoint.is_slack else shown_url(endpoint.url)
 
 
 def _row(endpoint: Endpoint) -> tuple[str, ...]:
-    where = "SLACK_WEBHOOK_URL" if endpoint.is_slack else shown_url(endpoint.url)
     state = "on" if endpoint.is_on else "off"
+    counts = (str(endpoint.failures), str(endpoint.number))
     labels = ",".join(endpoint.labels) or "-"
-    return endpoint.name, state, str(endpoint.failures), str(endpoint.number), where, labels, endpoint.problem or "-"
+    return endpoint.name, state, *counts, _where(endpoint), labels, endpoint.problem or "-"

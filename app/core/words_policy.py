@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from app.core.command import Verb
 from app.core.markdown import code
+from app.core.review import PlanReview, newest
 from app.core.ruling import Approval, ApprovalRuling, PlanRuling, place
 from app.core.run import Plan, Run
 
@@ -145,6 +146,19 @@ def review_ends(run: Run) -> str:
 def review_applies(run: Run) -> str:
     """A review was all that an autodeploy stack waited for."""
     return f"Approved: plan {run.plan_number} of {code(run.stack_name)} is applied, since the stack has `autodeploy`."
+
+
+def heard(reviews: Sequence[PlanReview], run: Run) -> list[tuple[PlanReview, str]]:
+    """Each review with why policies do not look at it any more; empty: they do. The order stays. Plain text."""
+    newest_of = {id(one) for one in newest(one for one in reviews if one.plan_number == run.plan_number)}
+    return [(one, "" if id(one) in newest_of else _passed(one, run)) for one in reviews]
+
+
+def _passed(review: PlanReview, run: Run) -> str:
+    """What made a review one of the past."""
+    if review.plan_number != run.plan_number:
+        return f"plan {run.plan_number} is newer"
+    return "they said more later"
 
 
 def bot(actor: str) -> str:

@@ -10,6 +10,7 @@ from app.core.markdown import code, sentence
 from app.core.run import Run, RunState, RunType
 from app.core.runview import short
 from app.core.stack import Stack
+from app.core.words_run import word_of
 
 MAX_CANDIDATES = 20
 """Stacks that a reply lists; the rest is counted."""
@@ -116,7 +117,7 @@ def head_moved(name: str) -> str:
 def live_already(verb: Verb, run: Run, prefix: str) -> str:
     """A run of the same commit, of the same kind, has not ended yet."""
     return (
-        f"Not done: run {code(run.id)} of {code(run.stack_name)} and this commit is {_words(run.state)} already, so "
+        f"Not done: run {code(run.id)} of {code(run.stack_name)} and this commit is {word_of(run)} already, so "
         f"there is nothing to {verb.value}. {_instead(run, prefix)}"
     )
 
@@ -160,7 +161,7 @@ def started_here(run: Run, stack: Stack) -> str:
 
 def under_way(run: Run) -> str:
     """A run of that kind has not ended yet."""
-    return f"Not done: {run.type.value} run {code(run.id)} of {code(run.stack_name)} is {_words(run.state)} already."
+    return f"Not done: {run.type.value} run {code(run.id)} of {code(run.stack_name)} is {word_of(run)} already."
 
 
 def no_stack_here(name: str) -> str:
@@ -177,7 +178,7 @@ def retried_already(run: Run, by: Run) -> str:
     """Another run makes this one once more."""
     return (
         f"Not done: run {code(by.id)} makes {code(run.id)} of {code(run.stack_name)} once more already, and is "
-        f"{_words(by.state)}."
+        f"{word_of(by)}."
     )
 
 
@@ -249,9 +250,7 @@ def which_run(verb: Verb, runs: Sequence[Run]) -> str:
     if not runs:
         return f"nothing to {verb.value}: no run of this stack takes it"
     which = "several runs of this stack can be meant" if len(runs) > 1 else "a stack's id never means a destroy"
-    rows = [
-        f"  {run.id}  {run.type.value}  {_words(run.state)}  {short(run.head_sha)}" for run in runs[:MAX_CANDIDATES]
-    ]
+    rows = [f"  {run.id}  {run.type.value}  {word_of(run)}  {short(run.head_sha)}" for run in runs[:MAX_CANDIDATES]]
     return "\n".join((f"{which}; name one to {verb.value}:", *rows))
 
 
@@ -273,7 +272,3 @@ def _kept(run: Run, stack: Stack) -> str:
     if run.type.is_state_changing and stack.is_kept_from(run.triggered_by):
         return f" It waits: {code(stack.lock_owner)} has locked the stack."
     return ""
-
-
-def _words(state: RunState) -> str:
-    return state.value.replace("_", " ")

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from app.core.record import StateVersion
 from app.core.run import Run
+from app.core.table import table_lines
 
 PREVIEWS_ONLY = "changing the state: a preview or a drift run changes none, and its credentials may only read it"
 NOT_APPLYING = (
@@ -15,16 +16,35 @@ NOT_APPLYING = (
     "`removed` blocks change addresses with a plan that is confirmed, `trackside state mv|rm` does on the server"
 )
 KEPT = "changing the state: its versions are kept for ever, so it cannot be deleted"
+_COLUMNS = ("VERSION", "WRITTEN (UTC)", "SERIAL", "BYTES", "STANDING", "BY", "LINEAGE")
 UNKNOWN = "`trackside stacks` lists the stacks with their ids"
 
 
-def version_line(version: StateVersion, *, is_current: bool) -> str:
-    """One version in a list."""
-    where = "kept apart" if version.is_quarantined else "current" if is_current else ""
-    by = f"run's assignment {version.assignment_id}" if version.assignment_id else "by hand"
-    when = version.created_at.strftime("%Y-%m-%d %H:%M:%S")
-    line = f"{version.id}  {when}  serial {version.serial:<6}  {version.size_bytes:>9} bytes  {where:10}  {by}"
-    return f"{line}  lineage {version.lineage}"
+def version_lines(versions: Sequence[StateVersion], current: str) -> list[str]:
+    """The table of versions; empty without any. `current`: the id of the one in force, or empty."""
+    return table_lines(_COLUMNS, (_row(version, current) for version in versions))
+
+
+def version_document(version: StateVersion, current: str) -> dict[str, object]:
+    """One version for programs."""
+    return {
+        "id": version.id,
+        "serial": version.serial,
+        "lineage": version.lineage,
+        "size_bytes": version.size_bytes,
+        "is_current": version.id == current,
+        "is_kept_apart": version.is_quarantined,
+        "assignment_id": version.assignment_id,
+        "digest": version.digest,
+        "created_at": version.created_at.isoformat(),
+    }
+
+
+def _row(version: StateVersion, current: str) -> tuple[str, ...]:
+    where = "kept apart" if version.is_quarantined else "current" if version.id == current else "-"
+    by = f"assignment {version.assignment_id}" if version.assignment_id else "by hand"
+    when = f"{version.created_at:%Y-%m-%d %H:%M:%S}"
+    return version.id, when, str(version.serial), f"{version.size_bytes:,}", where, by, version.lineage
 
 
 def written(stack: str, version: StateVersion, waiting: Sequence[Run]) -> str:

@@ -11,6 +11,7 @@ from app.core.explanation import Explained
 from app.core.markdown import code, sentence, shortened, size_bytes
 from app.core.names import Sha
 from app.core.runview import short
+from app.core.words_run import word_of
 
 MAX_STACKS: Final = 20
 """Decisions that a reply tells of; the rest is counted."""
@@ -58,7 +59,7 @@ def why_lines(told: Sequence[Explained]) -> Iterator[str]:
             yield f"    policy {_plain(outcome.name)}: {_plain_outcome(outcome)}"
             yield from (f"        printed: {_plain(line)}" for line in outcome.prints[:MAX_PRINTS])
         if each.run is not None:
-            yield f"    run {each.run.id}: {each.run.type.value}, {each.run.state.value}"
+            yield f"    run {each.run.id}: {each.run.type.value}, {word_of(each.run)}"
 
 
 def why_document(told: Sequence[Explained]) -> list[dict[str, object]]:
@@ -102,7 +103,7 @@ def _item(each: Explained) -> Iterator[str]:
     decision, run = each.decision, each.run
     words = "; ".join(part for part in (decision.answer.reason, decision.note) if part)
     about = "" if decision.event is EventKind.PUSH else f" ({sentence(_about(decision), limit=100)})"
-    ends = f" Run {code(run.id)} is {run.state.value.replace('_', ' ')}." if run is not None else ""
+    ends = f" Run {code(run.id)}: {word_of(run)}." if run is not None else ""
     told = f"**{_VERDICTS[decision.answer.verdict]}**, {sentence(words, limit=600)}."
     yield f"- {code(decision.stack_name, limit=100)}{about}: {told}{ends}"
     for outcome in decision.policies[:MAX_POLICIES]:

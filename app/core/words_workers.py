@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from app.core.run import RunState
+from app.core.table import table_lines
+from app.core.words_run import phase_word
 from app.core.workers import Drained, SeenWorker, WorkerFacts, WorkerHold
 
 _COLUMNS = ("POOL", "NAME", "STATE", "SLOTS", "VERSION", "SEEN", "RUNS")
@@ -88,8 +90,8 @@ def worker_removed(worker: SeenWorker, holds: Sequence[WorkerHold], lease_s: flo
             else "another worker takes it"
         )
         lines.append(
-            f"run {hold.run_id} ({hold.stack_name}, {hold.state.value}): the worker has lost it and stops its engine; "
-            f"when its lease has run out, within {lease_s:g} s, {becomes}"
+            f"run {hold.run_id} ({hold.stack_name}, {phase_word(hold.state)}): the worker has lost it and stops its "
+            f"engine; when its lease has run out, within {lease_s:g} s, {becomes}"
         )
     if not worker.is_gone:
         lines.append("it was seen a moment ago: unless it is stopped, its next claim lists it again, and not drained")
@@ -98,10 +100,8 @@ def worker_removed(worker: SeenWorker, holds: Sequence[WorkerHold], lease_s: flo
 
 def worker_lines(workers: Sequence[SeenWorker], drained_pools: Mapping[str, str]) -> list[str]:
     """The table of workers, and which pools are drained."""
-    rows = [_COLUMNS, *(_row(worker) for worker in workers)]
-    widths = [max(len(row[place]) for row in rows) for place in range(len(_COLUMNS))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return (lines if workers else []) + [f"pool {pool} is drained by {by}" for pool, by in drained_pools.items()]
+    lines = table_lines(_COLUMNS, (_row(worker) for worker in workers))
+    return lines + [f"pool {pool} is drained by {by}" for pool, by in drained_pools.items()]
 
 
 def worker_document(worker: SeenWorker) -> dict[str, object]:
@@ -126,7 +126,7 @@ def _row(worker: SeenWorker) -> tuple[str, ...]:
     facts = worker.facts
     by = worker.drained_by or worker.pool_drained_by
     state = f"{worker.state.value}, drained by {by}" if by and worker.is_gone else worker.state.value
-    runs = ", ".join(f"{hold.run_id} ({hold.stack_name}, {hold.state.value})" for hold in worker.holds)
+    runs = ", ".join(f"{hold.run_id} ({hold.stack_name}, {phase_word(hold.state)})" for hold in worker.holds)
     seen = _ago(worker.now, worker.last_seen)
     slots = f"{len(worker.holds)}/{facts.slots}"
     return (facts.pool, facts.name, state, slots, facts.version or "?", seen, runs)

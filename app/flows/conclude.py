@@ -54,6 +54,7 @@ from app.core.stack import StateMode
 from app.core.variables import SKIP_APPLYING
 from app.flows.autodeploy import confirm_by_setting, may_autodeploy
 from app.flows.change_phase import ChangePhase
+from app.flows.choose import left_undone
 from app.flows.handover import offer, what_is_missing
 from app.flows.held import (
     Guarded,
@@ -190,6 +191,7 @@ class Conclude:
             state=report.state,
             rulings=weighed.plan.rulings,
             approvals=weighed.approvals,
+            rest=left_undone(tx, held.run, report.summary, has_changes=report.has_changes),
         )
         tx.save_plan(held.run.id, plan, report.summary)
         said = weighed.plan

@@ -101,9 +101,10 @@ class Decide:
     def pull(self, event: PullChanged, guid: DeliveryId, *, is_late: bool = False) -> str:
         """Decide what happened to a pull request, and close the delivery. One whose event comes late may have moved
         on since."""
-        if event.pull.landed_sha is not None:  # also where there is no stack yet: the merge may bring the first ones
-            with self.store.begin() as tx:
-                tx.save_repository(event.repository)
+        with self.store.begin() as tx:
+            tx.save_repository(event.repository)
+            tx.note_title(event.repository.id, event.number, event.pull.title, is_late=is_late)
+            if event.pull.landed_sha is not None:  # also without a stack yet: the merge may bring the first ones
                 tx.note_landed(event.repository.id, event.number, event.pull.landed_sha)
         if event.pull.is_closed:
             self._end_reviews(event)

@@ -11,8 +11,9 @@ from app.core.decision import HELD_BACK, Decision, EventKind, Verdict
 from app.core.explanation import Explained, ShortDecision
 from app.core.happening import Happening
 from app.core.names import RepositoryId, RunId, Sha, StackId
-from app.core.report_summary import CROWD, StackLine, SummaryName, SummaryView, run_line
+from app.core.report_summary import CROWD, StackLine, SummaryName, SummaryView
 from app.core.run import Run, RunType, Trigger
+from app.core.words_run import run_line
 from app.flows.ports import Transaction
 
 FEW: Final = 5

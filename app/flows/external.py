@@ -9,6 +9,7 @@ from app.core.errors import UserError
 from app.core.names import RunId
 from app.core.record import AuditLine
 from app.core.run import ExternalState, Run, RunState, Step
+from app.core.words_run import phase_word
 from app.flows.ports import Store, Transaction
 from app.flows.schedule import schedule, step
 
@@ -33,7 +34,8 @@ class Externals:
                 return f"{name} of run {run.id} is {state.value} already"
             if run.state is not RunState.QUEUED or known is not ExternalState.PENDING:
                 raise UserError(
-                    f"marking {name} of run {run.id}: the run is {run.state.value} and the dependency {known.value}"
+                    f"marking {name} of run {run.id}: the run is {phase_word(run.state)} and the dependency "
+                    f"{known.value}"
                 )
             tx.save_externals(run.id, {**run.externals, name: state})
             _note(tx, run, f"external {name} {state.value}", by=by, source=source)
@@ -42,7 +44,7 @@ class Externals:
             schedule(tx, stack)
             run = tx.get_run(run.id)
         left = f", waits for {', '.join(run.waits_for)}" if run.waits_for and run.is_live else ""
-        return f"{name} is {state.value}: run {run.id} is {run.state.value}{left}"
+        return f"{name} is {state.value}: run {run.id} is {phase_word(run.state)}{left}"
 
 
 def _known(run: Run, name: str) -> ExternalState:

@@ -17,6 +17,7 @@ from app.core.protocol import OIDC_TOKEN_S, Phase
 from app.core.record import AssignmentRecord, AuditLine
 from app.core.run import Run, RunState
 from app.core.signing import Purpose, SigningKey, key_context
+from app.core.words_run import phase_word
 from app.flows.ports import Sealer, Store, Transaction
 from app.flows.ports_identity import Signer
 
@@ -82,7 +83,7 @@ class Identity:
             run, found = tx.get_run(run_id), tx.find_attestation(run_id)
         if found is None:
             raise UserError(
-                f"reading the attestation of run {run_id}: it is {run.state.value}, and nothing was applied"
+                f"reading the attestation of run {run_id}: it is {phase_word(run.state)}, and nothing was applied"
             )
         return found
 

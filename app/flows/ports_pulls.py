@@ -29,6 +29,14 @@ class PullRows(Protocol):
         """Note the commit that the pull request became; its comment goes on with that commit's runs."""
         ...
 
+    def note_title(self, repository_id: RepositoryId, number: int, title: str, *, is_late: bool) -> None:
+        """Note what the pull request is called; an event that came late says so only where nothing is known."""
+        ...
+
+    def find_landing(self, repository_id: RepositoryId, sha: Sha) -> int | None:
+        """The number of the newest pull request that became that commit, or None."""
+        ...
+
     def list_pull_runs(self, repository_id: RepositoryId, number: int) -> list[Run]:
         """The newest proposed and the newest tracked run of each stack that the pull request made, or the commit that
         it became; by stack name."""

@@ -24,6 +24,7 @@ from app.core.names import (
 from app.core.plan import Delta
 from app.core.protocol import Phase
 from app.core.record import AssignmentRecord
+from app.core.rest import Rest
 from app.core.ruling import ApprovalRuling, PlanRuling, approval_of
 from app.core.run import Confirmation, ExternalState, Plan, Run, RunState, RunType, Trigger
 from app.core.statepoint import Obstacle, StatePoint
@@ -41,6 +42,8 @@ _PLAN_COLUMNS: Final = (
     "state_lineage",
     "rulings",
     "approvals",
+    "rest_least",
+    "rest_most",
 )
 _SEALED: Final = ("sealed_outputs", "sealed_remarks", "sealed_data_key", "event_key")
 
@@ -68,6 +71,7 @@ def read_run(row: Row[Any]) -> Run:
             state=_state_point(row.plan_state_serial, row.plan_state_lineage),
             rulings=msgspec.convert(row.plan_rulings, tuple[PlanRuling, ...]),
             approvals=msgspec.convert(row.plan_approvals, tuple[ApprovalRuling, ...]),
+            rest=_rest(row.plan_rest_least, row.plan_rest_most),
         )
     return Run(
         id=RunId(row.id),
@@ -189,6 +193,8 @@ def plan_values(run_id: RunId, plan: Plan) -> dict[str, object]:
         "state_lineage": safe_text(plan.state.lineage) if plan.state is not None else None,
         "rulings": safe_json(msgspec.to_builtins(plan.rulings)),
         "verdict": plan.verdict.value,
+        "rest_least": plan.rest.least if plan.rest is not None else None,
+        "rest_most": plan.rest.most if plan.rest is not None else None,
         **approval_values(plan.approvals),
     }
 
@@ -211,11 +217,16 @@ def read_plan(row: Row[Any]) -> Plan:
         state=_state_point(row.state_serial, row.state_lineage),
         rulings=msgspec.convert(row.rulings, tuple[PlanRuling, ...]),
         approvals=msgspec.convert(row.approvals, tuple[ApprovalRuling, ...]),
+        rest=_rest(row.rest_least, row.rest_most),
     )
 
 
 def _state_point(serial: int | None, lineage: str | None) -> StatePoint | None:
     return None if serial is None or lineage is None else StatePoint(serial=serial, lineage=lineage)
+
+
+def _rest(least: int | None, most: int | None) -> Rest | None:
+    return None if least is None or most is None else Rest(least=least, most=most)
 
 
 def read_confirmation(row: Row[Any]) -> Confirmation:

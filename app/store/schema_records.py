@@ -104,6 +104,7 @@ pulls = Table(
     Column("landed_sha", Text),
     column("ticks", JSON, default="'{}'"),
     column("edits", BigInteger, default="0"),
+    column("title", default="''"),
     is_hex("landed_sha", 40),
     Index("ix_pulls_landed", "repository_id", "landed_sha", postgresql_where=text("landed_sha IS NOT NULL")),
 )

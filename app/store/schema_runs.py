@@ -176,7 +176,10 @@ plans = Table(
     enum_column("verdict", Verdict, default="'none'"),
     column("approvals", JSON, default="'[]'"),
     enum_column("approval", Approval, default="'none'"),
+    Column("rest_least", Integer),
+    Column("rest_most", Integer),
     UniqueConstraint("run_id", "number", "digest"),
+    CheckConstraint("(rest_least IS NULL) = (rest_most IS NULL) AND rest_least BETWEEN 0 AND rest_most", name="rest"),
     is_hex("digest", 64),
     CheckConstraint("number > 0", name="number"),
 )

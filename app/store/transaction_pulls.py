@@ -15,6 +15,7 @@ from app.core.run import Run, RunType
 from app.store.rows import select_runs
 from app.store.schema import pulls, remotes, reports, runs
 from app.store.transaction_runs import RunWrites
+from app.store.wire import safe_text
 
 MAX_RUNS: Final = 1_000
 """Of one pull request: the newest of each stack and type."""
@@ -50,6 +51,20 @@ class PullWrites(RunWrites):
         here = (runs.c.repository_id == repository_id, runs.c.head_sha == sha, runs.c.type == RunType.TRACKED.value)
         if self._scalar(select(exists().where(*here))):
             self.want_comment(repository_id, number)
+
+    def note_title(self, repository_id: RepositoryId, number: int, title: str, *, is_late: bool) -> None:
+        """Note what the pull request is called; an event that came late says so only where nothing is known."""
+        values = {"title": safe_text(title)}
+        statement = insert(pulls).values(repository_id=repository_id, number=number, **values)
+        is_new = pulls.c.title == "" if is_late else pulls.c.title != values["title"]
+        keys = ["repository_id", "number"]
+        self._execute(statement.on_conflict_do_update(index_elements=keys, set_=values, where=is_new))
+
+    def find_landing(self, repository_id: RepositoryId, sha: Sha) -> int | None:
+        """The number of the newest pull request that became that commit, or None."""
+        landed = (pulls.c.repository_id == repository_id) & (pulls.c.landed_sha == sha)
+        row = self._first(select(pulls.c.number).where(landed).order_by(pulls.c.number.desc()).limit(1))
+        return int(row.number) if row is not None else None
 
     def list_pull_runs(self, repository_id: RepositoryId, number: int) -> list[Run]:
         """The newest proposed and the newest tracked run of each stack that the pull request made, or the commit that
@@ -91,4 +106,5 @@ def _change(repository_id: RepositoryId, number: int) -> Update:
 
 def _read(row: Row[Any]) -> PullRecord:
     ticks = {str(digest): tuple(int(one) for one in numbers) for digest, numbers in row.ticks.items()}
-    return PullRecord(landed_sha=Sha(row.landed_sha) if row.landed_sha else None, ticks=ticks, edits=row.edits)
+    landed = Sha(row.landed_sha) if row.landed_sha else None
+    return PullRecord(landed_sha=landed, ticks=ticks, edits=row.edits, title=row.title)

@@ -30,6 +30,7 @@ from app.core.protocol import (
     TransferRequest,
 )
 from app.core.record import DeliveryOutcome, LogChunk, RunFacts
+from app.core.review import PlanReview
 from app.core.run import ExternalState, Run, Transition
 from app.core.signing import Purpose
 from app.core.stack import Stack
@@ -159,6 +160,12 @@ class RunDetail:
     """The run's installation, while what is to be told of it has to wait."""
     messages: tuple[Message, ...] = ()
     """Who was told of it, oldest first."""
+    reviews: tuple[PlanReview, ...] = ()
+    """What people said of its plans, oldest first."""
+    pull_number: int | None = None
+    """The pull request that made it, or that became its commit."""
+    pull_title: str = ""
+    """Hostile text; empty: not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from typing import Final
 from app.core.budget import Spending
 from app.core.event import Repository
 from app.core.names import RepositoryId, RunId, StackId
-from app.core.record import LogChunk
+from app.core.record import LogChunk, PullRecord
 from app.core.run import Run
 from app.flows import ports
 from app.web.doors import Overview, RunDetail, StackDetail
@@ -67,6 +67,9 @@ class Look:
             summary = tx.find_summary(run.id, run.plan.number) if run.plan is not None else None
             whole = tx.find_summary(run.id, run.targeting.of_plan) if run.targeting is not None else None
             attestation, messages = tx.find_attestation(run.id) or b"", tuple(tx.list_messages(run.id))
+            reviews = tuple(tx.list_reviews(run.id))
+            number = run.pull_number or tx.find_landing(run.repository_id, run.head_sha)
+            pull = tx.find_pull(run.repository_id, number) if number is not None else PullRecord()
         history = tuple(self.reading.read_history(run_id))
         mine = repository.installation_id if repository is not None else None
         throttled = next((one for one in self._throttled() if one.installation_id == mine), None)
@@ -81,6 +84,9 @@ class Look:
             attestation=attestation,
             throttled=throttled,
             messages=messages,
+            reviews=reviews,
+            pull_number=number,
+            pull_title=pull.title,
         )
 
     def find_stack(self, stack_id: StackId) -> StackDetail | None:

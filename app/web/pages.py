@@ -5,42 +5,38 @@ the same 404.
 """
 
 import importlib.resources
-import re
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
-import jinja2
 from anyio import CapacityLimiter, to_thread
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from app.core.changelist import REASONS, SIGNS, WORDS, delta_line
 from app.core.deltastrip import MAX_MODULES, strip_svg
 from app.core.names import RunId, StackId
-from app.core.notice import Outcome
-from app.core.plan import MASK, UNKNOWN, Action
 from app.core.record import LogChunk
 from app.core.reply import CheckReport, Conclusion
 from app.core.report_check import check_name, check_prose, check_report
 from app.core.report_choice import pulled_in
-from app.core.run import RunState
-from app.core.runview import RunView, cause, short
-from app.core.words_budget import throttled
+from app.core.runview import RunView, cause
+from app.core.words_policy import heard
 from app.core.words_stack import stack_prose
 from app.flows.report_subject import make_view
 from app.web.access import Access
 from app.web.doors import Doors, RunDetail
 from app.web.prose import prose
+from app.web.templating import make_templates, tone
 from app.web.ulid import is_ulid
-from app.web.visible import diff_rows, readable_value, visible
+from app.web.visible import visible
 
 CHANGES_ON_RUN: Final = 100
 CHANGES_ON_PAGE: Final = 250
 STACKS_ON_PAGE: Final = 500
 OUTPUTS_ON_RUN: Final = 200
+REVIEWS_ON_RUN: Final = 100
 LOG_TAIL_BYTES: Final = 64 * 1024
 MAX_PAGE: Final = 10_000
 ENVELOPE_TYPE: Final = "application/vnd.dsse.envelope.v1+json"
@@ -48,58 +44,6 @@ REFRESH_S: Final = 4
 """How often the page of a run that moves by itself is loaded again."""
 
 _T = TypeVar("_T")
-
-
-def make_templates() -> jinja2.Environment:
-    """The templates of this package, escaping everything, with the filters that they use."""
-    templates = jinja2.Environment(
-        loader=jinja2.PackageLoader("app.web"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    templates.filters.update(
-        visible=visible,
-        value=readable_value,
-        diff_rows=diff_rows,
-        value_kind=lambda value: {MASK: "masked", UNKNOWN: "unknown"}.get(value, "known"),
-        short=short,
-        told=lambda outcome: _TOLD.get(outcome, "over"),
-        words=lambda state: state.value.replace("_", " "),
-        tone=tone,
-        when=lambda at: f"{at:%Y-%m-%d %H:%M:%S} UTC",
-        minute=lambda at: f"{at:%Y-%m-%d %H:%M}",
-        delta=delta_line,
-        check=check_name,
-        throttled=throttled,
-        why=lambda reason: REASONS.get(reason) or reason.replace("_", " "),
-    )
-    templates.tests["section"] = lambda line: _SECTION.fullmatch(line) is not None
-    templates.globals.update(action_words=WORDS, action_signs={**_MORE_SIGNS, **SIGNS})
-    return templates
-
-
-_TOLD: Final = {Outcome.PENDING: "live", Outcome.SENT: "good", Outcome.FAILED: "bad", Outcome.REFUSED: "bad"}
-"""The colour of what became of a message."""
-_SECTION: Final = re.compile(r"── .{1,200} ──")
-"""Where a step of a worker begins and ends in its log."""
-_MORE_SIGNS: Final = {Action.READ: "<", Action.IMPORT: "^", Action.FORGET: "×", Action.MOVE: ">"}
-
-
-def tone(state: RunState) -> str:
-    """The colour of a state: waits, moves, good, bad, over."""
-    match state:
-        case RunState.UNCONFIRMED | RunState.PENDING_REVIEW:
-            return "decide"
-        case RunState.FINISHED:
-            return "good"
-        case RunState.FAILED:
-            return "bad"
-        case RunState.DISCARDED | RunState.STOPPED | RunState.CANCELED | RunState.SKIPPED:
-            return "over"
-        case _:
-            return "live"
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +156,8 @@ class Pages:
             changes_more=len(changes) - len(changes[:CHANGES_ON_RUN]),
             outputs=view.outputs[:OUTPUTS_ON_RUN],
             outputs_more=max(len(view.outputs) - OUTPUTS_ON_RUN, 0),
+            reviews=heard(detail.reviews, detail.run)[-REVIEWS_ON_RUN:],
+            reviews_before=max(len(detail.reviews) - REVIEWS_ON_RUN, 0),
             log=tail,
             refresh_s=REFRESH_S if tone(detail.run.state) == "live" else 0,
         )

@@ -18,7 +18,6 @@ from app.core.choice import (
     additions,
     can_exclude,
     choice_of,
-    pending,
     read_choice,
     resolve,
     split_words,
@@ -26,6 +25,7 @@ from app.core.choice import (
 from app.core.command import Command, Verb, parse_comment
 from app.core.errors import UserError
 from app.core.plan import Action, Change, Kind, PlanSummary
+from app.core.rest import pending
 from app.core.words_choice import choice_refused, part_requested
 from tests.core.made import WAITING
 

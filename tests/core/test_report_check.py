@@ -144,10 +144,10 @@ def test_titles_by_state() -> None:
 def test_a_queued_run_says_what_it_waits_for() -> None:
     waiting = replace(run_in(RunState.QUEUED), id=RunId("01JDV3F4K5M6N7P8Q9R0S1T2V9"))
     report = check_report(replace(view_of(waiting), blocked_by=WAITING))
-    assert report.title == f"queued: waits for run {RUN_ID} (unconfirmed) of the commit 3fa9c1d"
+    assert report.title == f"queued: waits for run {RUN_ID} (waiting for confirmation) of the commit 3fa9c1d"
     assert report.summary.split("\n\n")[:2] == snapshot(
         [
-            "Waits for run `01JDV3F4K5M6N7P8Q9R0S1T2V3` (unconfirmed) of the commit `3fa9c1d`: `Move the VPC (#42)`",
+            "Waits for run `01JDV3F4K5M6N7P8Q9R0S1T2V3` (waiting for confirmation) of the commit `3fa9c1d`: `Move the VPC (#42)`",  # noqa: E501 - a sentence as it is said
             "That run waits for a person: `/trackside discard 01JDV3F4K5M6N7P8Q9R0S1T2V3` turns it down, `/trackside confirm 01JDV3F4K5M6N7P8Q9R0S1T2V3` applies it.",  # noqa: E501 - a sentence as it is said
         ]
     )

@@ -16,7 +16,6 @@ from app.core.plan import Counts, Delta
 from app.core.reply import CheckReport
 from app.core.report_summary import (
     CROWD,
-    RunLine,
     StackLine,
     SummaryName,
     SummaryView,
@@ -24,6 +23,7 @@ from app.core.report_summary import (
     summary_report,
 )
 from app.core.run import RunState, RunType
+from app.core.words_run import RunLine
 
 SHA = Sha("a" * 40)
 DELTA = Delta(resources=Counts(create=3, update=1))

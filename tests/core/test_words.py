@@ -46,8 +46,8 @@ def test_refusals() -> None:
             "ambiguous": """\
 Several runs could be meant, so I did nothing. Which one should I confirm?
 
-- `/trackside confirm network` (unconfirmed, `3fa9c1d` `Move the VPC (#42)`)
-- `/trackside confirm dns` (unconfirmed, `bbbbbbb`)\
+- `/trackside confirm network` (waiting for confirmation, `3fa9c1d` `Move the VPC (#42)`)
+- `/trackside confirm dns` (waiting for confirmation, `bbbbbbb`)\
 """,
             "plan_changed": "Not done: the plan of `network` has changed since that button was shown. Read plan 2 first, then press its button or write `/trackside discard network`.",  # noqa: E501 - a sentence as it is said
             "comment_too_old": "Not done: plan 2 of `network` was published after your comment, so you cannot have meant it. Read it, then write `/trackside confirm network` again.",  # noqa: E501 - a sentence as it is said
@@ -70,7 +70,7 @@ def test_a_command_that_the_state_does_not_take() -> None:
         "replan requested": words.not_waiting(Verb.CONFIRM, run_in(RunState.REPLAN_REQUESTED), PREFIX),
     } == snapshot(
         {
-            "finished": "Not done: the run of `network` has ended already (finished), so there is nothing to confirm. The next push to the stack makes the next run.",  # noqa: E501 - a sentence as it is said
+            "finished": "Not done: the run of `network` has ended already (planned only), so there is nothing to confirm. The next push to the stack makes the next run.",  # noqa: E501 - a sentence as it is said
             "discarded": "Not done: the run of `network` was discarded already by `bob`, so there is nothing to confirm. What it takes now: `/trackside retry network`.",  # noqa: E501 - a sentence as it is said
             "confirmed": "Not done: the run of `network` was confirmed already by `bob` (confirmed), so there is nothing to discard. A confirmed run cannot be stopped; its check says how it ends.",  # noqa: E501 - a sentence as it is said
             "planning": "Not done: the run of `network` is still being planned (planning), so there is nothing to confirm. What it takes now: `/trackside stop network`.",  # noqa: E501 - a sentence as it is said

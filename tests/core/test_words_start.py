@@ -85,9 +85,9 @@ def test_a_live_run_of_the_same_commit_is_in_the_way() -> None:
     states = (RunState.UNCONFIRMED, RunState.QUEUED, RunState.READY, RunState.APPLYING)
     assert {state.value: words_start.live_already(Verb.DEPLOY, run_in(state), PREFIX) for state in states} == snapshot(
         {
-            "unconfirmed": "Not done: run `01JDV3F4K5M6N7P8Q9R0S1T2V3` of `network` and this commit is unconfirmed already, so there is nothing to deploy. `/trackside confirm 01JDV3F4K5M6N7P8Q9R0S1T2V3` applies it.",  # noqa: E501 - a sentence as it is said
+            "unconfirmed": "Not done: run `01JDV3F4K5M6N7P8Q9R0S1T2V3` of `network` and this commit is waiting for confirmation already, so there is nothing to deploy. `/trackside confirm 01JDV3F4K5M6N7P8Q9R0S1T2V3` applies it.",  # noqa: E501 - a sentence as it is said
             "queued": "Not done: run `01JDV3F4K5M6N7P8Q9R0S1T2V3` of `network` and this commit is queued already, so there is nothing to deploy. `/trackside cancel 01JDV3F4K5M6N7P8Q9R0S1T2V3` withdraws it.",  # noqa: E501 - a sentence as it is said
-            "ready": "Not done: run `01JDV3F4K5M6N7P8Q9R0S1T2V3` of `network` and this commit is ready already, so there is nothing to deploy. `/trackside cancel 01JDV3F4K5M6N7P8Q9R0S1T2V3` withdraws it.",  # noqa: E501 - a sentence as it is said
+            "ready": "Not done: run `01JDV3F4K5M6N7P8Q9R0S1T2V3` of `network` and this commit is queued already, so there is nothing to deploy. `/trackside cancel 01JDV3F4K5M6N7P8Q9R0S1T2V3` withdraws it.",  # noqa: E501 - a sentence as it is said
             "applying": "Not done: run `01JDV3F4K5M6N7P8Q9R0S1T2V3` of `network` and this commit is applying already, so there is nothing to deploy. Its check says how it goes on.",  # noqa: E501 - a sentence as it is said
         }
     )

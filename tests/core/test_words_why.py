@@ -69,7 +69,7 @@ def test_a_reply_reads_like_this() -> None:
     assert reply(*found) == snapshot("""\
 What was decided about `3fa9c1d`:
 
-- `network`: **tracked**, infra/network/main.tf changed. Run `01JDV3F4K5M6N7P8Q9R0S1T2V3` is unconfirmed.
+- `network`: **tracked**, infra/network/main.tf changed. Run `01JDV3F4K5M6N7P8Q9R0S1T2V3`: waiting for confirmation.
 - `app` (pull request 7, ready for review): **tracked**, infra/network/main.tf changed; planned the head.
 - `dns` (tag v1): **ignored**, policy only-tags said ignore (line 12).
   - policy `only-tags`: `ignore` (line 12), `flag`
@@ -92,7 +92,7 @@ def test_a_terminal_shows_the_same_in_lines() -> None:
     found = (Explained(decision=TRACKED, run=WAITING), *told(BY_POLICY))
     assert "\n".join(why_lines(found)) == snapshot("""\
 network                   track     infra/network/main.tf changed  [push]
-    run 01JDV3F4K5M6N7P8Q9R0S1T2V3: tracked, unconfirmed
+    run 01JDV3F4K5M6N7P8Q9R0S1T2V3: tracked, waiting for confirmation
 dns                       ignore    policy only-tags said ignore (line 12)  [tag v1]
     policy only-tags: ignore (line 12), flag  (1.2 ms)
         printed: 9: the tag is v1

@@ -133,7 +133,9 @@ def test_the_first_run_of_a_stack_that_only_the_file_brought(world: World) -> No
     world.comment_on_commit(repo, sha, "/trackside deploy app")
     world.settle()
     run = world.the_run("app")
-    assert f"run `{run.id}` of `app` and this commit is unconfirmed already" in world.remarks(repo, sha)[-1]
+    assert (
+        f"run `{run.id}` of `app` and this commit is waiting for confirmation already" in world.remarks(repo, sha)[-1]
+    )
     assert world.sql("SELECT head_sha, head_seq FROM stacks WHERE name = 'app'") == [(sha, 1)]
     world.press(plan, "Confirm")
     world.expect_state(RunState.FINISHED, "app")
@@ -230,7 +232,7 @@ def test_an_operator_starts_runs_on_the_server(world: World) -> None:
     assert run.id in by_stack.stdout
     assert world.expect_state(RunState.UNCONFIRMED, "app").id == run.id
     again = world.operate("destroy", app)
-    assert (again.returncode, "is unconfirmed already" in again.stdout) == (1, True)
+    assert (again.returncode, "is waiting for confirmation already" in again.stdout) == (1, True)
     world.comment_on_commit(repo, sha, f"/trackside confirm {run.id}")
     assert world.expect_check(repo, sha, "destroy/app", "success").title == "destroyed: -1"
     assert world.operate("drift", app).returncode == 0

@@ -18,7 +18,7 @@ def test_the_second_of_two_pushes_waits_in_queued_and_says_for_what(world: World
     waiting = world.expect_check(repo, second, "deploy/app", None)
     assert world.runs()[-1].state is RunState.QUEUED
     assert waiting.status == "queued"
-    assert waiting.title == f"queued: waits for run {older.id} (unconfirmed) of the commit {first[:7]}"
+    assert waiting.title == f"queued: waits for run {older.id} (waiting for confirmation) of the commit {first[:7]}"
     assert f"`/trackside discard {older.id}` turns it down" in (waiting.summary or "")
     assert f"`/trackside confirm {older.id} --even-if-superseded` applies it" in (waiting.summary or "")
     passed = world.expect_check(repo, first, "deploy/app", "action_required")

@@ -44,7 +44,7 @@ def test_a_comment_is_answered_with_every_stack_its_policies_and_its_run(world: 
     assert answer.splitlines() == [
         f"What was decided about `{sha[:7]}`:",
         "",
-        f"- `app`: **tracked**, app/main.tf changed. Run `{run.id}` is unconfirmed.",
+        f"- `app`: **tracked**, app/main.tf changed. Run `{run.id}`: waiting for confirmation.",
         "- `net`: **ignored**, policy only-tags said ignore (line 5).",
         "  - policy `only-tags`: `ignore` (line 5)",
         "    - printed `6: branch main`",

@@ -1,5 +1,6 @@
 """Secrets of stacks: set on the server, given to runs within their scope, and found nowhere else."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -117,13 +118,16 @@ def test_the_nearest_scope_wins_and_the_digest_knows_the_name_alone(world: World
     world.expect_state(RunState.FINISHED)
     assert out.read_text() == "the-stacks-own\n"
 
-    listed = world.operate("secret", "list").stdout
-    assert sorted(line.split()[:2] for line in listed.splitlines()) == [
+    head, *listed = world.operate("secret", "list").stdout.splitlines()
+    assert head.split() == ["NAME", "SCOPE", "SET", "BY"]
+    assert sorted(line.split()[:2] for line in listed) == [
         ["WHO", "acme"],
         ["WHO", "acme/infra"],
         ["WHO", "acme/infra/app"],
     ]
-    assert "own" not in listed
+    assert "own" not in "".join(listed)
+    names = [(one["name"], one["scope"]) for one in json.loads(world.operate("secret", "list", "--json").stdout)]
+    assert ("WHO", "acme/infra/app") in names
     assert world.operate("secret", "delete", "WHO", "--scope", "acme/infra/app").returncode == 0
     commands = [str(row[0]) for row in world.sql("SELECT command FROM audit WHERE source = 'cli' ORDER BY id")]
     assert commands == [

@@ -89,7 +89,7 @@ def test_a_whole_run_is_told_in_order_and_signed(world: World, receiver: Receive
     page = world.page(f"/runs/{run.id}")
     assert "it is done" in page
     assert "&lt;b&gt;bold&lt;/b&gt;" in page
-    assert "there is no endpoint `nowhere`" in page
+    assert "there is no endpoint <code>nowhere</code>" in page
     listed = world.operate("webhook", "list").stdout.splitlines()
     assert listed[1].split()[:4] == ["ci", "on", "0", "10"]
     metrics = world.page("/metrics")

@@ -59,6 +59,12 @@ def test_chosen_changes_are_planned_confirmed_and_applied_and_the_rest_is_told(w
     page = world.page(f"/runs/{run.id}")
     assert "This is a part of plan 1: one resource chosen." in page
     assert "<strong>3. create</strong> <code>terraform_data.other</code>" in page
+    assert f'/acme/infra/pull/{number}">#{number} Four</a>' in page
+    for path in ("/", f"/stacks/{run.stack_id}"):
+        assert "part of plan 1, 3 changes still pending" in world.page(path)
+    (listed,) = json.loads(world.operate("runs", "--json").stdout)
+    assert (listed["word"], listed["plan"]["still_pending"]) == ("applied a part", {"least": 3, "most": 3})
+    assert world.operate("runs").stdout.splitlines()[0].split() == ["RUN", "CHECK", "COMMIT", "STATE", "CHANGES", "WHY"]
 
     _, after = world.land(repo, {"app/main.tf": THREE + "# again\n"}, "Again")
     rest = world.expect_check(repo, after, "deploy/app", "action_required")

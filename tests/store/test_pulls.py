@@ -69,6 +69,24 @@ def test_a_run_of_no_pull_request_wants_no_comment(store: PostgresStore) -> None
     assert store.count_reports_behind() == 1, "its check alone"
 
 
+def test_a_pull_request_is_called_what_it_was_called_last(store: PostgresStore) -> None:
+    make_stack(store)
+    events = (("Late", True, "Late"), ("First", False, "First"), ("Second", False, "Second"), ("First", True, "Second"))
+    for title, is_late, said in events:
+        with store.begin() as tx:
+            tx.note_title(REPOSITORY.id, 7, title, is_late=is_late)
+            assert tx.find_pull(REPOSITORY.id, 7).title == said
+
+
+def test_the_pull_request_that_became_a_commit_is_found_by_it(store: PostgresStore) -> None:
+    make_stack(store)
+    with store.begin() as tx:
+        for number in (7, 9, 8):
+            tx.note_landed(REPOSITORY.id, number, LANDED)
+        assert tx.find_landing(REPOSITORY.id, LANDED) == 9
+        assert tx.find_landing(REPOSITORY.id, Sha("d" * 40)) is None
+
+
 def test_ticks_and_the_comment_are_remembered(store: PostgresStore) -> None:
     stack = make_stack(store)
     add(store, preview(stack))

@@ -15,6 +15,7 @@ from app.core.names import Digest, RunId
 from app.core.plan import Action, Change, Kind, PlanSummary
 from app.core.protocol import Phase
 from app.core.record import StateVersion
+from app.core.rest import Rest
 from app.core.run import Run, RunState, RunType, Step, Transition, advance
 from app.core.stack import Stack, StateMode
 from app.core.statepoint import Obstacle, StatePoint
@@ -216,6 +217,19 @@ def test_the_plan_travels_with_the_run_and_its_summary_beside_it(store: Postgres
         assert tx.get_plan(run.id, 1) == plan_of()
         assert tx.find_summary(run.id, 1) == summary
         assert tx.find_summary(run.id, 2) is None
+
+
+@pytest.mark.parametrize("rest", [Rest(least=0, most=0), Rest(least=3, most=7), None])
+def test_what_a_part_leaves_undone_is_kept_with_its_plan(store: PostgresStore, rest: Rest | None) -> None:
+    run = make_ready_run(store)
+    plan = replace(plan_of(), rest=rest)
+    with store.begin() as tx:
+        bring_to_unconfirmed(tx, run.id, plan)
+        tx.save_plan(run.id, plan, PlanSummary())
+    (listed,) = store.list_recent_runs(limit=1)
+    assert listed.plan is not None
+    with store.begin() as tx:
+        assert (listed.plan.rest, tx.get_plan(run.id, 1).rest) == (rest, rest)
 
 
 def test_a_lost_plan_may_be_made_again_under_its_number(store: PostgresStore) -> None:

@@ -114,14 +114,14 @@ def hold_of(worker: str = "w1", *, lease_s: float = 60, number: str | None = Non
     )
 
 
-def bring_to_unconfirmed(tx: PostgresTransaction, run_id: RunId) -> Run:
+def bring_to_unconfirmed(tx: PostgresTransaction, run_id: RunId, plan: Plan | None = None) -> Run:
     """Claim the (only) ready run, plan it, and let it wait."""
     claimed = tx.claim("default", hold_of(), step(Step.CLAIM))
     assert claimed is not None
     assert claimed[0].id == run_id
     tx.change_run(run_id, step(Step.INITIALIZE))
     tx.change_run(run_id, step(Step.PLAN))
-    waiting = tx.change_run(run_id, with_plan(plan_of()))
+    waiting = tx.change_run(run_id, with_plan(plan or plan_of()))
     tx.end_assignment(claimed[1].id)
     return waiting
 

@@ -8,6 +8,7 @@ from app.core.notice import Channel, Message, Outcome
 from app.core.plan import MASK, UNKNOWN, Action, Attribute, Change, Counts, Delta, Kind, PlanSummary
 from app.core.protocol import Phase
 from app.core.record import LogChunk, RunFacts
+from app.core.review import PlanReview
 from app.core.run import Plan, Run, RunState, RunType, Step, Transition, Trigger
 from app.core.stack import Stack, StackSettings
 from app.web.doors import RunDetail, StackDetail
@@ -215,6 +216,23 @@ def message(channel: Channel, outcome: Outcome, **more: object) -> Message:
     return Message(**(given | more))  # type: ignore[arg-type]  # a fixture's dictionary
 
 
+def review(
+    author: str, *, plan_number: int = 2, is_approval: bool = True, note: str = "", role: str = ""
+) -> PlanReview:
+    """What somebody said of a plan."""
+    return PlanReview(
+        run_id=RunId(RUN),
+        plan_number=plan_number,
+        state=RunState.UNCONFIRMED,
+        author=author,
+        is_approval=is_approval,
+        note=note,
+        at=AT,
+        role=role,
+        source="comment",
+    )
+
+
 def hostile() -> RunDetail:
     """A run in which every text that comes from outside is hostile."""
     change = Change(
@@ -227,7 +245,14 @@ def hostile() -> RunDetail:
         reason=EVIL,
         attributes=(attribute(EVIL, EVIL, f'"{EVIL}"'), attribute("b", '{"x": "</pre><script>"}', "</pre><img src=x>")),
     )
-    made = run(stack_name=EVIL, message=EVIL, triggered_by=EVIL, ref=f"refs/heads/{EVIL}", reason=EVIL, decided_by=EVIL)
+    made = run(
+        stack_name=EVIL,
+        message=EVIL,
+        triggered_by=EVIL,
+        ref=f"refs/heads/{EVIL}",
+        reason=EVIL,
+        decided_by=EVIL,
+    )
     lines = history((RunState.QUEUED, Step.RELEASE, RunState.READY, EVIL, EVIL))
     outputs = b'[{"name": "<script>o</script>", "value": "\\"<script>v</script>\\""}]'
     return detail(
@@ -239,4 +264,7 @@ def hostile() -> RunDetail:
             message(Channel.INBOX, Outcome.SHOWN, policy=EVIL, title=EVIL, body=f"</pre>{EVIL}", severity=EVIL),
             message(Channel.WEBHOOK, Outcome.REFUSED, to=EVIL, reason=EVIL),
         ),
+        reviews=(review(EVIL, plan_number=1, note=EVIL, role=EVIL),),
+        pull_number=7,
+        pull_title=EVIL,
     )

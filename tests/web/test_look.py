@@ -2,6 +2,7 @@
 
 from app.core.names import RunId, StackId
 from app.core.plan import Action, Change, Kind, PlanSummary
+from app.core.review import PlanReview
 from app.core.run import RunState
 from app.store.postgres import PostgresStore
 from app.web.look import RECENT_RUNS, Look
@@ -25,6 +26,30 @@ def test_a_run_is_read_with_all_that_its_page_shows(store: PostgresStore, world:
     overview = client.get("/").text
     assert f'href="/runs/{ready.id}"' in overview
     assert REPOSITORY.full_name in overview
+
+
+def test_a_run_of_a_pull_request_is_read_with_its_title_and_its_reviews(store: PostgresStore, world: World) -> None:
+    ready = make_ready_run(store)
+    with store.begin() as tx:
+        waiting = bring_to_unconfirmed(tx, ready.id)
+        tx.note_pull(ready.id, 7)
+        tx.note_title(REPOSITORY.id, 7, "Move the network", is_late=False)
+        tx.add_review(
+            PlanReview(
+                run_id=ready.id,
+                plan_number=1,
+                state=waiting.state,
+                author="bob",
+                is_approval=True,
+                note="looks right",
+                at=tx.now(),
+                source="comment",
+            )
+        )
+    world.reading = Look(store, store)
+    page = world.client().get(f"/runs/{ready.id}").text
+    assert f'/{REPOSITORY.full_name}/pull/7">#7 Move the network</a>' in page
+    assert "<td>looks right</td>" in page
 
 
 def test_the_first_page_names_the_newest_run_of_each_stack(store: PostgresStore) -> None:

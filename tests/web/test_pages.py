@@ -13,10 +13,29 @@ from app.core.names import InstallationId, RunId
 from app.core.notice import Channel, Outcome
 from app.core.plan import Action, Attribute, Change, Counts, Delta, Kind, ModuleCounts, PlanSummary
 from app.core.report_check import check_prose
-from app.core.run import RunState, RunType
+from app.core.rest import Rest
+from app.core.run import RunState, RunType, Step
+from app.core.words_notice import REMOVED, SWITCHED_OFF
+from app.core.words_run import word_of
 from app.web.doors import StackDetail
-from app.web.pages import LOG_TAIL_BYTES, log_tail, run_view
-from tests.web.made import CHANGES, EVIL, LOG, REPOSITORY, RUN, detail, facts, hostile, log, message, put, run, stack
+from app.web.pages import LOG_TAIL_BYTES, REVIEWS_ON_RUN, log_tail, run_view
+from tests.web.made import (
+    CHANGES,
+    EVIL,
+    LOG,
+    REPOSITORY,
+    RUN,
+    detail,
+    facts,
+    history,
+    hostile,
+    log,
+    message,
+    put,
+    review,
+    run,
+    stack,
+)
 from tests.web.memory import STACK, World
 
 _MARKS = re.compile(r"<[^>]*>|[`*]|^- ", re.MULTILINE)
@@ -186,6 +205,81 @@ def test_lists_tell_a_deployment_from_a_preview_and_name_parts_and_retries(world
         assert f">{shown}</" in text
 
 
+def test_a_part_that_was_applied_is_called_one_with_what_is_pending(world: World) -> None:
+    plan = run().plan
+    assert plan is not None
+    parts = [replace(plan, rest=rest) for rest in (Rest(least=3, most=3), Rest(least=0, most=0))]
+    for number, one in enumerate(parts):
+        made = run(RunState.FINISHED, targeting=Targeting(of_plan=1), plan=one, confirmed_digest=plan.digest)
+        put(world, detail(replace(made, id=RunId(f"01JD0000000000000000000{number:03d}"))))
+    rows = world.client().get("/").text.partition("Recent runs")[2].split("<tr>")
+    assert [">applied a part</span>" in row for row in rows[2:]] == [True, False]
+    assert ["part of plan 1, 3 changes still pending" in row for row in rows[2:]] == [True, False]
+    assert ">applied</span>" in rows[3]
+
+
+@pytest.mark.parametrize("state", [RunState.UNCONFIRMED, RunState.PENDING_REVIEW, RunState.PREPARING_APPLY])
+def test_no_page_calls_a_state_by_the_word_of_the_table(world: World, state: RunState) -> None:
+    made = detail(run(state), history=history((RunState.QUEUED, Step.RELEASE, state, "trackside", "")))
+    put(world, made)
+    world.shelf.stacks[STACK] = StackDetail(stack=stack(), repository=REPOSITORY, runs=(made.run,))
+    for path in ("/", f"/stacks/{STACK}", f"/runs/{RUN}", f"/runs/{RUN}/changes"):
+        text = world.client().get(path).text
+        assert f">{word_of(made.run)}</span>" in text, path
+        for raw in ("unconfirmed", "pending_review", "pending review", "preparing_", "preparing apply", "_requested"):
+            assert raw not in text, (path, raw)
+
+
+def test_a_run_says_what_people_said_of_its_plans_and_what_counts(world: World) -> None:
+    told = (
+        review("bob", plan_number=1),
+        review("bob", is_approval=False, note="wait", role="maintain"),
+        review("carol", is_approval=False, note=EVIL),
+        review("Bob", note="now it is right"),
+    )
+    put(world, detail(run(plan_number=2), reviews=told))
+    page = world.client().get(f"/runs/{RUN}").text
+    rows = [words(re.sub(r"</td>", " | ", row)) for row in page.partition("Reviews</h2>")[2].split("<tr>")[2:6]]
+    assert [row.partition("UTC | ")[2].partition("</table>")[0] for row in rows[:2]] == [
+        "bob | approved | plan 1 | does not count: plan 2 is newer | |",
+        "bob maintain | rejected | plan 2 | does not count: they said more later | wait |",
+    ]
+    assert "carol | rejected | plan 2 | counts |" in rows[2]
+    assert "Bob | approved | plan 2 | counts | now it is right |" in rows[3]
+    assert EVIL not in page
+    put(world)
+    assert "Reviews" not in world.client().get(f"/runs/{RUN}").text
+
+
+def test_a_long_discussion_shows_its_end_and_counts_the_rest(world: World) -> None:
+    put(world, detail(reviews=tuple(review("bob", note=f"word {number}") for number in range(REVIEWS_ON_RUN + 3))))
+    page = world.client().get(f"/runs/{RUN}").text
+    assert "3 before these are not shown" in page
+    assert ("<td>word 2</td>" in page, "<td>word 3</td>" in page) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("title", "said"), [("Move the <b>network</b>", "#7 Move the &lt;b&gt;network"), ("", "#7</a>")]
+)
+def test_a_run_leads_to_its_pull_request(world: World, title: str, said: str) -> None:
+    put(world, detail(pull_number=7, pull_title=title))
+    page = world.client().get(f"/runs/{RUN}").text
+    assert f'href="https://github.example.org/acme/infrastructure/pull/7">{said}' in page
+    put(world)
+    assert "/pull/" not in world.client().get(f"/runs/{RUN}").text
+
+
+def test_what_cannot_be_seen_names_the_setting_and_nothing_of_this_installation(world: World) -> None:
+    put(world)
+    world.settings["public_url"] = "https://trackside.example.org"
+    text = world.client(peer="203.0.113.9").get(f"/runs/{RUN}").text
+    for named in ("<code>PAGES_ACCESS</code>", "<code>loopback</code>", "<code>open</code>", "<code>PUBLIC_URL</code>"):
+        assert named in text
+    assert "example.org" not in text
+    world.settings |= {"pages_access": "open"}
+    assert world.client(peer="203.0.113.9").get("/runs/nothing").text == text, "which of them it is, is not told"
+
+
 def test_a_stack_says_what_keeps_it_and_what_sets_it_free(world: World) -> None:
     put(world)
     kept = stack(
@@ -235,13 +329,26 @@ def test_a_run_says_who_was_told_of_it(world: World) -> None:
         message(Channel.WEBHOOK, Outcome.SENT, to="ci", number=3),
         message(Channel.WEBHOOK, Outcome.REFUSED, reason="there is no endpoint `no`"),
         message(Channel.PULL_REQUEST, Outcome.SHOWN, to="#7"),
+        message(Channel.SLACK, Outcome.DROPPED, to="slack:C0AB", reason=SWITCHED_OFF),
+        message(Channel.WEBHOOK, Outcome.DROPPED, to="old", reason=REMOVED),
+        message(Channel.WEBHOOK, Outcome.FAILED, to="ci", reason="it answers 500"),
         message(Channel.INBOX, Outcome.SHOWN, title="look at this", body="ten are deleted", severity="WARNING"),
     )
     put(world, detail(messages=told))
     page = words(re.sub(r"<t[dr]>|</td>", " ", world.client().get(f"/runs/{RUN}").text))
-    for said in ("sent webhook ci tell", "refused webhook", "there is no endpoint no", "shown pull request #7 tell"):
+    for said in (
+        "sent webhook ci tell",
+        "refused webhook",
+        "there is no endpoint no",
+        "shown pull request #7 tell",
+        "switched off slack C0AB tell",
+        "removed webhook old tell",
+        "not sent webhook ci tell it answers 500",
+    ):
         assert said in page
-    assert "warning: look at this" in page
+    text = world.client().get(f"/runs/{RUN}").text
+    assert '<span class="badge decide">warning</span> look at this' in text
+    assert '<span class="badge bad">switched off</span>' in text
     put(world)
     assert "Notifications" not in world.client().get(f"/runs/{RUN}").text
 

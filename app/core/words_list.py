@@ -1,0 +1,122 @@
+"""What `trackside runs` and `trackside stacks` print: for a person in columns, for a program as one document.
+
+Pure. A person reads the words of the checks; a program gets those of the table (`unconfirmed`) as well.
+"""
+
+from collections.abc import Sequence
+
+from app.core.event import Repository
+from app.core.markdown import cut
+from app.core.report_check import check_name
+from app.core.run import Run
+from app.core.runview import short
+from app.core.stack import Stack
+from app.core.table import table_lines
+from app.core.words_run import part_word, run_line, word_of
+
+MAX_WHY = 120
+"""Characters of a reason that a line shows."""
+NO_RUNS = "no runs yet: push a change to a stack's project root"
+NO_STACKS = "no stacks yet: push .trackside/stacks.yml to a default branch"
+_RUNS = ("RUN", "CHECK", "COMMIT", "STATE", "CHANGES", "WHY")
+_STACKS = ("ID", "REPOSITORY", "STACK", "HEAD", "ROOT", "KEPT BY")
+
+
+def run_lines(runs: Sequence[Run]) -> list[str]:
+    """The table of runs; empty without any."""
+    return table_lines(_RUNS, (_run_row(run) for run in runs))
+
+
+def run_document(run: Run) -> dict[str, object]:
+    """One run for programs."""
+    return {
+        "id": run.id,
+        "stack_id": run.stack_id,
+        "stack": run.stack_name,
+        "repository_id": run.repository_id,
+        "type": run.type.value,
+        "check": check_name(run),
+        "state": run.state.value,
+        "word": word_of(run),
+        "head_sha": run.head_sha,
+        "ref": run.ref,
+        "pull_number": run.pull_number,
+        "triggered_by": run.triggered_by,
+        "decided_by": run.decided_by or None,
+        "plan": _plan_document(run),
+        "is_outcome_unknown": run.is_outcome_unknown,
+        "reason": run.reason,
+        "created_at": run.created_at.isoformat(),
+        "updated_at": run.updated_at.isoformat(),
+    }
+
+
+def stack_lines(stacks: Sequence[tuple[Stack, Repository | None]]) -> list[str]:
+    """The table of stacks; empty without any."""
+    return table_lines(_STACKS, (_stack_row(stack, repository) for stack, repository in stacks))
+
+
+def stack_document(stack: Stack, repository: Repository | None) -> dict[str, object]:
+    """One stack for programs."""
+    return {
+        "id": stack.id,
+        "repository": repository.full_name if repository is not None else None,
+        "repository_id": stack.repository_id,
+        "name": stack.name,
+        "branch": stack.settings.branch,
+        "project_root": stack.settings.project_root,
+        "labels": list(stack.settings.labels),
+        "worker_pool": stack.settings.worker_pool,
+        "head_sha": stack.head_sha,
+        "state_mode": stack.state_mode.value if stack.state_mode is not None else None,
+        "is_detached": stack.is_detached,
+        "hold_reason": stack.hold_reason or None,
+        "lock_owner": stack.lock_owner or None,
+        "lock_note": stack.lock_note or None,
+        "lock_key": stack.lock_key or None,
+    }
+
+
+def _run_row(run: Run) -> tuple[str, ...]:
+    counts = run_line(run).counts if run.plan is not None and run.plan.has_changes else "-"
+    reason = " ".join(line.strip() for line in run.reason.strip().splitlines()[:2])
+    why = "; ".join(part for part in (part_word(run), cut(reason, MAX_WHY)) if part)
+    return run.id, check_name(run), short(run.head_sha), word_of(run), counts, why
+
+
+def _plan_document(run: Run) -> dict[str, object] | None:
+    """The newest plan, with the counts of its resources."""
+    plan = run.plan
+    if plan is None:
+        return None
+    part, rest = run.targeting, plan.rest
+    return {
+        "number": plan.number,
+        "digest": plan.digest,
+        "has_changes": plan.has_changes,
+        "counts": run_line(run).counts if plan.has_changes else None,
+        "verdict": plan.verdict.value,
+        "approval": plan.approval.value,
+        "part_of": part.of_plan if part is not None else None,
+        "still_pending": {"least": rest.least, "most": rest.most} if rest is not None else None,
+    }
+
+
+def _stack_row(stack: Stack, repository: Repository | None) -> tuple[str, ...]:
+    name = repository.full_name if repository is not None else "?"
+    head = short(stack.head_sha) if stack.head_sha else "-"
+    return stack.id, name, stack.name, head, stack.settings.project_root or ".", _kept_by(stack)
+
+
+def _kept_by(stack: Stack) -> str:
+    """What keeps its runs from starting."""
+    told = []
+    if stack.is_detached:
+        told.append("detached")
+    if stack.hold_reason:
+        told.append(f"on hold: {stack.hold_reason}")
+    if stack.lock_owner:
+        told.append(f"locked by {stack.lock_owner}")
+    if stack.lock_key:
+        told.append(f"locked with the key {stack.lock_key}")
+    return "; ".join(told)
