@@ -156,7 +156,7 @@ def _wire(settings: Settings, database_url: str, made: _Adapters) -> ControlPlan
     github: GitHub = made.github
     sealer: Sealer = made.vault
     artifacts: Artifacts = made.artifacts
-    secrets = Secrets(store=store, sealer=sealer, find_repository=made.store.find_repository_id)
+    secrets = _secrets(made)
     identity = _identity(settings, made)
     work = _work(settings, made, secrets, identity)
     start = Start(
@@ -256,6 +256,10 @@ def _identity(settings: Settings, made: _Adapters) -> Identity:
     return Identity(store=made.store, signer=signer, sealer=made.vault, issuer=settings.public_url, audience=host)
 
 
+def _secrets(made: _Adapters) -> Secrets:
+    return Secrets(store=made.store, sealer=made.vault, find_repository=made.store.find_repository_id)
+
+
 def _tasks(settings: Settings, made: _Adapters, control: Control, conclude: Conclude) -> Tasks:
     web_url = settings.github_server_url
     policies: Policies = made.policies
@@ -309,7 +313,7 @@ def _tasks(settings: Settings, made: _Adapters, control: Control, conclude: Conc
         ),
         rehearse=rehearse,
         organise=organise,
-        follow=Follow(store=made.store, look=look, artifacts=made.artifacts),
+        follow=Follow(store=made.store, look=look, artifacts=made.artifacts, secrets=_secrets(made)),
         tick=Tick(store=made.store, github=made.github, artifacts=made.artifacts, prefix=settings.command_prefix),
         prefix=settings.command_prefix,
     )

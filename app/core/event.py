@@ -239,6 +239,8 @@ class AccountRenamed:
 
     installation_id: InstallationId
     account: str
+    before: str = ""
+    """What it was called; empty: not said."""
 
 
 Event = (

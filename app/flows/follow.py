@@ -18,14 +18,15 @@ from app.core.event import (
     Standing,
 )
 from app.core.missed import FoundRef
-from app.core.names import DeliveryId, RepositoryId, Sha
+from app.core.names import DeliveryId, InstallationId, RepositoryId, Sha
 from app.core.record import DeliveryOutcome
 from app.core.run import TABLE, Step
 from app.flows.held import archive_key
 from app.flows.look import Look
 from app.flows.missed_heads import HEADS, SOON_S, announce
 from app.flows.ports import Artifacts, Store, Transaction
-from app.flows.schedule import step
+from app.flows.schedule import retell, step
+from app.flows.secrets import Secrets
 
 WHY = {
     Standing.ARCHIVED: "the repository was archived",
@@ -43,6 +44,7 @@ class Follow:
     store: Store
     look: Look
     artifacts: Artifacts
+    secrets: Secrets
 
     def moved(self, event: RepositoryMoved, guid: DeliveryId) -> None:
         """Names, owner, visibility or the default branch changed. Another default branch is decided as a push of it:
@@ -59,6 +61,9 @@ class Follow:
             said = f"repository is now {repository.full_name}"
             if before is not None and repository.owner_id not in (0, before.owner_id):  # under other settings now
                 tx.defer_renewals(repository.owner_id)
+            if before is not None and before.is_private and not repository.is_private:
+                for stack in tx.list_stacks(repository.id):  # what waits is shown without its plan from now on
+                    retell(tx, stack)
             if before is not None and tip is not None:
                 self._announce_default(tx, event, HEADS + before.default_branch, tip)
                 said += f", and its default branch is {repository.default_branch}"
@@ -104,9 +109,18 @@ class Follow:
     def renamed(self, event: AccountRenamed, guid: DeliveryId) -> None:
         """The account has another name."""
         with self.store.begin() as tx:
+            before = event.before or self._owner_of(tx, event.installation_id)
+            moved = self.secrets.follow_owner(tx, before, event.account)
             count = tx.rename_owner(event.installation_id, event.account)
-            said = f"the account is now {event.account}: {count} repositories follow"
+            said = f"the account is now {event.account}: {count} repositories and {moved} secrets follow"
             tx.close_delivery(guid, DeliveryOutcome.EVENT, said)
+
+    def _owner_of(self, tx: Transaction, installation_id: InstallationId) -> str:
+        """What the account was called until now, as its repositories say; empty when it has none."""
+        for one in tx.list_installed(installation_id)[:1]:
+            repository = tx.find_repository(one)
+            return repository.owner if repository is not None else ""
+        return ""
 
     def installation(self, event: InstallationChanged, guid: DeliveryId, at: datetime) -> None:
         """The App came to an account, went, was suspended or is back. `at`: when that happened."""

@@ -3,7 +3,7 @@
 A value is sealed before it reaches the store and opened when a worker claims; it is in no settings, digest or record.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
@@ -102,6 +102,25 @@ class Secrets:
                 )
                 for secret in found
             )
+
+    def follow_owner(self, tx: Transaction, before: str, after: str) -> int:
+        """An account has another name: its secrets go with it, sealed anew for that, and none stays behind for whoever
+        takes the old name; how many. What was set for the new name already stands."""
+        old, new = Scope(owner=before.lower()), Scope(owner=after.lower())
+        if not old.owner or not new.owner or old == new:
+            return 0
+        known = {secret.name for secret in tx.list_secrets(new)}
+        found = tx.list_secrets(old)
+        for secret in found:
+            tx.delete_secret(old, secret.name)
+            if secret.name not in known:
+                value = self.sealer.open(secret.sealed_value, old.context(secret.name))
+                tx.save_secret(
+                    replace(secret, scope=new, sealed_value=self.sealer.seal(value, new.context(secret.name)))
+                )
+        if found:
+            self._audit(tx, f"secrets of {before} follow to {after}", "trackside", None)
+        return len(found)
 
     def give(
         self, tx: Transaction, run_id: RunId, stack: Stack, repository: Repository, phase: Phase

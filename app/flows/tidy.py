@@ -106,7 +106,8 @@ class Tidy:
             return run is not None and not run.state.is_terminal  # planned just now: its plan is not the run's yet
         is_its_own = stored.key == archive_key(run.id, run.plan)
         if run.state.is_terminal:
-            return run.is_outcome_unknown and is_its_own
+            stack = tx.find_stack(run.stack_id)  # until somebody has looked, and says so by `unlock`
+            return run.is_outcome_unknown and is_its_own and stack is not None and bool(stack.hold_reason)
         return is_its_own or not _is_older(stored.key, run.plan.number)
 
     def _is_state_needed(self, tx: Transaction, stored: Stored) -> bool:

@@ -112,10 +112,20 @@ class _ChosenEvent(msgspec.Struct, frozen=True):
     repositories_removed: _Chosen = []
 
 
+class _From(msgspec.Struct, frozen=True, rename={"before": "from"}):
+    before: str = ""
+
+
+class _NameChange(msgspec.Struct, frozen=True):
+    login: _From = _From()
+    slug: _From = _From()
+
+
 class _Renamed(msgspec.Struct, frozen=True):
     action: Word
     installation: InstallationShape
     account: AccountShape
+    changes: _NameChange = _NameChange()
 
 
 _CHOSEN = msgspec.json.Decoder(_ChosenEvent)
@@ -173,7 +183,11 @@ def read_target(body: bytes) -> AccountRenamed | Ignored:
     event = _RENAMED.decode(body)
     if event.action != "renamed" or not _name(event.account):
         return Ignored(f"installation target {event.action}: nothing that is kept changed")
-    return AccountRenamed(installation_id=InstallationId(event.installation.id), account=_name(event.account))
+    return AccountRenamed(
+        installation_id=InstallationId(event.installation.id),
+        account=_name(event.account),
+        before=(event.changes.login.before or event.changes.slug.before)[:100],
+    )
 
 
 def _name(account: AccountShape | None) -> str:

@@ -273,8 +273,13 @@ COMMENTS: dict[str, tuple[str, bytes, object]] = {
     ),
     "the account renamed": (
         "installation_target",
-        changed(INSTALLATION, action="renamed", account={"login": "acme-corp", "id": 9}),
-        AccountRenamed(installation_id=InstallationId(42), account="acme-corp"),
+        changed(
+            INSTALLATION,
+            action="renamed",
+            account={"login": "acme-corp", "id": 9},
+            changes={"login": {"from": "acme"}},
+        ),
+        AccountRenamed(installation_id=InstallationId(42), account="acme-corp", before="acme"),
     ),
     "a repository archived": (
         "repository",

@@ -111,19 +111,27 @@ def test_another_default_branch_brings_its_own_configuration(world: World) -> No
 
 
 def test_an_account_is_renamed_and_a_repository_given_away(tmp_path: Path, database_url: str) -> None:
-    """The names follow, and stack, run and waiting plan stay; handed to an account that is not served, a repository is
-    let go: its plan is discarded, and nothing of it is asked any more."""
+    """The names follow, and stack, run, waiting plan and the account's secrets stay; handed to an account that is not
+    served, a repository is let go: its plan is discarded, and nothing of it is asked any more."""
     with open_world(tmp_path, database_url, **SLOW) as world:
         repo = world.repository(FILES)
         world.expect_state(RunState.UNCONFIRMED)
         before = world.sql("SELECT id, head_sha FROM stacks")
         (told,) = (one.payload for one in world.github.deliveries if one.event == "push")
+        world.operate("secret", "set", "TOKEN", "--scope", repo.record.owner.login, stdin="hunter2-hunter2\n")
         account = {"login": "acme-corp", "id": repo.record.owner.id}
         renamed = {"action": "renamed", "account": account, "installation": told["installation"]}
         world.github.post.send("installation_target", renamed)
         wait_until(lambda: world.sql(NAMES) == [("acme-corp", "infra")], "the name follows")
+        assert world.sql("SELECT owner, name FROM secrets") == [("acme-corp", "TOKEN")]
         assert world.sql("SELECT id, head_sha FROM stacks") == before
         assert world.runs()[-1].state is RunState.UNCONFIRMED
+
+        opened = {"action": "publicized", "repository": {**told["repository"], "private": False}}
+        check = world.expect_check(repo, repo.sha("main"), "deploy/app", "action_required")
+        assert "terraform_data" in (check.text or "")
+        world.github.post.send("repository", {**opened, "installation": told["installation"], "sender": told["sender"]})
+        wait_until(lambda: "terraform_data" not in (check.text or ""), "everybody can read the check now")
 
         there = {**told["repository"], "owner": {**told["repository"]["owner"], "login": "stranger"}}
         there["full_name"] = "stranger/infra"

@@ -71,17 +71,21 @@ def test_artifacts_that_nothing_names_go_after_a_day_and_what_waits_stays(world:
     world.expect_state(RunState.FINISHED, "app")
 
 
-def test_the_workspace_of_an_unknown_outcome_is_kept(world: World) -> None:
-    """Everything of an apply that was lost stays until a person has looked, however long that takes."""
+def test_the_workspace_of_an_unknown_outcome_is_kept_until_somebody_has_looked(world: World) -> None:
+    """Everything of an apply that was lost stays until a person has looked, however long that takes, and no longer."""
     repo = world.repository()
     sha = world.push(repo, FILES, "First stacks")
     world.expect_check(repo, sha, "deploy/app", "action_required")
     execute(world, "UPDATE runs SET is_outcome_unknown = true, state = 'failed' WHERE stack_name = 'app'")
     execute(world, "UPDATE runs SET state = 'failed' WHERE stack_name = 'net'")
+    execute(world, "UPDATE stacks SET hold_reason = 'lost'")
     age(world.root / "data" / "artifacts", 400)
     assert tidy_of(world).tidy() == 1
     (kept,) = files(world)
     assert kept.split("/")[1] == world.the_run("app").id.lower()
+    assert world.operate("unlock", world.the_run("app").stack_id).returncode == 0
+    assert tidy_of(world).tidy() == 1
+    assert files(world) == []
 
 
 def test_logs_and_bodies_go_after_their_days_and_that_they_were_stays(world: World) -> None:
