@@ -37,6 +37,8 @@ MAX_OUTPUT_CHARS: Final = 16_000
 """A longer output has no value in the report."""
 MAX_REASON_CHARS: Final = 3_500
 _BACKEND: Final = '# Written by Trackside: it keeps the state of this stack.\nterraform {\n  backend "http" {}\n}\n'
+_ADDRESSES: Final = ("address", "lock_address", "unlock_address")
+"""What of the http backend's settings says where a state goes; in a block they win over the environment."""
 _TAIL_LINES: Final = 25
 _NO_CHANGES, _CHANGES = 0, 2
 _WELL: Final = Ended(0)
@@ -204,12 +206,13 @@ class Terraform:
         """Hold what init configured against who should keep the state: else it plans against an empty one."""
         try:
             document = json.loads(read_plain(self._folders.data_dir / "terraform.tfstate", max_bytes=MAX_BACKEND_BYTES))
-            found = str(document["backend"]["type"])
+            found, config = str(document["backend"]["type"]), document["backend"]["config"] or {}
+            is_elsewhere = any(config.get(name) is not None for name in _ADDRESSES)
         except FileNotFoundError:
-            found = ""
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            found, is_elsewhere = "", False
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise BrokenError(f"reading the backend of stack {self._stack.name}: {error}") from error
-        if self._stack.state is not None and found != "http":
+        if self._stack.state is not None and (found != "http" or is_elsewhere):
             raise UserError(
                 f"preparing stack {self._stack.name}: its state is managed, and the commit sets backend {found!r} in "
                 "an override file: state mode changed: set `state:`"

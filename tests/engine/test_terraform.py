@@ -2,8 +2,9 @@
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
@@ -152,6 +153,30 @@ def test_a_commit_with_our_override_file_is_refused(desk: Desk) -> None:
 def test_an_override_file_that_takes_the_state_away_is_refused(desk: Desk) -> None:
     desk.write({"main.tf": "", "zz_override.tf": 'terraform {\n  backend "local" {}\n}\n'})
     with pytest.raises(UserError, match=r"the commit sets backend 'local' in an override file"):
+        desk.engine(StackSettings(name="network", state=STATE)).init()
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[str]:
+    """The address of a server that has no state, and takes any."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (BaseHTTPRequestHandler,), {"do_GET": _nothing}))
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/state"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def _nothing(handler: BaseHTTPRequestHandler) -> None:
+    handler.send_error(404)
+
+
+def test_an_override_file_that_sends_a_managed_state_elsewhere_is_refused(desk: Desk, elsewhere: str) -> None:
+    """What a block says wins over the environment: the stack would be planned against another state."""
+    block = f'terraform {{\n  backend "http" {{\n    address = "{elsewhere}"\n  }}\n}}\n'
+    desk.write({"main.tf": "", "zz_override.tf": block})
+    with pytest.raises(UserError, match=r"the commit sets backend 'http' in an override file"):
         desk.engine(StackSettings(name="network", state=STATE)).init()
 
 
