@@ -48,7 +48,7 @@ _STEPS: Final = {"validate": "plan", "show": "plan", "output": "apply", "state":
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """The engine's own no: which command, its exit code, its errors. Not redacted."""
+    """The engine's own no: which command, its exit code, its errors as they came."""
 
     text: str
     obstacle: Obstacle | None = None
@@ -265,7 +265,8 @@ class Terraform:
         errors = [error.brief() for error in located] or tail.text()
         hint = way_out("\n".join(errors), tool=self.engine.name, system=system()) if command == "init" else ""
         errors = [hint, *errors] if hint else errors
-        text = f"{self.engine.name} {command} {end}" + (": " + "\n".join(errors) if errors else "")
+        said = f"{self.engine.name} {command} {end}" + (": " + "\n".join(errors) if errors else "")
+        text = self.bench.redact(said)  # before it is cut: a piece of a secret is not known for one
         cut = text if len(text) <= MAX_REASON_CHARS else text[:MAX_REASON_CHARS] + "…"
         return Failure(cut, find_obstacle(messages.errors), tuple(messages.errors))
 

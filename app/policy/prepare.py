@@ -203,8 +203,8 @@ def refusal_of(envelope: Envelope, policy: PolicyText) -> Refused:
 
 
 def _unlike(policy: PolicyText, conditions: str, backend: Backend) -> Refused | None:
-    """Why the witness of a policy is not asked. It is cut out of the policy's text by a lexer that is not OPA's, which a
-    text within a text misleads: what it took for a rule, nobody has looked at."""
+    """Why the witness of a policy is not asked. It is cut out of the policy's text by a lexer that is not OPA's, and
+    that a text within a text misleads: what it took for a rule, nobody has looked at."""
     if not conditions:
         return None
     found = _inspected(policy, conditions, backend)
