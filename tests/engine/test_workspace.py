@@ -111,7 +111,7 @@ def nest(folder: Path, depth: int) -> None:
 
 def test_no_depth_keeps_a_workspace_from_being_removed(tmp_path: Path) -> None:
     workspace = WorkspaceRoot(tmp_path / "runs").open(RUN)
-    nest(workspace.tmp, 2_000)
+    nest(workspace.tmp, 1_200)
     before = len(os.listdir("/proc/self/fd"))
     try:
         workspace.close()
