@@ -1,6 +1,6 @@
 """One way to start a child process and wait for it: argument vector, environment from nothing, bounded time.
 
-Knows nothing of git or terraform. Callers that stream or cancel use `start` (workers); short questions use `run`.
+Knows nothing of git or terraform. What streams, or is ended from elsewhere, is run by `app.engine.child`.
 """
 
 import contextlib

@@ -51,7 +51,7 @@ def steps_of(phase: Phase) -> tuple[Step, ...]:
 def execute(job: Job, steps: Iterable[Step]) -> End | None:
     """How the assignment ended, reported; None when its hold was lost and nothing more may be said."""
     try:
-        end = _run(job, (enter, *steps))
+        end = _run(job, (prepare, *steps))
         if job.hold.lost.is_set():
             return None
         if end.outcome in FINAL_STATE:
@@ -79,7 +79,7 @@ def execute(job: Job, steps: Iterable[Step]) -> End | None:
     return end
 
 
-def enter(job: Job) -> End | None:
+def prepare(job: Job) -> End | None:
     """Mark the workspace as this assignment's."""
     job.enter()
     return None
