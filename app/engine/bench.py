@@ -81,7 +81,7 @@ class StackSettings:
 
 class Bench:
     """One stack's workspace, ready to run commands. `log` gets every line of output as plain text, not redacted;
-    `count` how many resources a command has dealt with so far."""
+    `count` how many resources a command has dealt with so far; `redact` is for what has to be cut to size."""
 
     def __init__(
         self,
@@ -92,9 +92,10 @@ class Bench:
         control: Control,
         log: Callable[[str], None],
         count: Callable[[int], None] = lambda _: None,
+        redact: Callable[[str], str] = str,
     ) -> None:
         self.engine, self.folders, self.stack, self.control, self.log = engine, folders, stack, control, log
-        self.count = count
+        self.count, self.redact = count, redact
         check_environment(stack.environment, stack=stack.name)
         self.engine_argv, tools = engine_files(engine.argv) if folders.isolation.is_on else (engine.argv, ())
         self._box = Box(isolation=folders.isolation, workspace=folders.workspace, tools=tools)

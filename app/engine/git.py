@@ -41,6 +41,12 @@ EMPTY_TREE: Final = Sha("4b825dc642cb6eb9a060e54bf8d69288fbee4904")
 """The tree without entries: the base of a root commit. Git knows it without having it."""
 MAX_COMMIT_BYTES: Final = 1024 * 1024
 """A commit object; its message is most of it."""
+MAX_PRINTED_BYTES: Final = 64 * 1024 * 1024
+"""What one command of git may print. A commit of a few hundred bytes can name a billion files, each its own path."""
+MAX_FILES: Final = 500_000
+"""Of a commit that is checked out; an archive takes no more."""
+MAX_DEPTH: Final = 100
+"""Folders within each other, of a commit that is checked out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +87,17 @@ class Mirror:
     BrokenError when git itself fails, after a damaged mirror was made anew once.
     """
 
-    def __init__(self, root: Path, *, timeout_s: float = 120, allow_file: bool = False) -> None:
-        """`timeout_s` bounds each child; `allow_file` admits file:// sources, for tests."""
+    def __init__(
+        self,
+        root: Path,
+        *,
+        timeout_s: float = 120,
+        allow_file: bool = False,
+        max_printed_bytes: int = MAX_PRINTED_BYTES,
+    ) -> None:
+        """`timeout_s` and `max_printed_bytes` bound each child; `allow_file` admits file:// sources, for tests."""
         self._root = root.absolute()
-        self._timeout_s = timeout_s
+        self._timeout_s, self._max_printed_bytes = timeout_s, max_printed_bytes
         self._allow_file = allow_file
         self._kept = KeptCommits()
 
@@ -172,7 +185,12 @@ class Mirror:
 
     def beside(self, name: str) -> "Mirror":
         """Mirrors of the same kind in a folder of their own, for repositories that GitHub's numbers do not name."""
-        return Mirror(self._root / name, timeout_s=self._timeout_s, allow_file=self._allow_file)
+        return Mirror(
+            self._root / name,
+            timeout_s=self._timeout_s,
+            allow_file=self._allow_file,
+            max_printed_bytes=self._max_printed_bytes,
+        )
 
     def fetch_lfs(self, source: Source, sha: str, storage: Path) -> None:
         """Have the files that Git LFS keeps for a commit in a folder, as LFS lays them out; needs git-lfs.
@@ -206,12 +224,13 @@ class Mirror:
     def checkout(self, source: Source, sha: str, into: Path) -> None:
         """Write the files of a commit into a new or empty folder: no .git, symlinks as they are, no submodules, no LFS.
 
-        Raises: UserError also when the commit holds a path that git refuses to write, such as `.git/config`.
+        Raises: UserError also when the commit holds a path that git refuses to write, such as `.git/config`, or more
+        than a workspace takes.
         """
         into.mkdir(mode=0o700, parents=True, exist_ok=True)
         if any(into.iterdir()):
             raise BrokenError(f"checking out {sha} into {into}: the folder is not empty")
-        self.fetch(source, wants=[sha])
+        self._require_holdable(source, sha)
         with tempfile.TemporaryDirectory(prefix=".index-", dir=self._root) as folder:
             # read-tree asks for all missing blobs at once, checkout-index for each alone. Its own index: no lock.
             call = _Call(
@@ -222,6 +241,14 @@ class Mirror:
                 index=Path(folder, "index"),
             )
             self._ask(source, call, wants=[sha])
+
+    def _require_holdable(self, source: Source, sha: str) -> None:
+        """Raises: UserError for a commit of more files, or deeper folders, than a workspace takes."""
+        listing = ["ls-tree", "-r", "-z", "--name-only", "--full-tree", sha]
+        paths = self._ask(source, _Call(action="listing the files of", arguments=listing), wants=[sha]).stdout
+        if paths.count(b"\0") > MAX_FILES or any(path.count(b"/") > MAX_DEPTH for path in paths.split(b"\0")):
+            limits = f"more than {MAX_FILES} files, or more than {MAX_DEPTH} folders within each other"
+            raise UserError(f"checking out {sha} of {source.url}: {limits}")
 
     def _ask(self, source: Source, call: _Call | None, *, wants: Sequence[str] = ()) -> Completed:
         """Fetch what is wanted, run the call, and do both again in a new mirror if this one turns out to be damaged."""
@@ -304,9 +331,12 @@ class Mirror:
                 cwd=call.work_tree or self._root,
                 stdin=call.stdin,
                 timeout_s=self._timeout_s,
+                max_bytes=self._max_printed_bytes,
             )
         except RetryableError as error:
             raise RetryableError(f"{call.action} {source.url}: no end after {self._timeout_s:g} s") from error
+        except UserError as error:
+            raise UserError(f"{call.action} {source.url}: {error}") from error
         if call.must_find and done.stdout.endswith(b" missing\n"):
             raise DamagedError(f"{call.action} {source.url}: an object that was here is missing")
         if done.code == 0 or (done.code == 1 and call.may_exit_1):

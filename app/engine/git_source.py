@@ -119,7 +119,7 @@ _NO_ROOM: Final = re.compile(r"No space left|quota exceeded|Read-only file syste
 _DAMAGED: Final = re.compile(
     r"corrupt|not a git repository|bad (?:object|tree|config|signature)|unable to (?:read|find|parse)|packfile|"
     r"loose object|object file|missing|inflate|invalid (?:sha1 pointer|object)|valid object|File exists|cannot lock|"
-    r"could not (?:fetch|parse|read)|unknown index|not a valid|failed to read"
+    r"could not (?:fetch|parse|read)|unknown index|index file \S+ is too small|not a valid|failed to read"
 )
 
 

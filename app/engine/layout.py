@@ -12,6 +12,7 @@ from pathlib import Path
 from app.core.errors import UserError
 from app.engine.download import never
 from app.engine.environment import LAID_OUT, Installation
+from app.engine.files import read_plain
 from app.engine.hcl import Unreadable
 from app.engine.lockfile import LOCK_FILE, MAX_LOCK_BYTES, read_lock, with_hashes
 from app.engine.providers import ProviderStore
@@ -39,7 +40,7 @@ def prepare_providers(
         text = _read(root / LOCK_FILE)
     except FileNotFoundError:
         return Prepared(installation=Installation(mirror_url=mirror_url))
-    except (OSError, Unreadable) as error:
+    except Unreadable as error:
         return Prepared(
             installation=Installation(mirror_url=mirror_url), lines=(f"{LOCK_FILE} is left to the engine: {error}",)
         )
@@ -58,12 +59,11 @@ def prepare_providers(
 
 
 def _read(path: Path) -> bytes:
-    """Raises: OSError when it cannot be read or is a link; Unreadable when it is too large or not valid text."""
-    with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
-        text = file.read(MAX_LOCK_BYTES + 1)
-    if len(text) > MAX_LOCK_BYTES:
-        raise Unreadable(f"larger than {MAX_LOCK_BYTES} bytes")
-    return text
+    """Raises: FileNotFoundError; Unreadable when it is no plain file, or too large."""
+    try:
+        return read_plain(path, max_bytes=MAX_LOCK_BYTES)
+    except UserError as error:
+        raise Unreadable(str(error)) from error
 
 
 def _write(path: Path, text: bytes) -> None:

@@ -16,6 +16,8 @@ from typing import Final
 
 MIB: Final = 1024 * 1024
 _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
+_LONGEST_PATH: Final = os.pathconf("/", "PC_PATH_MAX") - 256
+"""A path that is longer may hold names that no call takes."""
 _LOOK_EVERY_S: Final = 1.0
 _DISK_SHARE: Final = 20
 """A folder is measured again after this many times what measuring it took."""
@@ -151,10 +153,14 @@ def group_members(group: int) -> list[int]:
 
 
 def folder_bytes(folder: Path, *, enough: int) -> int:
-    """The size of all files below a folder, counted until it is more than `enough`. Links are not followed."""
+    """The size of all files below a folder, counted until it is more than `enough`. Links are not followed. Folders
+    nested so deep that they cannot be looked into count as more than enough."""
     size, waiting, seen = 0, [folder], set[int]()
     while waiting and size <= enough:
-        with suppress(OSError), os.scandir(waiting.pop()) as entries:
+        here = waiting.pop()
+        if len(os.fsencode(here)) >= _LONGEST_PATH:
+            return enough + 1
+        with suppress(OSError), os.scandir(here) as entries:
             for entry in entries:
                 facts = entry.stat(follow_symlinks=False)
                 if stat.S_ISDIR(facts.st_mode):

@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Final
 
 from app.core.statepoint import StatePoint
+from app.engine.unpack import open_zip
 
 _STATE: Final = "tfstate"
+_LIST_BYTES: Final = 16 * 1024 * 1024
+"""The configuration is in it too, each file a member."""
 _HEAD_BYTES: Final = 4096
 """Serial and lineage stand before the resources, so that a large state is not read for them."""
 _HEAD: Final = re.compile(
@@ -25,7 +28,7 @@ _HEAD: Final = re.compile(
 def read_state_point(plan_file: Path) -> StatePoint | None:
     """Where the state was that the plan was made from; None when the file does not say (an encrypted one does not)."""
     try:
-        with zipfile.ZipFile(plan_file) as archive, archive.open(_STATE) as member:
+        with open_zip(plan_file, max_list_bytes=_LIST_BYTES) as archive, archive.open(_STATE) as member:
             found = _HEAD.match(member.read(_HEAD_BYTES))
     except (OSError, zipfile.BadZipFile, KeyError, ValueError, NotImplementedError, RuntimeError, zlib.error):
         return None

@@ -37,6 +37,8 @@ MAX_OUTPUT_CHARS: Final = 16_000
 """A longer output has no value in the report."""
 MAX_REASON_CHARS: Final = 3_500
 _BACKEND: Final = '# Written by Trackside: it keeps the state of this stack.\nterraform {\n  backend "http" {}\n}\n'
+_ADDRESSES: Final = ("address", "lock_address", "unlock_address")
+"""What of the http backend's settings says where a state goes; in a block they win over the environment."""
 _TAIL_LINES: Final = 25
 _NO_CHANGES, _CHANGES = 0, 2
 _WELL: Final = Ended(0)
@@ -46,7 +48,7 @@ _STEPS: Final = {"validate": "plan", "show": "plan", "output": "apply", "state":
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """The engine's own no: which command, its exit code, its errors. Not redacted."""
+    """The engine's own no: which command, its exit code, its errors as they came."""
 
     text: str
     obstacle: Obstacle | None = None
@@ -204,12 +206,13 @@ class Terraform:
         """Hold what init configured against who should keep the state: else it plans against an empty one."""
         try:
             document = json.loads(read_plain(self._folders.data_dir / "terraform.tfstate", max_bytes=MAX_BACKEND_BYTES))
-            found = str(document["backend"]["type"])
+            found, config = str(document["backend"]["type"]), document["backend"]["config"] or {}
+            is_elsewhere = any(config.get(name) is not None for name in _ADDRESSES)
         except FileNotFoundError:
-            found = ""
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            found, is_elsewhere = "", False
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise BrokenError(f"reading the backend of stack {self._stack.name}: {error}") from error
-        if self._stack.state is not None and found != "http":
+        if self._stack.state is not None and (found != "http" or is_elsewhere):
             raise UserError(
                 f"preparing stack {self._stack.name}: its state is managed, and the commit sets backend {found!r} in "
                 "an override file: state mode changed: set `state:`"
@@ -262,7 +265,8 @@ class Terraform:
         errors = [error.brief() for error in located] or tail.text()
         hint = way_out("\n".join(errors), tool=self.engine.name, system=system()) if command == "init" else ""
         errors = [hint, *errors] if hint else errors
-        text = f"{self.engine.name} {command} {end}" + (": " + "\n".join(errors) if errors else "")
+        said = f"{self.engine.name} {command} {end}" + (": " + "\n".join(errors) if errors else "")
+        text = self.bench.redact(said)  # before it is cut: a piece of a secret is not known for one
         cut = text if len(text) <= MAX_REASON_CHARS else text[:MAX_REASON_CHARS] + "…"
         return Failure(cut, find_obstacle(messages.errors), tuple(messages.errors))
 

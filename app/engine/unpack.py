@@ -3,10 +3,13 @@
 Knows nothing of what is in them. An archive is hostile until its checksum was verified, and odd even then.
 """
 
+import io
 import os
 import stat
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Final
@@ -14,6 +17,8 @@ from typing import IO, Final
 from app.core.errors import UserError
 
 _PIECE: Final = 1024 * 1024
+MAX_LIST_BYTES: Final = 2 * 1024 * 1024
+"""Of an archive's list of files."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +37,7 @@ def unpack(archive: Path, folder: Path, bounds: ZipBounds) -> list[str]:
     """
     folder.mkdir(mode=0o755)
     try:
-        with zipfile.ZipFile(archive) as opened:
+        with open_zip(archive) as opened:
             entries = _checked(opened.infolist(), bounds.max_files)
             left = bounds.max_bytes
             for entry in entries:
@@ -43,6 +48,32 @@ def unpack(archive: Path, folder: Path, bounds: ZipBounds) -> list[str]:
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
         raise UserError(f"unpacking {archive.name}: not a readable zip archive: {str(error)[:200]}") from error
     return sorted(entry.filename for entry in entries)
+
+
+@contextmanager
+def open_zip(path: Path, *, max_list_bytes: int = MAX_LIST_BYTES) -> Iterator[zipfile.ZipFile]:
+    """An archive whose list of files is bounded: it is held in memory, some ten times its bytes, before anything else.
+
+    Raises: BadZipFile.
+    """
+    with _Bounded(io.FileIO(path), max_list_bytes) as file, zipfile.ZipFile(file) as opened:
+        yield opened
+
+
+class _Bounded(io.BufferedReader):
+    """Gives no more than so much at once."""
+
+    def __init__(self, raw: io.FileIO, max_bytes: int) -> None:
+        super().__init__(raw)
+        self._max_bytes = max_bytes
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Raises: BadZipFile when there is more."""
+        is_all = size is None or size < 0
+        data = super().read(self._max_bytes + 1 if is_all or size is None else min(size, self._max_bytes + 1))
+        if len(data) > self._max_bytes:
+            raise zipfile.BadZipFile("its list of files is too long")
+        return data
 
 
 def _checked(entries: list[zipfile.ZipInfo], max_files: int) -> list[zipfile.ZipInfo]:

@@ -6,8 +6,10 @@ never on the temporary folder of an environment. Knows nothing of what is put in
 
 import os
 import re
-import shutil
+import secrets
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -108,36 +110,74 @@ class WorkspaceRoot:
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a folder and all that is in it; folders without write permission are given it first; a link is removed.
+    """Remove a folder and all that is in it, however deep; folders without write permission are given it first; a link
+    is removed.
 
     Raises: BrokenError when something of it cannot be removed.
     """
     try:
-        try:
-            _remove(path)
-        except PermissionError:
-            _make_writable(path)
-            _remove(path)
+        if not stat.S_ISDIR(path.lstat().st_mode):
+            path.unlink()
+            return
+        with _opened(path) as folder:
+            _empty(folder)
+        path.rmdir()
     except FileNotFoundError:
         return
     except OSError as error:
         raise BrokenError(f"removing {path}: {error.strerror}: {error.filename}") from error
 
 
-def _remove(path: Path) -> None:
-    if stat.S_ISDIR(path.lstat().st_mode):
-        shutil.rmtree(path)
-    else:
-        path.unlink()
+def _empty(top: int) -> None:
+    """Remove what is in a folder. What is nested is lifted to its top first, so that neither a stack of calls, nor a
+    path, nor the number of open files grows with the depth that a run has made."""
+    mark, waiting, lifted = secrets.token_hex(8), _without_files(top), 0
+    while waiting:
+        name = waiting.pop()
+        with _opened(name, top) as folder:
+            for child in _without_files(folder):
+                with _opened(child, folder):  # to move a folder is to write in it
+                    lifted += 1
+                    new = f"{mark}-{lifted}"
+                os.rename(child, new, src_dir_fd=folder, dst_dir_fd=top)
+                waiting.append(new)
+        os.rmdir(name, dir_fd=top)
 
 
-def _make_writable(path: Path) -> None:
-    path.chmod(0o700)
-    for folder, folders, _ in os.walk(path):
-        for name in folders:
-            child = Path(folder, name)
-            if not child.is_symlink():
-                child.chmod(0o700)
+def _without_files(folder: int) -> list[str]:
+    """Remove a folder's files and links; the names of the folders in it."""
+    with os.scandir(folder) as found:
+        entries = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in found]
+    for name, is_folder in entries:
+        if not is_folder:
+            os.unlink(name, dir_fd=folder)
+    return [name for name, is_folder in entries if is_folder]
+
+
+@contextmanager
+def _opened(path: Path | str, beside: int | None = None) -> Iterator[int]:
+    """A folder, to be read and written; never what a link in its place leads to."""
+    folder = _open_folder(path, beside)
+    try:
+        yield folder
+    finally:
+        os.close(folder)
+
+
+def _open_folder(path: Path | str, beside: int | None) -> int:
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        folder = os.open(path, flags, dir_fd=beside)
+    except PermissionError:
+        handle = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=beside)
+        try:
+            os.chmod(f"/proc/self/fd/{handle}", stat.S_IRWXU)
+        finally:
+            os.close(handle)
+        folder = os.open(path, flags, dir_fd=beside)
+    if os.fstat(folder).st_mode & stat.S_IRWXU != stat.S_IRWXU:
+        os.fchmod(folder, stat.S_IRWXU)
+    return folder
 
 
 def _claim_folder(path: Path) -> None:

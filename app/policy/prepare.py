@@ -96,6 +96,11 @@ def prepare(policy: PolicyText, backend: Backend) -> Prepared | Refused:
     names = [each.name for each in statements_of(tokens_of(text)) if each.kind is StatementKind.RULE]
     several = frozenset(name for name, count in Counter(names).items() if count > 1)
     conditions, asked = witness(policy.type, package, text)
+    refused = _unlike(policy, conditions, backend)
+    if refused:
+        if refused.kind not in ("parse", "forbidden"):
+            return refused
+        conditions, asked = "", ""
     modules = [(POLICY_MODULE, text), (PRELUDE_MODULE, beside), (ANSWER_MODULE, answer(policy.type, package) + asked)]
     if conditions:
         modules.append((WITNESS_MODULE, conditions))
@@ -195,6 +200,15 @@ def refusal_of(envelope: Envelope, policy: PolicyText) -> Refused:
     if not mistakes:  # something in the prelude: a predefined rule that is something else in the policy
         return _refused("contract", f"a predefined name is something else here: {message.strip()[:300]}")
     return Refused(kind="parse", mistakes=mistakes)
+
+
+def _unlike(policy: PolicyText, conditions: str, backend: Backend) -> Refused | None:
+    """Why the witness of a policy is not asked. It is cut out of the policy's text by a lexer that is not OPA's, and
+    that a text within a text misleads: what it took for a rule, nobody has looked at."""
+    if not conditions:
+        return None
+    found = _inspected(policy, conditions, backend)
+    return found if isinstance(found, Refused) else forbidden(policy, found[1])
 
 
 def _package(policy: PolicyText, summary: Mapping[str, Any]) -> Refused | None:

@@ -41,7 +41,9 @@ class TextSuite:
                     for result in suite.run(path):
                         found.append(_line(root, result))
                         if time.monotonic() > deadline:
-                            return tuple(found), f"stopped after {timeout_s:g} s, not all were run"
+                            break
+                    if time.monotonic() > deadline:  # also when a file has no rule that is a test
+                        return tuple(found), f"stopped after {timeout_s:g} s, not all were run"
             finally:
                 backend.close()
         return tuple(found), ""
@@ -54,8 +56,12 @@ def _write(root: Path, texts: Mapping[str, str]) -> None:
         if not parts or ".." in parts or PurePosixPath(path).is_absolute() or "\0" in path:
             raise UserError(f"testing policies: the path {path[:200]!r} leads out of the repository")
         file = root.joinpath(*parts)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+        except (OSError, UnicodeEncodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "not a text"
+            raise UserError(f"testing policies: writing {path[:200]!r}: {why}") from error
 
 
 def _line(root: Path, result: CaseResult) -> TestLine:

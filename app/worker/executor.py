@@ -3,7 +3,8 @@
 Knows no engine. A lost hold writes nothing more; every other end is reported, with a reason that a person can act on.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Final, assert_never
 
@@ -50,14 +51,15 @@ def steps_of(phase: Phase) -> tuple[Step, ...]:
 def execute(job: Job, steps: Iterable[Step]) -> End | None:
     """How the assignment ended, reported; None when its hold was lost and nothing more may be said."""
     try:
-        job.enter()
-        end = _run(job, steps)
+        end = _run(job, (prepare, *steps))
         if job.hold.lost.is_set():
             return None
         if end.outcome in FINAL_STATE:
-            after_run(job, FINAL_STATE[end.outcome])
+            with _without_loss(job, "running its after_run hooks"):
+                after_run(job, FINAL_STATE[end.outcome])
         left_out = job.log.close()
-        job.leave()
+        with _without_loss(job, "removing its workspace"):
+            job.leave()
         if end.outcome is not None:
             report = ResultReport(
                 fencing=job.hold.fencing,
@@ -75,6 +77,22 @@ def execute(job: Job, steps: Iterable[Step]) -> End | None:
     except LeaseLost:
         return None
     return end
+
+
+def prepare(job: Job) -> End | None:
+    """Mark the workspace as this assignment's."""
+    job.enter()
+    return None
+
+
+@contextmanager
+def _without_loss(job: Job, doing: str) -> Iterator[None]:
+    """Whatever goes wrong once it is known how a run ended is for this worker's operator: the result goes out."""
+    try:
+        yield
+    except Exception as error:  # of an apply the outcome would be unknown, and its stack on hold
+        text = job.log.redact(f"{type(error).__name__}: {error}")
+        _log.error("after the end of an assignment", run=job.assignment.run_id, doing=doing, error=text)
 
 
 def _run(job: Job, steps: Iterable[Step]) -> End:

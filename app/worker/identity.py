@@ -32,7 +32,11 @@ class TokenFile:
         # Held open: commands may put a link in the folder's place, and nothing of ours follows it.
         self._folder = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC) if token else None
         if token:
-            self.take(token)
+            try:
+                self.take(token)
+            except OSError:
+                self.close()
+                raise
 
     @property
     def is_old(self) -> bool:

@@ -62,6 +62,8 @@ class Job:
     """What hooks have exported."""
     is_after_run_done: bool = False
     """True once the hooks of `after_run` have had their turn."""
+    is_workspace_kept: bool = False
+    """True when the workspace holds what is nowhere else: a state that an apply could not save."""
     _bench: Bench | None = field(default=None, init=False, repr=False)
 
     @contextmanager
@@ -106,7 +108,13 @@ class Job:
             token_file=self.token.path,
         )
         self._bench = Bench(
-            self.found_engine, folders, stack, control=self.ending.control, log=self.log.line, count=self._count
+            self.found_engine,
+            folders,
+            stack,
+            control=self.ending.control,
+            log=self.log.line,
+            count=self._count,
+            redact=self.log.redact,
         )
         return self._bench
 
@@ -138,7 +146,10 @@ class Job:
         self._owner_file.write_text(self.assignment.id)
 
     def leave(self) -> None:
-        """Remove the workspace, unless it is another assignment's by now. Before the result: the next may be here."""
+        """Remove the workspace, unless it is another assignment's by now, or has to be kept. Before the result: the
+        next may be here."""
+        if self.is_workspace_kept:
+            return
         if self._owner_file.is_file() and self._owner_file.read_text() == self.assignment.id:
             self.workspace.close()
 

@@ -16,6 +16,8 @@ from app.worker.identity import TokenFile
 
 MARGIN: Final = 0.9
 """The part of a lease that is used."""
+_LOOK_S: Final = 0.5
+"""How soon a loss that another call of the hold has learned of is felt."""
 _log = structlog.get_logger(__name__)
 
 
@@ -34,25 +36,35 @@ class Lease:
 
     def __init__(self, hold: Hold, holder: Holder, token: TokenFile | None = None) -> None:
         self._hold, self._holder, self._token = hold, holder, token
-        self._over = Event()
+        self._over, self._news = Event(), Event()
         self._until = monotonic() + hold.lease_s * MARGIN
         self._lease_s = hold.lease_s
         self._heartbeat_s = hold.heartbeat_s
-        self._thread = Thread(target=self._run, name="lease", daemon=True)
+        self._watching = Thread(target=self._watch, name="lease", daemon=True)
+        self._beating = Thread(target=self._beat_on, name="heartbeat", daemon=True)
 
     def __enter__(self) -> None:
-        self._thread.start()
+        self._watching.start()
+        self._beating.start()
 
     def __exit__(self, *_: object) -> None:
         self._over.set()
-        self._thread.join(self._lease_s)
+        self._news.set()
+        self._beating.join(self._lease_s)
+        self._watching.join()
 
-    def _run(self) -> None:
-        pause_s = self._pause_s
-        while not self._over.wait(max(0.0, min(pause_s, self._until - monotonic()))):
+    def _watch(self) -> None:
+        """End the work when the lease does, whatever a heartbeat still waits for: a name's address, an answer's end."""
+        while not self._over.is_set():
             if self._hold.lost.is_set() or monotonic() >= self._until:
                 self._lose("the lease ran out")
                 return
+            self._news.wait(max(0.0, min(_LOOK_S, self._until - monotonic())))
+            self._news.clear()
+
+    def _beat_on(self) -> None:
+        pause_s = self._pause_s
+        while not self._over.wait(pause_s) and not self._hold.lost.is_set():
             pause_s = self._pause_s if self._beat() else min(1.0, self._lease_s / 10)
 
     @property
@@ -67,6 +79,7 @@ class Lease:
             answer = self._hold.heartbeat(timeout_s=self._lease_s / 8, wants_token=is_old)
         except LeaseLost as error:
             self._until = 0.0
+            self._news.set()
             _log.warning("lease lost", reason=str(error))
             return False
         except TracksideError as error:

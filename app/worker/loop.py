@@ -207,7 +207,11 @@ class Worker:
         """The run's fresh workspace, with its identity in it; without one the run is given back."""
         try:
             workspace = self._root.open(assignment.run_id, is_isolated=self._config.isolation.is_on)
-            return workspace, TokenFile(workspace.home, assignment.oidc_token)
+            try:
+                return workspace, TokenFile(workspace.home, assignment.oidc_token)
+            except OSError:
+                workspace.close()
+                raise
         except (TracksideError, OSError) as error:
             why = "no workspace to be had"
             if is_disk_full(error):

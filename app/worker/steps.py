@@ -12,7 +12,7 @@ from typing import BinaryIO, Final
 
 import msgspec
 
-from app.core.errors import BrokenError, UserError
+from app.core.errors import BrokenError, TracksideError, UserError
 from app.core.names import Secret
 from app.core.planjson import read_plan
 from app.core.planresources import Resources, read_resources
@@ -240,7 +240,7 @@ def apply(job: Job) -> End:
         reason = applied.text + _save_errored_state(job, terraform)
         return End(Outcome.FAILED, reason, obstacle=applied.obstacle, errors=applied.errors)
     with job.step("outputs"):
-        outputs = job.terraform().outputs()
+        outputs = _outputs(job)
     if isinstance(outputs, Failure):
         job.log.line(f"applied, but its outputs could not be read: {outputs.text}")
         return End(Outcome.APPLIED)
@@ -293,8 +293,19 @@ def _init(job: Job) -> End | None:
     return None if isinstance(done, Done) else End(Outcome.FAILED, done.text, errors=done.errors)
 
 
+def _outputs(job: Job) -> tuple[Output, ...] | Failure:
+    """What the state holds now, or why that is not known: the apply was one all the same."""
+    try:
+        return job.terraform().outputs()
+    except UserError as error:
+        return Failure(str(error))
+    except BrokenError as error:
+        return Failure(f"the worker could not ask for them ({type(error).__name__})")
+
+
 def _save_errored_state(job: Job, terraform: Terraform) -> str:
-    """Save what the apply could not: to the backend once more, else to this worker's disk. Words for the reason."""
+    """Save what the apply could not: to the backend once more, else to this worker's disk, where it stays in its
+    workspace at the worst. Words for the reason."""
     errored = terraform.errored_state
     if errored is None:
         return ""
@@ -303,9 +314,15 @@ def _save_errored_state(job: Job, terraform: Terraform) -> str:
     if isinstance(pushed, Done):
         return "\nthe state could not be saved during the apply; it was saved afterwards"
     kept = job.config.errored_root / f"{job.workspace.run_id}.tfstate"
-    kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with open(open_plain(errored), "rb") as source, open_private(kept) as target:
-        shutil.copyfileobj(source, target)
+    try:
+        kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with open(open_plain(errored), "rb") as source, open_private(kept) as target:
+            shutil.copyfileobj(source, target)
+    except (OSError, UserError) as error:
+        job.is_workspace_kept = True
+        why = error.strerror if isinstance(error, OSError) else error
+        job.log.line(f"keeping the state in {kept}: {why}")
+        return f"\nthe state could not be saved: it is left on worker {job.config.name} in {errored}"
     job.log.line(f"the state is kept on worker {job.config.name} in {kept}")
     return f"\nthe state could not be saved: errored.tfstate is kept on worker {job.config.name} in {kept}"
 
@@ -314,7 +331,7 @@ def _pushed(job: Job) -> Done | Failure:
     """The state, pushed once more, or why not: whatever stands in the way, it is kept on this worker then."""
     try:
         return job.terraform().push_errored_state()
-    except UserError as error:
+    except TracksideError as error:
         return Failure(str(error))
 
 

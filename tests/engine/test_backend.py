@@ -46,3 +46,18 @@ def test_a_file_that_cannot_be_read_fails_closed(tmp_path: Path, name: str, text
 def test_a_folder_that_is_not_there_fails_closed(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot tell who keeps the state"):
         implied_state_mode(tmp_path / "gone")
+
+
+def test_what_would_keep_the_parser_busy_for_long_is_not_parsed(tmp_path: Path) -> None:
+    """The parser lets nothing else of the worker go on, heartbeats of other runs among it: two seconds a megabyte."""
+    for number in range(3):
+        (tmp_path / f"{number}.tf").write_text("# backend\n" + "a = 1\n" * 150_000)
+    with pytest.raises(UserError, match=r"more than 2097152 bytes to look through: cannot tell who keeps the state"):
+        implied_state_mode(tmp_path)
+
+
+def test_only_what_can_be_a_block_of_a_backend_is_parsed(tmp_path: Path) -> None:
+    for number in range(3):
+        (tmp_path / f"{number}.tf").write_text("# terraform: cloudwatch, my_backend\n" + "a = 1\n" * 150_000)
+    (tmp_path / "main.tf").write_text('terraform {\n  backend "s3" {}\n}')
+    assert implied_state_mode(tmp_path) == "external"

@@ -63,3 +63,12 @@ def test_what_is_no_archive_says_nothing(tmp_path: Path) -> None:
     data[40] ^= 0xFF
     whole.write_bytes(data)
     assert read_state_point(whole) is None
+
+
+def test_a_list_of_members_without_end_is_not_read(tmp_path: Path) -> None:
+    """A run's own commands can write the plan file: what the worker reads of it must not take the worker's memory."""
+    whole = packed(tmp_path, "tfstate", HEAD % (b"1", b'"a"'))
+    with zipfile.ZipFile(whole, "a") as archive:
+        for number in range(300):
+            archive.writestr(f"{number}{'x' * 60_000}", b"")
+    assert read_state_point(whole) is None

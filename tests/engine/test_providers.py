@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from threading import Event, Thread
@@ -407,3 +407,15 @@ def laid_out_with_authority(root: Path) -> list[str]:
     )
     left: list[str] = json.loads(done.stdout)
     return left
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
+def test_a_lock_file_that_is_no_file_is_left_to_the_engine_and_costs_nothing(
+    tmp_path: Path, make: Callable[[Path], None]
+) -> None:
+    """One descriptor for each run, and a worker has no more after a thousand."""
+    make(tmp_path / LOCK_FILE)
+    before = len(os.listdir("/proc/self/fd"))
+    prepared = prepare_providers(tmp_path, tmp_path, ProviderStore(root=tmp_path / "store"))
+    assert prepared.lines == (f"{LOCK_FILE} is left to the engine: reading {LOCK_FILE}: it is no plain file",)
+    assert len(os.listdir("/proc/self/fd")) == before

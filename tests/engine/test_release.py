@@ -261,3 +261,10 @@ def test_a_sums_file_that_contradicts_itself_says_nothing() -> None:
     assert checksum_of(f"{one} *a.zip\r\n\n".encode(), "a.zip") == one
     assert checksum_of(f"{one}  a.zip\n{two}  a.zip\n".encode(), "a.zip") == ""
     assert checksum_of(b"\xff\xfe  a.zip", "a.zip") == ""
+
+
+def test_a_list_of_files_is_bounded_before_it_is_read(tmp_path: Path) -> None:
+    names = {f"{number}{'x' * 60_000}": b"" for number in range(50)}
+    (tmp_path / "listed.zip").write_bytes(make_zip(names))
+    with pytest.raises(UserError, match=r"not a readable zip archive: its list of files is too long"):
+        unpack(tmp_path / "listed.zip", tmp_path / "out", ZipBounds(max_files=100, max_bytes=1_000_000))

@@ -2,8 +2,9 @@
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
@@ -25,7 +26,7 @@ from app.engine.environment import (
     state_env,
     write_cli_config,
 )
-from app.engine.stream import Capture, Lines
+from app.engine.stream import Capture, Lines, Redactor
 from app.engine.terraform import OVERRIDE, Done, Failure, Part, Planned, Terraform, read_outputs
 from app.engine.tools import find_engine
 from tests.worker.world import await_gone
@@ -49,6 +50,7 @@ class Desk:
             path.mkdir()
         self.log: list[str] = []
         self.control = Control(Patience(0.4, 0.2))
+        self.redact: Callable[[str], str] = str
 
     def write(self, files: dict[str, str]) -> None:
         for name, text in files.items():
@@ -59,7 +61,8 @@ class Desk:
     def engine(self, stack: StackSettings | None = None) -> Terraform:
         found = find_engine("terraform", search_path=os.environ["PATH"])
         settings = stack or StackSettings(name="network")
-        return Terraform(Bench(found, self.folders, settings, control=self.control, log=self.log.append))
+        bench = Bench(found, self.folders, settings, control=self.control, log=self.log.append, redact=self.redact)
+        return Terraform(bench)
 
 
 @pytest.fixture
@@ -155,6 +158,30 @@ def test_an_override_file_that_takes_the_state_away_is_refused(desk: Desk) -> No
         desk.engine(StackSettings(name="network", state=STATE)).init()
 
 
+@pytest.fixture
+def elsewhere() -> Iterator[str]:
+    """The address of a server that has no state, and takes any."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (BaseHTTPRequestHandler,), {"do_GET": _nothing}))
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/state"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def _nothing(handler: BaseHTTPRequestHandler) -> None:
+    handler.send_error(404)
+
+
+def test_an_override_file_that_sends_a_managed_state_elsewhere_is_refused(desk: Desk, elsewhere: str) -> None:
+    """What a block says wins over the environment: the stack would be planned against another state."""
+    block = f'terraform {{\n  backend "http" {{\n    address = "{elsewhere}"\n  }}\n}}\n'
+    desk.write({"main.tf": "", "zz_override.tf": block})
+    with pytest.raises(UserError, match=r"the commit sets backend 'http' in an override file"):
+        desk.engine(StackSettings(name="network", state=STATE)).init()
+
+
 def test_managed_state_has_the_default_workspace_only(desk: Desk) -> None:
     with pytest.raises(UserError, match=r"workspace 'blue' needs `state: external`"):
         desk.engine(StackSettings(name="network", workspace="blue", state=STATE)).init()
@@ -233,6 +260,19 @@ def test_an_engine_that_cannot_read_its_configuration_says_where(desk: Desk) -> 
     assert isinstance(failed, Failure)
     assert failed.text.startswith("terraform init exited 1: ")
     assert "main.tf:1" in failed.text
+
+
+def test_a_reason_is_cut_where_no_secret_is(desk: Desk) -> None:
+    """A piece of a secret is found by nobody who looks for the whole one."""
+    said = "s3cr3t-value " * 400
+    check = f'{{\n    condition = var.a == 2\n    error_message = "{said}"\n  }}\n'
+    desk.write({"main.tf": f'variable "a" {{\n  default = 1\n  validation {check}}}\n'})
+    redactor = Redactor(["s3cr3t-value"])
+    desk.redact = redactor.text
+    failed = desk.engine().plan()
+    assert isinstance(failed, Failure)
+    assert "*** *** ***" in failed.text
+    assert "s3c" not in redactor.text(failed.text)
 
 
 def _shell(tmp_path: Path, script: str, control: Control, sink: Lines | Capture) -> int:

@@ -2,6 +2,7 @@
 
 import os
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -94,3 +95,27 @@ def test_what_is_not_there_is_removed_already(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     remove_tree(tmp_path / "file")
     assert list(tmp_path.iterdir()) == []
+
+
+def nest(folder: Path, depth: int) -> None:
+    """Folders within each other, with a file in the last, deeper than any path can say."""
+    here = os.open(folder, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir("deeper", dir_fd=here)
+        inner = os.open("deeper", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = inner
+    os.close(os.open("file", os.O_WRONLY | os.O_CREAT, dir_fd=here))
+    os.close(here)
+
+
+def test_no_depth_keeps_a_workspace_from_being_removed(tmp_path: Path) -> None:
+    workspace = WorkspaceRoot(tmp_path / "runs").open(RUN)
+    nest(workspace.tmp, 1_200)
+    before = len(os.listdir("/proc/self/fd"))
+    try:
+        workspace.close()
+        assert not workspace.path.exists()
+    finally:
+        subprocess.run(["rm", "-rf", tmp_path / "runs"], check=True)  # pytest would not get rid of it
+    assert len(os.listdir("/proc/self/fd")) == before

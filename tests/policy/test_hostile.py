@@ -6,7 +6,9 @@ from collections.abc import Iterator
 import pytest
 
 from app.core.contract import PolicyType
+from app.core.errors import UserError
 from app.policy.pool import OpaPool
+from app.policy.suite_texts import TextSuite
 from app.policy.worker import Limits
 from tests.policy.asked import failed, told, written
 
@@ -119,3 +121,19 @@ def test_a_policy_reaches_neither_files_nor_the_network(pool: OpaPool) -> None:
     assert pool.isolation["new_privileges"] == "none"
     assert pool.isolation["network"] == "none" or pool.isolation["network"].startswith("shared: ")
     assert "bytes" in pool.isolation["memory"]
+
+
+def test_what_only_looks_like_a_rule_is_never_run(pool: OpaPool) -> None:
+    """What stands in a text is neither a rule nor a call of a function, and so it was never looked at for forbidden
+    ones; the conditions of rules are cut out by a lexer of ours, which does not know texts within texts."""
+    hidden = '$"{startswith("", "} track if {time.now_ns() > 0} y if {")}"'
+    policy = written(f'helper if {{ x := {hidden}; x == "no" }}\ntrack if input.a\ntrack if input.b')
+    said = told(pool, policy, {"a": True})
+    assert said.rules["track"] is True
+    assert {fired.line for fired in said.fired if fired.rule == "track"} == {0}, "which line it was is not known"
+
+
+def test_tests_at_a_path_that_no_folder_takes_are_not_run_and_it_is_said() -> None:
+    """git takes names that no file can have."""
+    with pytest.raises(UserError, match=r"testing policies: writing 'policies/x+.*': File name too long"):
+        TextSuite().run({f"policies/{'x' * 300}_test.rego": "package a"}, timeout_s=1)

@@ -5,9 +5,15 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from threading import Event
 
+from app.core.names import Secret
 from app.core.protocol import Outcome
-from tests.worker.world import World, await_gone
+from app.worker.client import ControlPlane, Hold
+from app.worker.lease import Lease
+from tests.worker.world import POOL_TOKEN, World, await_gone
+
+PLAIN = 'resource "terraform_data" "one" { input = "hello" }\n'
 
 
 def _hanging(pids: Path, name: str) -> str:
@@ -133,3 +139,31 @@ def test_without_a_workspace_the_run_is_given_back(world: World) -> None:
     result = world.result()
     assert result.outcome is Outcome.RETURNED
     assert "runs" in result.reason
+
+
+def test_a_workspace_that_cannot_be_left_costs_no_result(world: World) -> None:
+    """An apply whose result is lost has an unknown outcome, and puts its stack on hold."""
+    world.book.next = "apply"
+    world.start()
+    spoil = "printf '\\377' > ../assignment"
+    world.assign(world.repository.commit({"main.tf": PLAIN}), hooks={"after_apply": (spoil,)})
+    assert world.result().outcome is Outcome.APPLIED
+
+
+def test_a_lease_that_runs_out_during_a_heartbeat_ends_its_work(world: World) -> None:
+    """An answer that comes drop by drop must not keep an engine at work that another may follow by now."""
+    world.book.lease_s, world.book.dripping = 0.8, Event()
+    lost, assignment = Event(), world.assign(world.repository.commit({"main.tf": ""}))
+    plane = ControlPlane(world.url, Secret(POOL_TOKEN))
+
+    class Work:
+        def stop(self) -> None:
+            """Nobody asks for it."""
+
+        def lose(self) -> None:
+            lost.set()
+
+    with Lease(Hold(plane, assignment), Work()):
+        assert lost.wait(5)
+        world.book.dripping.set()
+    plane.close()

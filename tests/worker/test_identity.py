@@ -1,9 +1,12 @@
 """The identity token on a worker: a private file, renewed by heartbeats, whole at every moment, in no log."""
 
+import os
 import stat
 from contextlib import closing
 from pathlib import Path
 from threading import Event
+
+import pytest
 
 from app.core.names import Secret
 from app.core.protocol import Outcome
@@ -111,3 +114,11 @@ def test_aws_tools_find_the_token_where_a_role_is_named_and_nothing_else_is(tmp_
     for other in ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_WEB_IDENTITY_TOKEN_FILE"):
         assert identity_env(file, role | {other: "x"}, run_id="R") == {"TRACKSIDE_OIDC_TOKEN_FILE": str(file)}
     assert "AWS_ROLE_SESSION_NAME" not in identity_env(file, role | {"AWS_ROLE_SESSION_NAME": "mine"}, run_id="R")
+
+
+def test_a_token_that_cannot_be_written_leaves_no_descriptor(tmp_path: Path) -> None:
+    (tmp_path / ".oidc-token").mkdir()
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(OSError, match="oidc-token"):
+        TokenFile(tmp_path, "a token")
+    assert len(os.listdir("/proc/self/fd")) == before

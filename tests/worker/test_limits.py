@@ -8,7 +8,9 @@ import pytest
 
 from app.core.protocol import MAX_LOG_BYTES, Outcome
 from app.engine.child import Patience
-from app.engine.limits import MIB, Limits, in_words
+from app.engine.limits import MIB, Limits, folder_bytes, in_words
+from app.engine.workspace import remove_tree
+from tests.engine.test_workspace import nest
 from tests.worker.world import World, boxes, open_world
 
 PLAIN = 'resource "terraform_data" "one" { input = "hello" }\n'
@@ -146,3 +148,13 @@ def test_a_file_that_is_too_large_cannot_be_written(world: World) -> None:
 )
 def test_a_time_in_words(seconds: float, words: str) -> None:
     assert in_words(seconds) == words
+
+
+def test_a_folder_too_deep_to_look_into_is_too_large(tmp_path: Path) -> None:
+    """Else its files would count for nothing."""
+    assert folder_bytes(tmp_path, enough=1000) == 0
+    nest(tmp_path, 700)
+    try:
+        assert folder_bytes(tmp_path, enough=1000) > 1000
+    finally:
+        remove_tree(tmp_path / "deeper")

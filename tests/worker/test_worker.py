@@ -324,6 +324,34 @@ def test_a_state_that_could_not_be_saved_is_kept(world: World, tmp_path: Path) -
     assert kept.stat().st_mode & 0o077 == 0
 
 
+def test_a_state_that_cannot_be_kept_elsewhere_stays_in_its_workspace(world: World, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    text = f'resource "terraform_data" "one" {{\n  provisioner "local-exec" {{ command = "cat {tmp_path}/pipe" }}\n}}\n'
+    (tmp_path / "errored").write_text("in the way")
+    world.book.next = "apply"
+    world.start()
+    world.assign(world.repository.commit({"main.tf": text}))
+    with open(tmp_path / "pipe", "w"):  # opened once the provisioner reads it
+        world.book.refuse_state_writes = True
+    result = world.result()
+    world.end()
+    left = world.folder / "runs" / RUN / "source/errored.tfstate"
+    assert result.outcome is Outcome.FAILED
+    assert f"it is left on worker worker-1 in {left}" in result.reason
+    assert json.loads(left.read_bytes())["resources"]
+
+
+def test_outputs_that_cannot_be_read_do_not_make_an_apply_a_failure(world: World, tmp_path: Path) -> None:
+    odd = tmp_path / "terraform"
+    odd.write_text(f'#!/bin/sh\n[ "$1" != output ] || exec echo "[]"\nexec {world.engine.argv[0]} "$@"\n')
+    odd.chmod(0o700)
+    world.book.next = "apply"
+    world.start(terraform_bin=str(odd))
+    world.assign(world.repository.commit({"main.tf": PLAIN}))
+    assert (world.result().outcome, world.result().reason) == (Outcome.APPLIED, "")
+    assert "applied, but its outputs could not be read: reading the outputs" in world.book.log
+
+
 def test_a_worker_says_at_its_start_what_keeps_runs_apart(world: World) -> None:
     with capture_logs() as told:
         world.start().set()

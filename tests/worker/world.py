@@ -61,6 +61,8 @@ class Book:
     refuse: dict[str, int] = field(default_factory=dict)
     """Name of a call to the status with which it is refused from now on."""
     refuse_state_writes: bool = False
+    dripping: Event | None = None
+    """Until it is set, the answer to a heartbeat comes byte by byte."""
     store_url: str = ""
     """Where archives are brought and fetched; empty: through the control plane."""
     store_headers: dict[str, str] = field(default_factory=dict)
@@ -157,9 +159,13 @@ class _Handler(BaseHTTPRequestHandler):
                     self.book.answer(self.command, parts.path, query, body) if is_known else (401, b'{"error":"who?"}')
                 )
             self.book.changed.notify_all()
+        drips = self.book.dripping if parts.path.endswith("/heartbeat") else None
         self.send_response(status)
-        self.send_header("content-length", str(len(answer)))
+        if drips is None:
+            self.send_header("content-length", str(len(answer)))
         self.end_headers()
+        while drips is not None and not drips.wait(0.02):
+            self.wfile.write(b" ")  # before a JSON document it means nothing
         self.wfile.write(answer)
 
     def _body(self) -> bytes:
