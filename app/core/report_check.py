@@ -383,7 +383,10 @@ def _ended(view: RunView) -> _Said:
     said = f"{word.capitalize()} by {person(run.decided_by)}." if by else f"{word.capitalize()}."
     why = fence(tail(run.reason, MAX_REASON))
     lines = (f"{said} Nothing of it was applied.", why, make_again(view))
-    return _Said(status=CheckStatus.COMPLETED, conclusion=Conclusion.NEUTRAL, title=f"{word}{by}", lines=lines)
+    # A preview is discarded where a review was asked for: GitHub lets what is neutral pass, as `trackside` does not.
+    is_unreviewed = run.type is RunType.PROPOSED and run.state is RunState.DISCARDED
+    conclusion = Conclusion.FAILURE if is_unreviewed else Conclusion.NEUTRAL
+    return _Said(status=CheckStatus.COMPLETED, conclusion=conclusion, title=f"{word}{by}", lines=lines)
 
 
 def _summary(view: RunView, said: _Said, unshown: str) -> str:

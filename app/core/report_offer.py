@@ -102,10 +102,12 @@ def queue(view: RunView) -> tuple[str, ...]:
 
 def expiry(view: RunView) -> str:
     """When the plan will be discarded, once that is near; empty before."""
-    at = view.run.expires_at
-    if at is None or view.run.state is not RunState.UNCONFIRMED:
+    at, state = view.run.expires_at, view.run.state
+    if at is None or state not in (RunState.UNCONFIRMED, RunState.PENDING_REVIEW):
         return ""
-    return f"**Nobody has decided yet: this plan expires, and is discarded, at {at:%Y-%m-%d %H:%M} UTC.**"
+    is_preview = state is RunState.PENDING_REVIEW
+    head = "Nobody has reviewed it yet: this preview" if is_preview else "Nobody has decided yet: this plan"
+    return f"**{head} expires, and is discarded, at {at:%Y-%m-%d %H:%M} UTC.**"
 
 
 def kept(view: RunView) -> str:

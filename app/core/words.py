@@ -162,6 +162,12 @@ def confirmed(run: Run) -> str:
     return f"Confirmed: plan {run.plan_number} of {code(run.stack_name)} is applied as soon as a worker is free."
 
 
+def expired(run: Run, days: int) -> str:
+    """Why a plan that waits is discarded. Plain text."""
+    what = "reviewed it" if run.state is RunState.PENDING_REVIEW else "decided"
+    return f"expired: nobody {what} within {days} days"
+
+
 def discarded(run: Run) -> str:
     """A discard was carried out."""
     return f"Discarded: plan {run.plan_number} of {code(run.stack_name)} is not applied."

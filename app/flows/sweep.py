@@ -10,8 +10,9 @@ from datetime import timedelta
 from functools import partial
 from typing import Final
 
+from app.core import words
 from app.core.errors import RetryableError, TracksideError
-from app.core.run import Run, RunState, Step, advance
+from app.core.run import Run, Step, advance
 from app.flows.conclude import Conclude
 from app.flows.held import archive_key
 from app.flows.ports import Artifacts, Store
@@ -61,11 +62,12 @@ class Sweep:
             tx.renew_checks()
 
     def _expire(self, waiting: Run) -> None:
-        """Announce that a waiting plan will be discarded, at least a day before; or discard it, and its archive."""
+        """Announce that a waiting plan will be discarded, at least a day before; or discard it, and its archive. A
+        preview that waits for reviews has the same time."""
         with self.store.begin() as tx:
             tx.lock_stack(waiting.stack_id)
             run, now = tx.get_run(waiting.id), tx.now()
-            if run.state is not RunState.UNCONFIRMED or run.plan_number != waiting.plan_number:
+            if run.state is not waiting.state or run.plan_number != waiting.plan_number:
                 return  # somebody was quicker
             if run.expires_at is None:
                 kept = run.updated_at + timedelta(days=self.plans_kept_days)
@@ -73,7 +75,7 @@ class Sweep:
                 return
             if run.expires_at > now:
                 return
-            cause = f"expired: nobody decided within {self.plans_kept_days} days"
+            cause = words.expired(run, self.plans_kept_days)
             tx.change_run(
                 run.id,
                 lambda found: advance(replace(found, decided_by=""), Step.EXPIRE, by=SYSTEM, at=now, cause=cause),

@@ -47,6 +47,7 @@ def words_of(enum: type[StrEnum]) -> tuple[str, ...]:
 IS_TERMINAL = one_of("state", tuple(sorted(TERMINAL)))
 IS_LIVE = f"NOT ({IS_TERMINAL})"
 IS_CLAIMABLE = one_of("state", tuple(sorted(CLAIMABLE)))
+IS_REVIEWED = one_of("state", REVIEWED)
 IS_STATE_CHANGING = one_of("type", STATE_CHANGING)
 CLAIM_ORDER = (
     "CASE state WHEN 'confirmed' THEN 0 WHEN 'replan_requested' THEN 1 ELSE 2 END",

@@ -30,6 +30,7 @@ endpoints = Table(
     metadata,
     Column("name", Text, primary_key=True),
     column("labels", JSON, default="'[]'"),
+    column("accounts", JSON, default="'[]'"),
     Column("sealed_target", LargeBinary),
     column("is_on", Boolean, default="true"),
     column("failures", BigInteger, default="0"),

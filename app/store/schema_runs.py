@@ -29,6 +29,7 @@ from app.store.schema_columns import (
     CREATED,
     IS_CLAIMABLE,
     IS_LIVE,
+    IS_REVIEWED,
     IS_STATE_CHANGING,
     NEEDS_CONFIRMATION,
     REVIEWED,
@@ -133,6 +134,7 @@ runs = Table(
     Index("ix_runs_retry", "retry_of", postgresql_where=text("retry_of IS NOT NULL")),
     Index("ix_runs_workflow", "workflow_id", "created_at", postgresql_where=text("workflow_id IS NOT NULL")),
     Index("ix_runs_unconfirmed", "updated_at", postgresql_where=text("state = 'unconfirmed'")),
+    Index("ix_runs_reviewed", "updated_at", postgresql_where=text(IS_REVIEWED)),
     Index(
         "ix_runs_pull",
         "repository_id",

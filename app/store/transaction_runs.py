@@ -25,6 +25,7 @@ from app.store.rows import flag_values, plan_values, read_run, run_changes, run_
 from app.store.schema import (
     CREATED,
     IS_LIVE,
+    IS_REVIEWED,
     IS_STATE_CHANGING,
     assignments,
     plans,
@@ -150,15 +151,15 @@ class RunWrites(ReportWrites):
         """Waiting plans that are to be announced as expiring within a day, or whose announced time has come; those that
         have waited longest first (at most MAX_EXPIRING)."""
         is_due = text(
-            "runs.state = 'unconfirmed' AND (runs.expires_at < clock_timestamp() OR (runs.expires_at IS NULL"
+            f"runs.{IS_REVIEWED} AND (runs.expires_at < clock_timestamp() OR (runs.expires_at IS NULL"
             " AND runs.updated_at < clock_timestamp() - make_interval(days => :days)))"
         ).bindparams(days=max(0, kept_days - 1))
         return self._runs(select_runs().where(is_due).order_by(runs.c.updated_at, runs.c.id).limit(MAX_EXPIRING))
 
     def announce_expiry(self, run_id: RunId, at: datetime) -> None:
         """Note when a waiting plan will be discarded; its report is wanted again. Call it with the stack locked."""
-        waiting = (runs.c.id == run_id) & (runs.c.state == RunState.UNCONFIRMED.value)
-        if self._execute(update(runs).where(waiting).values(expires_at=at)).rowcount == 1:
+        waiting = update(runs).where(runs.c.id == run_id, text(IS_REVIEWED))
+        if self._execute(waiting.values(expires_at=at)).rowcount == 1:
             self._want_check(self.get_run(run_id))
 
     def list_runs_at(self, repository_id: RepositoryId, sha: Sha) -> list[Run]:

@@ -354,6 +354,8 @@ not before the freeze
     )
     expired = check_report(view_of(replace(run_in(RunState.DISCARDED), reason="expired")))
     assert expired.summary.startswith("Discarded. Nothing of it was applied.\n\n```\nexpired\n```")
+    preview = check_report(view_of(replace(run_in(RunState.DISCARDED), type=RunType.PROPOSED)))
+    assert preview.conclusion == "failure", "it was to be reviewed, and was not: GitHub would let `neutral` pass"
 
 
 def test_an_applied_plan_shows_its_outputs_with_sensitive_ones_masked() -> None:

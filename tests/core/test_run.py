@@ -29,7 +29,7 @@ preparing:        initialize>initializing fail>failed stop>stopped lose>ready
 initializing:     plan>planning fail>failed stop>stopped lose>ready
 planning:         finish>finished await>unconfirmed review>pending_review apply>applying
 planning:         fail>failed stop>stopped lose>ready
-pending_review:   finish>finished fail>failed discard>discarded
+pending_review:   finish>finished fail>failed discard>discarded expire>discarded
 unconfirmed:      confirm>confirmed discard>discarded expire>discarded replan>replan_requested fail>failed
 replan_requested: claim>preparing_replan discard>discarded
 preparing_replan: plan>planning fail>failed stop>stopped lose>replan_requested

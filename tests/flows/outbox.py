@@ -44,7 +44,7 @@ CONFIG = ConfigVersionId("01CONFIG")
 MOMENTS = {
     "remotes": ("published_at", "made_at"),
     "assignments": ("told_at", "created_at"),
-    "runs": ("created_at", "updated_at"),
+    "runs": ("created_at", "updated_at", "expires_at"),
     "procrastinate_jobs": ("scheduled_at",),
     "budgets": ("answers_from", "conclusions_from", "progress_from"),
 }

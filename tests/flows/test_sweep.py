@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import text
@@ -10,12 +11,15 @@ from ulid import ULID
 from app.core.errors import BrokenError
 from app.core.names import Digest
 from app.core.record import StateVersion
-from app.core.run import RunState
+from app.core.run import Run, RunState, RunType, Step, Transition, advance
 from app.flows.held import archive_key
 from app.flows.tidy import Kept, Tidy
 from app.store.artifacts_disk import DiskArtifacts
 from tests.database import made_database
 from tests.flows.outbox import Outbox, open_outbox
+from tests.store.world import plan_of
+
+DAY = 86_400
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +36,49 @@ def execute(outbox: Outbox, statement: str) -> None:
     """Change the database as time would."""
     with outbox.world.plane.store.begin() as tx:
         tx._connection.execute(text(statement))
+
+
+def reviewed_preview(outbox: Outbox, name: str) -> Run:
+    """A preview that waits for a review."""
+    run = outbox.run(outbox.stack(name), kind=RunType.PROPOSED)
+    hold = outbox.begin(run)
+    with outbox.world.plane.store.begin() as tx:
+        at = tx.now()
+
+        def planned(found: Run) -> tuple[Run, Transition]:
+            return advance(replace(found, plan=plan_of()), Step.REVIEW, by="w1", at=at)
+
+        waiting = tx.change_run(run.id, planned)
+        tx.end_assignment(hold)
+    return waiting
+
+
+def test_a_preview_that_nobody_reviews_expires_as_a_plan_does_and_says_how_to_get_the_next_one(outbox: Outbox) -> None:
+    """Announced a day before, on the same check; then ended, and not as something that a branch rule lets pass."""
+    run = reviewed_preview(outbox, "eyes")
+    sweep = outbox.world.plane.tasks.sweep
+    outbox.pass_time(5.9 * DAY)
+    sweep()
+    outbox.publish()
+    check = outbox.repo.check_run(None, "plan/eyes")
+    assert check is not None
+    assert "expires" not in (check.summary or "")
+
+    outbox.pass_time(0.2 * DAY)
+    sweep()
+    outbox.publish()
+    assert outbox.checks("plan/eyes") == [("1", "completed", "action_required")]
+    assert "Nobody has reviewed it yet: this preview expires, and is discarded, at 20" in (check.summary or "")
+
+    outbox.pass_time(1.1 * DAY)
+    sweep()
+    outbox.publish()
+    assert outbox.checks("plan/eyes") == [("1", "completed", "failure")]
+    said = check.summary or ""
+    assert "expired: nobody reviewed it within 7 days" in said
+    assert f"`/trackside retry {run.id}` makes it once more, of the same commit." in said
+    ended = outbox.world.runs("eyes")[0]
+    assert (ended.state, ended.decided_by) == (RunState.DISCARDED, "")
 
 
 def test_what_cannot_be_done_for_one_run_keeps_no_other_waiting(outbox: Outbox) -> None:

@@ -146,7 +146,7 @@ def test_a_preview_with_a_warning_waits_for_its_review_and_a_newer_push_ends_it(
     waiting = world.expect_check(repo, head, "plan/app", "action_required")
     assert waiting.title == "+1 · waiting for review"
     newer = world.push(repo, {"app/more.tf": "# more\n"}, "More work", branch="work")
-    world.expect_check(repo, head, "plan/app", "neutral")
+    world.expect_check(repo, head, "plan/app", "failure")
     world.expect_check(repo, newer, "plan/app", "action_required")
     for login in ("alice", "bob"):
         world.comment(repo, number, "/trackside approve app", by=login)
@@ -156,4 +156,4 @@ def test_a_preview_with_a_warning_waits_for_its_review_and_a_newer_push_ends_it(
     last = world.push(repo, {"app/more.tf": "# even more\n"}, "Even more", branch="work")
     world.expect_check(repo, last, "plan/app", "action_required")
     repo.close_pull(number, by="alice")
-    world.expect_check(repo, last, "plan/app", "neutral")
+    world.expect_check(repo, last, "plan/app", "failure")
