@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from app.core.contract import Evaluated, PolicyFailed, PolicyType, RuleValue, broken_restraint
+from app.core.flags import FlagTurns
 from app.core.ruling import MAX_LINES, MAX_MESSAGE, MAX_MESSAGES, PlanRuling
 from app.core.stack import PolicySpec
 
@@ -16,19 +17,12 @@ class PlanAnswer:
     """What a stack's plan policies said of one plan."""
 
     rulings: tuple[PlanRuling, ...] = ()
-    flags: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """Shape: policy name to the flags that it sets."""
-    reset_flags: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    flags: FlagTurns = field(default_factory=FlagTurns)
 
 
 def rule_plan(told: Sequence[tuple[PolicySpec, Evaluated | PolicyFailed]]) -> PlanAnswer:
     """What the evaluations of several policies come to, in their order."""
-    said = [(spec.name, one) for spec, one in told if isinstance(one, Evaluated)]
-    return PlanAnswer(
-        rulings=tuple(_ruling(spec, one) for spec, one in told),
-        flags={name: texts(one.rules["flag"]) for name, one in said if one.rules["flag"]},
-        reset_flags={name: texts(one.rules["reset_flag"]) for name, one in said if one.rules["reset_flag"]},
-    )
+    return PlanAnswer(rulings=tuple(_ruling(spec, one) for spec, one in told), flags=flags_of(told))
 
 
 def refused_plan(specs: Sequence[PolicySpec], why: str) -> PlanAnswer:
@@ -74,6 +68,15 @@ def lines_of(said: Evaluated, rule: str) -> tuple[int, ...]:
 def texts(value: RuleValue) -> tuple[str, ...]:
     """The texts of a set."""
     return tuple(each for each in value if isinstance(each, str)) if isinstance(value, list) else ()
+
+
+def flags_of(told: Sequence[tuple[PolicySpec, Evaluated | PolicyFailed]]) -> FlagTurns:
+    """The flags that policies set and take back."""
+    said = [(spec.name, one.rules) for spec, one in told if isinstance(one, Evaluated)]
+    return FlagTurns(
+        sets={name: texts(rules["flag"]) for name, rules in said if rules["flag"]},
+        resets={name: texts(rules["reset_flag"]) for name, rules in said if rules["reset_flag"]},
+    )
 
 
 def _kept(messages: Sequence[str]) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ Pure. Visible to the policies of every later event and type; what one policy set
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 FlagOwners = Mapping[str, tuple[str, ...]]
@@ -32,3 +33,15 @@ def turn_flags(
             if flag in after or len(after) < MAX_FLAGS:
                 after.setdefault(flag, set()).add(policy)
     return {flag: tuple(sorted(owners)) for flag, owners in sorted(after.items())}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlagTurns:
+    """What one evaluation of some policies does to a run's flags. Shape: policy name to flags."""
+
+    sets: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    resets: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def after(self, held: FlagOwners) -> FlagOwners:
+        """The flags after it."""
+        return turn_flags(held, sets=self.sets, resets=self.resets)

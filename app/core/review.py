@@ -4,13 +4,14 @@ Values only. A review belongs to one plan, and to where the run was: another pla
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import msgspec
 
 from app.core.contract import Evaluated, PolicyFailed, PolicyType
-from app.core.contract_plan import failure_of, lines_of, texts
+from app.core.contract_plan import failure_of, flags_of, lines_of, texts
+from app.core.flags import FlagTurns
 from app.core.names import RunId
 from app.core.ruling import MAX_MESSAGE, MAX_MESSAGES, Approval, ApprovalRuling
 from app.core.run import RunState
@@ -39,6 +40,14 @@ class PlanReview:
     """`comment`, `cli`."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewAnswer:
+    """What a stack's approval policies said of one plan and its reviews."""
+
+    rulings: tuple[ApprovalRuling, ...] = ()
+    flags: FlagTurns = field(default_factory=FlagTurns)
+
+
 def newest(reviews: Iterable[PlanReview]) -> list[PlanReview]:
     """The newest word of each person, of reviews that come oldest first."""
     found: dict[str, PlanReview] = {}
@@ -55,13 +64,14 @@ def current(reviews: Iterable[PlanReview], *, plan_number: int, state: RunState)
 
 def rule_reviews(
     told: Sequence[tuple[PolicySpec, Evaluated | PolicyFailed]], reviews: Sequence[PlanReview]
-) -> tuple[ApprovalRuling, ...]:
+) -> ReviewAnswer:
     """What the evaluations of several approval policies come to, in their order; `reviews` are the current ones."""
     approved = tuple(one.author for one in reviews if one.is_approval)
     rejected = tuple(one.author for one in reviews if not one.is_approval)
-    return tuple(
+    rulings = (
         msgspec.structs.replace(_ruling(spec, said), approved_by=approved, rejected_by=rejected) for spec, said in told
     )
+    return ReviewAnswer(rulings=tuple(rulings), flags=flags_of(told))
 
 
 def _ruling(spec: PolicySpec, said: Evaluated | PolicyFailed) -> ApprovalRuling:

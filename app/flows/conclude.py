@@ -14,7 +14,6 @@ import msgspec
 from app.core import words_policy
 from app.core.attestation import APPLIED, FAILED, UNKNOWN
 from app.core.errors import BrokenError, LeaseLost, NotAuthorised, RetryableError, UserError
-from app.core.flags import turn_flags
 from app.core.names import AssignmentId, Digest, Secret
 from app.core.protocol import (
     MAX_ARCHIVE_BYTES,
@@ -67,6 +66,7 @@ from app.flows.held import (
 )
 from app.flows.identity import Identity
 from app.flows.ports import Artifacts, GitHub, Sealer, Store, Transaction
+from app.flows.review import keep_flags
 from app.flows.schedule import SYSTEM, schedule
 from app.flows.weigh import Weigh, Weighed, judging
 
@@ -190,13 +190,11 @@ class Conclude:
             created_at=tx.now(),
             state=report.state,
             rulings=weighed.plan.rulings,
-            approvals=weighed.approvals,
+            approvals=weighed.reviewed.rulings,
             rest=left_undone(tx, held.run, report.summary, has_changes=report.has_changes),
         )
         tx.save_plan(held.run.id, plan, report.summary)
-        said = weighed.plan
-        if said.flags or said.reset_flags:
-            tx.save_flags(held.run.id, turn_flags(held.run.flag_owners, sets=said.flags, resets=said.reset_flags))
+        keep_flags(tx, held.run, weighed.turned(held.run.flag_owners))
         return self._after_plan(tx, held, plan, environment_asks=weighed.environment_asks)
 
     def begin_apply(self, assignment_id: AssignmentId, token: str, request: ApplyRequest) -> None:

@@ -4,11 +4,12 @@ says of the person, the change and the environment, and what the approval polici
 The transaction that carries the command out holds it against what is true by then (`Stand.fits`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from app.core.command import Command, Verb
 from app.core.environment import Environment
 from app.core.errors import UserError
+from app.core.flags import FlagTurns
 from app.core.names import RunId
 from app.core.permit import Confirming
 from app.core.review import PlanReview
@@ -36,6 +37,8 @@ class Stand:
     """The approval policies that were asked."""
     approvals: tuple[ApprovalRuling, ...]
     """What they said: of a review, with that one among them."""
+    flags: FlagTurns = field(default_factory=FlagTurns)
+    """What they do to the run's flags."""
     confirming: Confirming | None = None
     """None on the server, and for a review of a stack that is not deployed by its setting."""
     review: PlanReview | None = None
@@ -80,13 +83,15 @@ class Inquire:
             confirming = self._confirming(ground, person, began, environment) if is_asked else None
         except UserError as error:
             failure = str(error)[:500]
+        said = self.weigh.reviewed(ground, review)
         return Stand(
             run_id=run.id,
             state=run.state,
             plan_number=run.plan_number,
             reviews=len(ground.reviews),
             policies=stack.approval_policies,
-            approvals=self.weigh.reviewed(ground, review),
+            approvals=said.rulings,
+            flags=said.flags,
             confirming=confirming,
             review=review,
             environment_asks=environment is not None and environment.keeps_back(ref_of(run, stack)),

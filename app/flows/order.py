@@ -25,7 +25,7 @@ from app.flows.inquire import WAITING, Stand
 from app.flows.ports import Transaction
 from app.flows.propose import stop
 from app.flows.retry import Asking, Standing, make_retry, retry_refusal
-from app.flows.review import review_refusal, take_review, unjudged
+from app.flows.review import keep_flags, review_refusal, take_review, unjudged
 from app.flows.schedule import schedule
 
 STEPS = {
@@ -191,6 +191,7 @@ def _confirm(tx: Transaction, run: Run, stack: Stack, order: Order) -> None:
     at, actor = tx.now(), order.person.actor
     if run.plan is not None and order.stand is not None:  # asked again a moment ago: policies may look at the clock
         tx.save_approvals(run.id, run.plan.number, order.stand.approvals)
+        keep_flags(tx, run, order.stand.flags.after(run.flag_owners))
         run = replace(run, plan=replace(run.plan, approvals=order.stand.approvals))
     proof = confirm(run, stack_digest=stack.settings.digest(), actor=actor, at=at, source=order.person.source)
     tx.add_confirmation(proof)

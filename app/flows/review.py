@@ -8,6 +8,7 @@ from datetime import datetime
 
 from app.core import words_policy
 from app.core.command import Verb
+from app.core.flags import FlagOwners
 from app.core.ruling import Approval, approval_of
 from app.core.run import Plan, Run, RunState, Step, Transition, advance
 from app.core.stack import Stack
@@ -37,6 +38,7 @@ def take_review(tx: Transaction, run: Run, stack: Stack, verb: Verb, stand: Stan
     at, author, archive = tx.now(), stand.review.author, archive_key(run.id, run.plan)
     tx.add_review(replace(stand.review, at=at))
     tx.save_approvals(run.id, run.plan.number, stand.approvals)
+    keep_flags(tx, run, stand.flags.after(run.flag_owners))
     plan = replace(run.plan, approvals=stand.approvals)
     match approval_of(stand.approvals):
         case Approval.REJECTED:
@@ -62,6 +64,12 @@ def _goes_on(tx: Transaction, run: Run, stack: Stack, plan: Plan, stand: Stand) 
         and not (stand.environment_asks or is_stale or unjudged(stack, plan))
         and may_autodeploy(tx, run, stack, plan)
     )
+
+
+def keep_flags(tx: Transaction, run: Run, owners: FlagOwners) -> None:
+    """Save the run's flags as policies left them, unless they left them as they were. The caller holds the stack."""
+    if owners != run.flag_owners:
+        tx.save_flags(run.id, owners)
 
 
 def unjudged(stack: Stack, plan: Plan) -> list[str]:

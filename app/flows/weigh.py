@@ -13,12 +13,13 @@ from app.core.contract_plan import PlanAnswer, refused_plan, rule_plan
 from app.core.environment import Environment
 from app.core.errors import RetryableError, UserError
 from app.core.event import Repository
+from app.core.flags import FlagOwners
 from app.core.planinput import PlanAsked, approval_document, plan_document
 from app.core.planresources import MAX_RESOURCES_BYTES
 from app.core.protocol import PlanReport
 from app.core.pushinput import Document
-from app.core.review import PlanReview, current, rule_reviews
-from app.core.ruling import ApprovalRuling, Verdict, verdict_of
+from app.core.review import PlanReview, ReviewAnswer, current, rule_reviews
+from app.core.ruling import Verdict, verdict_of
 from app.core.run import Run, RunState
 from app.core.stack import PolicySpec, Stack
 from app.flows.configure import text_of
@@ -57,9 +58,13 @@ class Weighed:
     policies: tuple[PolicySpec, ...] = ()
     """Those that were asked: others may be attached by now."""
     plan: PlanAnswer = PlanAnswer()  # noqa: RUF009 - frozen
-    approvals: tuple[ApprovalRuling, ...] = ()
+    reviewed: ReviewAnswer = ReviewAnswer()  # noqa: RUF009 - frozen
     environment_asks: bool = False
     """GitHub's environment asks for a person, whatever the stack's `autodeploy` says."""
+
+    def turned(self, held: FlagOwners) -> FlagOwners:
+        """The run's flags after it: the plan policies were asked first."""
+        return self.reviewed.flags.after(self.plan.flags.after(held))
 
 
 def judging(stack: Stack) -> tuple[PolicySpec, ...]:
@@ -107,17 +112,17 @@ class Weigh:
         plan = self._plan(ground, report)
         verdict = verdict_of(plan.rulings)
         is_waiting = report.has_changes if run.type.is_state_changing else verdict is Verdict.WARNED
-        approvals: tuple[ApprovalRuling, ...] = ()
+        reviewed = ReviewAnswer()
         if is_waiting and verdict is not Verdict.DENIED:
             state = RunState.UNCONFIRMED if run.type.is_state_changing else RunState.PENDING_REVIEW
-            flagged = replace(run, state=state)
+            flagged = replace(run, state=state, flag_owners=plan.flags.after(run.flag_owners))
             asked = replace(ground.asked, run=flagged, summary=report.summary)
-            approvals = self.reviewed(replace(ground, asked=asked))
+            reviewed = self.reviewed(replace(ground, asked=asked))
         is_by_setting = stack.settings.autodeploy and run.type.is_state_changing and is_waiting
         return Weighed(
             policies=judging(stack),
             plan=plan,
-            approvals=approvals,
+            reviewed=reviewed,
             environment_asks=is_by_setting and self._environment_asks(ground.asked.repository, stack, run),
         )
 
@@ -147,11 +152,11 @@ class Weigh:
             return Environment(name=name, obstacles=(f"they cannot be read: {str(error)[:300]}",))
         return found if is_fine else Environment(name=name, obstacles=("it takes protected branches alone",))
 
-    def reviewed(self, ground: Ground, review: PlanReview | None = None) -> tuple[ApprovalRuling, ...]:
+    def reviewed(self, ground: Ground, review: PlanReview | None = None) -> ReviewAnswer:
         """What the approval policies say of the reviews so far, and of one more."""
         specs, run = ground.asked.stack.approval_policies, ground.asked.run
         if not specs:
-            return ()
+            return ReviewAnswer()
         reviews = (*ground.reviews, review) if review is not None else ground.reviews
         told = self._evaluate(ground, specs, approval_document(ground.asked, reviews))
         return rule_reviews(told, current(reviews, plan_number=run.plan_number, state=run.state))

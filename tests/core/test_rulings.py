@@ -13,6 +13,7 @@ from app.core.contract_plan import PlanAnswer, refused_plan, rule_plan
 from app.core.names import Digest
 from app.core.report import check_report
 from app.core.report_policy import policy_lines
+from app.core.flags import FlagTurns
 from app.core.review import PlanReview, current, newest, rule_reviews
 from app.core.ruling import (
     MAX_MESSAGES,
@@ -81,7 +82,7 @@ def test_lines_messages_and_flags_are_kept_within_their_bounds() -> None:
     (ruling,) = answer.rulings
     assert (ruling.deny_lines, ruling.warn_lines) == ((12, 20), (3,))
     assert (len(ruling.denies), ruling.left_out, len(ruling.warns[0])) == (MAX_MESSAGES, 7, 500)
-    assert (answer.flags, answer.reset_flags) == ({"cost": ("dear",)}, {"cost": ("old",)})
+    assert answer.flags == FlagTurns(sets={"cost": ("dear",)}, resets={"cost": ("old",)})
     assert place(ruling.path, ruling.deny_lines) == "policies/cost.rego:12,20"
 
 
@@ -126,7 +127,7 @@ def test_each_person_counts_once_by_their_newest_word_about_this_plan() -> None:
 def test_an_approval_policy_rejects_before_it_approves_and_is_undecided_when_it_fails(
     told: Evaluated | PolicyFailed, expected: Approval
 ) -> None:
-    (ruling,) = rule_reviews([(EYES, told)], [review("alice"), review("bob", is_approval=False)])
+    (ruling,) = rule_reviews([(EYES, told)], [review("alice"), review("bob", is_approval=False)]).rulings
     assert ruling.decision is expected
     assert (ruling.approved_by, ruling.rejected_by) == (("alice",), ("bob",))
 

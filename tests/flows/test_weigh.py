@@ -88,7 +88,7 @@ def test_a_stack_without_policies_is_judged_by_nobody_and_nobody_is_asked() -> N
 )
 def test_reviews_are_asked_about_where_the_run_would_wait(kind: RunType, has_changes: bool, is_asked: bool) -> None:
     report = msgspec.structs.replace(REPORT, has_changes=has_changes)
-    found = weighed(stack(policies=(EYES,)), report, run=replace(WAITING, type=kind)).approvals
+    found = weighed(stack(policies=(EYES,)), report, run=replace(WAITING, type=kind)).reviewed.rulings
     assert [one.decision for one in found] == ([Approval.UNDECIDED] if is_asked else [])
 
 

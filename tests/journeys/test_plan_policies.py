@@ -37,6 +37,14 @@ reject if {
 	some r in input.reviews.current.rejections
 	r.author == "carol"
 }
+
+said := sprintf("%d of 2", [count(input.reviews.current.approvals)])
+
+flag contains said
+
+flag contains "saw the plan policy's" if "judged" in input.run.flags
+
+reset_flag contains f if some f in input.run.flags
 """
 RESOURCE = 'resource "terraform_data" "web" { input = "%s" }\n'
 
@@ -91,6 +99,7 @@ def test_a_plan_is_confirmed_once_enough_people_have_approved_it_and_a_replan_as
     check = world.expect_check(repo, sha, "deploy/app", "action_required")
     assert check.title == "+1 · waiting for approval"
     assert [action["label"] for action in check.actions] == ["Discard", "Replan"]
+    assert world.the_run().flags == ("0 of 2", "judged", "saw the plan policy's")
 
     world.comment_on_commit(repo, sha, "/trackside confirm app")
     world.comment_on_commit(repo, sha, "/trackside approve app", by="bob")
@@ -105,6 +114,7 @@ def test_a_plan_is_confirmed_once_enough_people_have_approved_it_and_a_replan_as
     world.comment_on_commit(repo, sha, "/trackside approve app", by="alice")
     approved = world.expect_check(repo, sha, "deploy/app", "action_required")
     assert approved.title == "+1 · waiting for confirmation"
+    assert world.the_run().flags == ("2 of 2", "judged", "saw the plan policy's")
     world.press(approved, "Replan")
     again = world.expect_check(repo, sha, "deploy/app", "action_required")
     assert again.title == "+1 · waiting for approval"
