@@ -9,6 +9,8 @@ from typing import Final
 
 from app.core.command import Verb
 from app.core.environment import Environment
+from app.core.missed import FOUND_BY
+from app.core.names import Sha
 from app.core.stack import ConfirmRules, Permission
 
 
@@ -40,6 +42,8 @@ class Access:
 
 
 BOTS_NEVER: Final = "a bot gives no commands"
+_NOBODY_KNOWS: Final = "who pushed this is not known, since GitHub sent no event of it"
+_ORDER: Final = "discard the run, then somebody orders one with deploy, and another confirms that"
 
 
 def needed(verb: Verb, required: Permission) -> Permission:
@@ -69,6 +73,15 @@ def may(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Stretch:
+    """Commits that a run would apply: those behind `head` that are not behind `since`."""
+
+    since: Sha | None
+    """None: nobody knows where it began."""
+    head: Sha
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Confirming:
     """Somebody is about to confirm a plan: what GitHub says of them, and of the change, at this moment."""
 
@@ -84,9 +97,10 @@ class Confirming:
     teams: frozenset[str] = frozenset()
     """Of the teams that were asked about, those in which the person is active; a pending member is not."""
     authors: frozenset[str] = frozenset()
-    """Who made the change, in lower case: of the commit and its pull requests; and who asked for the run."""
+    """Who made the change, in lower case: of its commits and their pull requests; and who pushed it, or asked for the
+    run."""
     starters: frozenset[str] = frozenset()
-    """Of them, who asked for the run."""
+    """Of them, who asked for the run; FOUND_BY among them: nobody knows who pushed."""
     environment: Environment | None = None
     """None: the stack has none, or GitHub knows none of that name."""
 
@@ -102,6 +116,8 @@ def may_confirm(rules: ConfirmRules, asked: Confirming) -> Permitted | Refused:
         return Refused(f"{who} is no active member of {teams}, which confirms stack {asked.stack}")
     if rules.not_author and who.lower() in asked.authors:
         return Refused(f"{who} made this change or asked for this run: stack {asked.stack} is confirmed by another")
+    if rules.not_author and FOUND_BY in asked.starters:
+        return Refused(f"{_NOBODY_KNOWS}, so nobody can confirm stack {asked.stack} as another than they: {_ORDER}")
     return _may_deploy_to(asked.environment, asked) if asked.environment is not None else Permitted()
 
 
@@ -120,6 +136,8 @@ def _may_deploy_to(environment: Environment, asked: Confirming) -> Permitted | R
             why = f"{asked.actor} is no required reviewer of {name} ({_one_of(people)})"
         elif environment.is_self_review_prevented and asked.actor.lower() in asked.starters:
             why = f"{asked.actor} asked for this run, and {name} lets nobody review their own"
+        elif environment.is_self_review_prevented and FOUND_BY in asked.starters:
+            why = f"{_NOBODY_KNOWS}, and {name} lets nobody review their own: {_ORDER}"
     if not why:
         return Permitted()
     if environment.may_admins_bypass and asked.permission is Permission.ADMIN:

@@ -103,6 +103,16 @@ def not_known(run: Run, why: str) -> str:
     return f"Not done: it cannot be told whether you may decide about {code(run.stack_name)}, so you may not: {said}."
 
 
+def none_applied(stack: str, looked_at: int) -> str:
+    """Why nobody can be told from those who made what a run would apply. Plain text."""
+    return f"asking who made the change: none of the newest {looked_at} runs of stack {stack} was applied"
+
+
+def never_applied(stack: str, most: int) -> str:
+    """The same, where what was pushed in vain is too much. Plain text."""
+    return f"asking who made the change: more than {most} pushes to stack {stack} were never applied, and count with it"
+
+
 def by_force(why: str) -> str:
     """What an admin passed over by a confirm; empty when nothing was."""
     return f" By force: {code(why, limit=500)}." if why else ""

@@ -10,13 +10,14 @@ from app.core.command import Command, Verb
 from app.core.environment import Environment
 from app.core.errors import UserError
 from app.core.flags import FlagTurns
-from app.core.names import RunId
+from app.core.names import Digest, RunId
 from app.core.permit import Confirming
 from app.core.review import PlanReview
 from app.core.ruling import ApprovalRuling
 from app.core.run import Run, RunState
 from app.core.stack import Permission, PolicySpec, Stack
 from app.flows.answer import Person
+from app.flows.makers import Makers, makers_of
 from app.flows.ports import GitHub, Store
 from app.flows.weigh import Ground, Weigh, ref_of, starters
 
@@ -33,6 +34,8 @@ class Stand:
     plan_number: int
     reviews: int
     """How many there were."""
+    settings: Digest
+    """Of the stack, whose rules say what was asked."""
     policies: tuple[PolicySpec, ...]
     """The approval policies that were asked."""
     approvals: tuple[ApprovalRuling, ...]
@@ -49,8 +52,8 @@ class Stand:
 
     def fits(self, run: Run, stack: Stack, reviews: int) -> bool:
         """True when it is still true of that run."""
-        now = (run.id, run.state, run.plan_number, stack.approval_policies, reviews)
-        return now == (self.run_id, self.state, self.plan_number, self.policies, self.reviews)
+        now = (run.id, run.state, run.plan_number, stack.settings.digest(), stack.approval_policies, reviews)
+        return now == (self.run_id, self.state, self.plan_number, self.settings, self.policies, self.reviews)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,15 +75,16 @@ class Inquire:
             if run is None or run.state not in WAITING:
                 return None
             ground = self.weigh.ground(tx, run, tx.get_stack(run.stack_id))
-            began = starters(tx, run)
-        stack, repository = ground.asked.stack, ground.asked.repository
-        is_asked = verb is Verb.CONFIRM and not person.is_operator
+            stack, repository = ground.asked.stack, ground.asked.repository
+            is_asked = verb is Verb.CONFIRM and not person.is_operator
+            wants_makers = is_asked and stack.settings.confirm_rules.not_author
+            change = _Change(starters(tx, run), makers_of(tx, run, stack) if wants_makers else Makers())
         is_by_setting = verb.is_review and stack.settings.autodeploy
         environment = self.weigh.environment_of(repository, stack, run) if is_asked or is_by_setting else None
         review, confirming, failure = None, None, ""
         try:
             review = self._review(ground, command, person) if verb.is_review else None
-            confirming = self._confirming(ground, person, began, environment) if is_asked else None
+            confirming = self._confirming(ground, person, change, environment) if is_asked else None
         except UserError as error:
             failure = str(error)[:500]
         said = self.weigh.reviewed(ground, review)
@@ -89,6 +93,7 @@ class Inquire:
             state=run.state,
             plan_number=run.plan_number,
             reviews=len(ground.reviews),
+            settings=stack.settings.digest(),
             policies=stack.approval_policies,
             approvals=said.rulings,
             flags=said.flags,
@@ -117,15 +122,18 @@ class Inquire:
         )
 
     def _confirming(
-        self, ground: Ground, person: Person, began: frozenset[str], environment: Environment | None
+        self, ground: Ground, person: Person, change: "_Change", environment: Environment | None
     ) -> Confirming:
         """What GitHub says of the person and the change, as far as some rule asks for it."""
         stack, run, repository = ground.asked.stack, ground.asked.run, ground.asked.repository
         rules = stack.settings.confirm_rules
         teams = sorted({*rules.teams, *(environment.teams if environment is not None else ())})
-        authors = began
+        authors = change.began
         if rules.not_author:
-            authors |= {login.lower() for login in self.github.list_authors(repository, run.head_sha)}
+            if change.makers.obstacle:
+                raise UserError(change.makers.obstacle)
+            made = self.github.list_authors(repository, change.makers.stretches)
+            authors |= change.makers.pushers | {login.lower() for login in made}
         return Confirming(
             actor=person.actor,
             permission=person.permission,
@@ -135,6 +143,15 @@ class Inquire:
             ref=ref_of(run, stack),
             teams=frozenset(team for team in teams if self.github.is_team_member(repository, team, person.actor)),
             authors=authors,
-            starters=began,
+            starters=change.began,
             environment=environment,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """Whose the change is."""
+
+    began: frozenset[str]
+    """Who asked for the run."""
+    makers: Makers

@@ -5,8 +5,8 @@ from typing import Protocol
 
 from app.core.environment import Environment
 from app.core.event import Repository
-from app.core.names import RunId, Sha
-from app.core.permit import Access
+from app.core.names import RunId
+from app.core.permit import Access, Stretch
 from app.core.review import PlanReview
 from app.core.ruling import ApprovalRuling
 from app.core.stack import Permission
@@ -30,9 +30,9 @@ class People(Protocol):
         """The slugs of the owner's teams that the person is in (at most 100); none where a person owns it."""
         ...
 
-    def list_authors(self, repository: Repository, sha: Sha) -> tuple[str, ...]:
-        """Who made a commit, as far as GitHub knows their logins: author, committer, who opened its pull requests and
-        who made their commits. UserError also where these are too many to be known."""
+    def list_authors(self, repository: Repository, stretches: Sequence[Stretch]) -> tuple[str, ...]:
+        """Who made the commits: authors, committers, who opened their pull requests and who made the commits of these.
+        UserError also where these are too many to be known, or some have no account."""
         ...
 
     def find_environment(self, repository: Repository, name: str) -> Environment | None:

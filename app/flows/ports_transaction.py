@@ -3,7 +3,7 @@
 Nothing here names a library. GitHub and git are never called inside a transaction.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -218,6 +218,10 @@ class DecisionRows(Protocol):
 
     def find_landed(self, repository_id: RepositoryId, pull_number: int) -> Sha | None:
         """The commit that a merged pull request has become, if its merge was decided and is still on record."""
+        ...
+
+    def list_pushed_from(self, stack_id: StackId, heads: Collection[Sha]) -> dict[tuple[Sha, str], Sha]:
+        """Where pushes began that were decided for the stack, by the commit and the full ref that they brought."""
         ...
 
     def save_policy_texts(self, texts: Mapping[str, str]) -> None:

@@ -14,6 +14,7 @@ from app.core.environment import Environment
 from app.core.errors import RetryableError, UserError
 from app.core.event import Repository
 from app.core.flags import FlagOwners
+from app.core.missed import FOUND_BY
 from app.core.planinput import PlanAsked, approval_document, plan_document
 from app.core.planresources import MAX_RESOURCES_BYTES
 from app.core.protocol import PlanReport
@@ -212,13 +213,14 @@ def _previous(tx: Transaction, run: Run) -> Run | None:
 
 
 def starters(tx: Transaction, run: Run) -> frozenset[str]:
-    """Who asked for the run, and for the runs that it makes once more or was triggered by; in lower case."""
-    found, seen = {run.triggered_by.lower()}, 0
+    """Who asked for the run, and for the runs that it makes once more or was triggered by, in lower case; FOUND_BY where
+    nobody knows."""
+    found, seen = {run.triggered_by.lower() or FOUND_BY}, 0
     before = run.retry_of or run.caused_by
     while before is not None and seen < MAX_LOOKED_AT:
         older = tx.find_run(before)
         if older is None:
             break
-        found.add(older.triggered_by.lower())
+        found.add(older.triggered_by.lower() or FOUND_BY)
         before, seen = older.retry_of or older.caused_by, seen + 1
-    return frozenset(found - {""})
+    return frozenset(found)

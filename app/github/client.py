@@ -11,11 +11,23 @@ from app.core.environment import Environment
 from app.core.event import Repository
 from app.core.missed import FoundComment
 from app.core.names import Secret, Sha
-from app.core.permit import Access
+from app.core.permit import Access, Stretch
 from app.core.pull import PullDetail, PullFacts, Reviews, Signature
 from app.core.reply import CheckReport, DeploymentReport, DeploymentState, OwnComment
 from app.core.stack import Permission
-from app.github import checks, deployments, environments, people, pulls, registration, reviews, signatures, talk, teams
+from app.github import (
+    authors,
+    checks,
+    deployments,
+    environments,
+    people,
+    pulls,
+    registration,
+    reviews,
+    signatures,
+    talk,
+    teams,
+)
 from app.github.api import Api, Clock, OnRequest
 from app.github.caller import Caller
 from app.github.config import AppConfig
@@ -80,9 +92,9 @@ class GitHubApp:
         """The permission, with the role behind it, and whether a machine has it."""
         return people.ask_access(self._caller, repository, login)
 
-    def list_authors(self, repository: Repository, sha: Sha) -> tuple[str, ...]:
-        """Logins of those who made a commit, who opened its pull requests, and who made the commits of these."""
-        return people.list_authors(self._caller, repository, sha)
+    def list_authors(self, repository: Repository, stretches: Sequence[Stretch]) -> tuple[str, ...]:
+        """Logins of those who made commits, who opened their pull requests, and who made the commits of these."""
+        return authors.list_authors(self._caller, repository, stretches)
 
     def is_team_member(self, repository: Repository, team: str, login: str) -> bool:
         """True for an active member of the owner's team."""

@@ -121,7 +121,8 @@ def list_commit_comments(call: Call) -> Answer:
 
 @route("GET", "/repos/{owner}/{repo}/compare/{basehead:path}", "contents:read")
 def compare(call: Call) -> Answer:
-    """Two commits compared from their merge base, with at most 300 files."""
+    """Two commits compared from their merge base, with at most 300 files. Asked for a page, it lists commits by pages,
+    and files on the first alone."""
     world, repo, git = call.world, call.repo, call.repo.git
     left, dots, right = call.params["basehead"].partition("...")
     try:
@@ -136,6 +137,10 @@ def compare(call: Call) -> Answer:
     status = ("diverged" if behind else "ahead") if commits else ("behind" if behind else "identical")
     page = f"{shapes.page_url(world, repo)}/compare/{left}...{right}"
     files = git.diff(middle, head)[:MOST_COMPARED_FILES]
+    listed = commits[:MOST_COMPARED_COMMITS]
+    if {"page", "per_page"} & call.request.query.keys():
+        size, at = max(1, min(100, call.number("per_page", 30))), max(1, call.number("page", 1))
+        listed, files = commits[(at - 1) * size : at * size], files if at == 1 else []
     body = {
         "url": f"{shapes.repository_url(world, repo)}/compare/{left}...{right}",
         "html_url": page,
@@ -148,7 +153,7 @@ def compare(call: Call) -> Answer:
         "ahead_by": len(commits),
         "behind_by": behind,
         "total_commits": len(commits),
-        "commits": [shapes_git.commit(world, repo, one) for one in commits[:MOST_COMPARED_COMMITS]],
+        "commits": [shapes_git.commit(world, repo, one) for one in listed],
         "files": [shapes_git.file_diff(world, repo, one, head) for one in files],
     }
     return Answer(body)

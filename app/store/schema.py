@@ -4,7 +4,15 @@ Guards that no column can say (triggers) are in the migrations alone. Shape: ids
 bytes named `sealed_…` are ciphertext.
 """
 
-from app.store.schema_columns import CLAIM_ORDER, CREATED, IS_CLAIMABLE, IS_LIVE, IS_REVIEWED, IS_STATE_CHANGING, metadata
+from app.store.schema_columns import (
+    CLAIM_ORDER,
+    CREATED,
+    IS_CLAIMABLE,
+    IS_LIVE,
+    IS_REVIEWED,
+    IS_STATE_CHANGING,
+    metadata,
+)
 from app.store.schema_identity import attestations, run_secrets, secrets, signing_keys
 from app.store.schema_missed import known_refs, looks, missed_counts, missed_deliveries, ref_looks
 from app.store.schema_notices import endpoints, messages, notice_counts, notices

@@ -3,14 +3,14 @@
 Knows nothing of configuration files or policies: it keeps what the flows decided.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
 from sqlalchemy import Row, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
-from app.core.decision import Decision
+from app.core.decision import Decision, EventKind
 from app.core.errors import BrokenError, UserError
 from app.core.names import (
     ConfigVersionId,
@@ -95,6 +95,15 @@ class StackWrites(Wire):
         wanted = here.where(merged, stacks.c.repository_id == repository_id).order_by(decisions.c.created_at.desc())
         found = self._scalar(wanted.limit(1))
         return Sha(found) if found is not None else None
+
+    def list_pushed_from(self, stack_id: StackId, heads: Collection[Sha]) -> dict[tuple[Sha, str], Sha]:
+        """Where pushes began that were decided for the stack, by the commit and the full ref that they brought; of
+        several the newest."""
+        mine = (decisions.c.stack_id == stack_id) & (decisions.c.event == EventKind.PUSH.value)
+        columns = (decisions.c.head_sha, decisions.c.ref, decisions.c.before)
+        wanted = select(*columns).where(mine, decisions.c.head_sha.in_(list(heads)))
+        rows = self._all(wanted.order_by(decisions.c.created_at, decisions.c.id))
+        return {(Sha(row.head_sha), row.ref): Sha(row.before) for row in rows}
 
     def save_policy_texts(self, texts: Mapping[str, str]) -> None:
         """Keep policy texts by the SHA-256 of their bytes; one that is here already is left alone."""

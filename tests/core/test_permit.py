@@ -4,6 +4,7 @@ import pytest
 
 from app.core.command import Verb
 from app.core.environment import Environment
+from app.core.missed import FOUND_BY
 from app.core.permit import Confirming, Permitted, Refused, may, may_confirm, may_unlock
 from app.core.stack import ConfirmRules, Permission
 
@@ -70,6 +71,8 @@ def confirming(**known: object) -> Confirming:
 
 
 TEAM = frozenset({"platform"})
+UNKNOWN = "who pushed this is not known, since GitHub sent no event of it"
+ORDER = "discard the run, then somebody orders one with deploy, and another confirms that"
 REVIEWED = Environment(name="production", users=("erin",), teams=("platform",))
 
 
@@ -96,6 +99,12 @@ REVIEWED = Environment(name="production", users=("erin",), teams=("platform",))
             {"authors": frozenset({"dora"})},
             "Dora made this change or asked for this run: stack app is confirmed by another",
         ),
+        (
+            {"not_author": True},
+            {"starters": frozenset({FOUND_BY})},
+            f"{UNKNOWN}, so nobody can confirm stack app as another than they: {ORDER}",
+        ),
+        ({"roles": ("write",)}, {"starters": frozenset({FOUND_BY})}, ""),
         (
             {"roles": ("write",), "teams": ("platform",), "not_author": True},
             {"teams": TEAM, "authors": frozenset({"dora"})},
@@ -126,7 +135,12 @@ def test_whoever_confirms_fulfils_every_rule_of_the_stack(
             {"starters": frozenset({"dora"})},
             "Dora asked for this run, and GitHub's environment p lets nobody review their own",
         ),
-        (Environment(name="p", users=("dora",)), {"starters": frozenset({"dora"})}, ""),
+        (
+            Environment(name="p", users=("dora",), is_self_review_prevented=True),
+            {"starters": frozenset({FOUND_BY})},
+            f"{UNKNOWN}, and GitHub's environment p lets nobody review their own: {ORDER}",
+        ),
+        (Environment(name="p", users=("dora",)), {"starters": frozenset({"dora", FOUND_BY})}, ""),
         (
             Environment(name="p", obstacles=("a wait timer of 5 minutes",)),
             {"permission": Permission.ADMIN},

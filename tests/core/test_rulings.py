@@ -10,10 +10,10 @@ from app.core import words_policy
 from app.core.command import Verb
 from app.core.contract import CONTRACTS, Evaluated, Fired, PolicyFailed, PolicyType, RuleKind
 from app.core.contract_plan import PlanAnswer, refused_plan, rule_plan
+from app.core.flags import FlagTurns
 from app.core.names import Digest
 from app.core.report import check_report
 from app.core.report_policy import policy_lines
-from app.core.flags import FlagTurns
 from app.core.review import PlanReview, current, newest, rule_reviews
 from app.core.ruling import (
     MAX_MESSAGES,

@@ -8,10 +8,16 @@ from app.core.environment import Environment
 from app.core.errors import RetryableError, UserError
 from app.core.event import Repository
 from app.core.names import Sha
-from app.core.permit import Access
+from app.core.permit import Access, Stretch
 from app.core.stack import Permission
 from app.github.client import GitHubApp
 from app.sandbox import Repo, SandboxGitHub
+from app.sandbox.bare import NewCommit, Signature
+
+
+def of(head: str, *, since: str | None = None) -> list[Stretch]:
+    """The commits that a push brought."""
+    return [Stretch(since=Sha(since) if since is not None else None, head=Sha(head))]
 
 
 def test_a_custom_role_counts_by_what_it_is_based_on_and_keeps_its_name(
@@ -67,10 +73,10 @@ def test_authors_are_those_of_the_commit_and_of_its_pull_requests(
     number = repo.open_pull("work", title="Work", author="rita")
     repo.set_permission("dora", "write")
     landed = repo.merge_pull(number, by="dora", method="squash")
-    assert {"rita"} <= set(app.list_authors(repository, Sha(landed)))
-    assert "alice" in app.list_authors(repository, Sha(repo.sha("work")))
+    assert {"rita"} <= set(app.list_authors(repository, of(landed)))
+    assert "alice" in app.list_authors(repository, of(repo.sha("work")))
     with pytest.raises(UserError):
-        app.list_authors(repository, Sha("e" * 40))
+        app.list_authors(repository, of("e" * 40))
 
 
 @pytest.mark.parametrize("method", ["merge", "squash", "rebase"])
@@ -84,9 +90,9 @@ def test_whoever_made_any_commit_of_the_pull_request_is_an_author(
     repo.push("work", {"net/main.tf": "two\n"}, "Mine", author="mallory")
     repo.push("work", {"net/more.tf": "two\n"}, "Yours", author="bob")
     landed = repo.merge_pull(repo.open_pull("work", author="rita"), by="carol", method=method)
-    assert {"mallory", "bob", "rita"} <= set(app.list_authors(repository, Sha(landed)))
+    assert {"mallory", "bob", "rita"} <= set(app.list_authors(repository, of(landed)))
     direct = repo.push(None, {"net/main.tf": "three\n"}, "Direct", author="alice")
-    assert app.list_authors(repository, Sha(direct)) == ("alice",)
+    assert app.list_authors(repository, of(direct, since=landed)) == ("alice",)
 
 
 def test_authors_of_many_commits_are_known_up_to_what_github_lists(
@@ -100,10 +106,10 @@ def test_authors_of_many_commits_are_known_up_to_what_github_lists(
     commits += [repo.change({"net/main.tf": f"after {number}\n"}, author="alice") for number in range(27)]
     head = repo.push_commits("work", commits, author="alice")[-1]
     number = repo.open_pull("work", author="alice")
-    assert app.list_authors(repository, Sha(head)) == ("alice", "mallory", "rita")
+    assert app.list_authors(repository, of(head)) == ("alice", "mallory", "rita")
     last = repo.push("work", {"net/main.tf": "one too many\n"}, author="alice")
     with pytest.raises(UserError, match=f"the commits of acme/infra#{number}: there are 250 or more"):
-        app.list_authors(repository, Sha(last))
+        app.list_authors(repository, of(last))
 
 
 def test_a_commit_in_as_many_pull_requests_as_github_lists_may_be_in_more(
@@ -127,7 +133,73 @@ def test_a_pull_request_that_cannot_be_read_makes_nobody_free_of_authorship(
     number = repo.open_pull("work", author="alice")
     sandbox.trouble.fail_next("GET", f"pulls/{number}/commits", 404)
     with pytest.raises(UserError, match=f"listing the commits of acme/infra#{number}"):
-        app.list_authors(repository, Sha(repo.sha("work")))
+        app.list_authors(repository, of(repo.sha("work")))
+
+
+def test_everybody_who_made_a_commit_of_a_direct_push_is_an_author(
+    app: GitHubApp, sandbox: SandboxGitHub, repo: Repo, repository: Repository
+) -> None:
+    """Not the last one's alone; of a beginning that nobody knows, everybody behind it."""
+    sandbox.create_user("mallory")
+    before = repo.sha("main")
+    commits = [repo.change({"net/main.tf": f"{login}\n"}, author=login) for login in ("mallory", "rita", "alice")]
+    head = repo.push_commits(None, commits, author="alice")[-1]
+    assert app.list_authors(repository, of(head, since=before)) == ("alice", "mallory", "rita")
+    assert app.list_authors(repository, of(head, since=head)) == ("alice",)
+    assert {"alice", "mallory", "rita"} < set(app.list_authors(repository, of(head)))
+    with pytest.raises(UserError, match=f"comparing eeeeeee with {head[:7]} of acme/infra"):
+        app.list_authors(repository, of(head, since="e" * 40))
+
+
+def test_everybody_behind_each_pull_request_that_landed_in_one_push_is_an_author(
+    app: GitHubApp, sandbox: SandboxGitHub, repo: Repo, repository: Repository
+) -> None:
+    """As a merge queue pushes them; and each commit of one that is known already is asked about no more."""
+    for login in ("mallory", "bob", "dora"):
+        sandbox.create_user(login)
+        repo.set_permission(login, "write")
+    before = repo.sha("main")
+    repo.push("one", {"net/one.tf": "1\n"}, author="mallory")
+    repo.push("two", {"net/two.tf": "1\n"}, author="bob")
+    repo.push("two", {"net/two.tf": "2\n"}, author="alice")
+    first, second = repo.open_pull("one", author="rita"), repo.open_pull("two", author="bob")
+    repo.merge_pull(first, by="dora", method="squash")
+    landed = repo.merge_pull(second, by="dora", method="merge")
+    began = len(sandbox.requests)
+    found = app.list_authors(repository, of(landed, since=before))
+    assert found == ("alice", "bob", "dora", "mallory", "rita")
+    asked = [one.path.rpartition("/")[2] for one in sandbox.requests[began:]]
+    assert sorted(one for one in asked if one in ("commits", "pulls")) == ["commits", "commits", "pulls", "pulls"]
+
+
+def test_a_commit_of_nobody_with_an_account_makes_nobody_free_of_authorship(
+    app: GitHubApp, sandbox: SandboxGitHub, repo: Repo, repository: Repository
+) -> None:
+    """Whoever pushes can write any name into a commit."""
+    before = repo.sha("main")
+    nobody = Signature("Bob", "bob@nowhere.example", sandbox.clock.now())
+    strange = repo.push_commits(None, [NewCommit("Strange", nobody, {"net/main.tf": "x\n"})], author="alice")[-1]
+    head = repo.push(None, {"net/main.tf": "y\n"}, author="alice")
+    with pytest.raises(UserError, match=f"who made commit {strange[:7]} of acme/infra: its author has no account"):
+        app.list_authors(repository, of(head, since=before))
+    repo.push("work", {"net/main.tf": "z\n"}, author="alice")
+    repo.push_commits("work", [NewCommit("Strange", nobody, {"net/main.tf": "o\n"})], author="alice")
+    number = repo.open_pull("work", author="alice")
+    landed = repo.merge_pull(number, by="alice", method="squash")
+    with pytest.raises(UserError, match="its author has no account on GitHub"):
+        app.list_authors(repository, of(landed, since=head))
+
+
+def test_more_commits_than_are_looked_at_make_nobody_free_of_authorship(
+    app: GitHubApp, repo: Repo, repository: Repository
+) -> None:
+    before = repo.sha("main")
+    commits = [repo.change({"net/main.tf": f"{number}\n"}, author="alice") for number in range(250)]
+    made = repo.push_commits(None, commits, author="alice")
+    with pytest.raises(UserError, match="there are 250 or more, so not everybody who made them is known"):
+        app.list_authors(repository, of(made[-1], since=before))
+    with pytest.raises(UserError, match=r"listing the pull requests of .*: there are 100 or more"):
+        app.list_authors(repository, of(made[100], since=before))
 
 
 def test_the_rules_of_an_environment_are_read_and_what_is_not_known_is_an_obstacle(

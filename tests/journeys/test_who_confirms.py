@@ -13,14 +13,18 @@ def files(more: str) -> dict[str, str]:
 
 
 def test_a_plan_is_confirmed_by_a_member_of_the_team_who_did_not_make_it(world: World) -> None:
-    """A pending member is none, an author is refused whatever they may else, and the waiting check says who can; each
-    refusal is written down."""
+    """A pending member is none, an author of any commit of the push is refused whatever they may else, and the waiting
+    check says who can; each refusal is written down."""
     world.github.team("acme/platform", ["alice", "dora"], pending=["bob"])
     repo = world.repository()
     for login in ("bob", "carol", "dora"):
         repo.set_permission(login, "write")
     more = ", confirm: {teams: [platform], not_author: true}"
-    sha = world.push(repo, files(more), "First")
+    commits = [
+        repo.change(files(more), "First", author="alice"),
+        repo.change({"app/more.tf": "# more\n"}, author="carol"),
+    ]
+    sha = repo.push_commits(None, commits, author="carol")[-1]
     check = world.expect_check(repo, sha, "deploy/app", "action_required")
     assert "is a member of `acme/platform` and neither made the change nor" in (check.summary or "")
 
