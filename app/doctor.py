@@ -147,6 +147,8 @@ def _database(settings: Settings) -> Iterator[Finding]:
         for endpoint in read_endpoints(url):
             if not endpoint.is_on:
                 yield warning("notifications", words_notice.endpoint_off(endpoint))
+            elif not (endpoint.accounts or endpoint.is_slack) and len(settings.allowed_accounts) > 1:
+                yield warning("notifications", words_notice.nobodys(endpoint))
 
 
 def _artifacts(settings: Settings) -> Iterator[Finding]:

@@ -26,11 +26,14 @@ _NAME = Annotated[str, typer.Argument(metavar="NAME", help="What policies name a
 def add(
     name: _NAME,
     label: Annotated[list[str] | None, typer.Option("--label", help="A word that policies may choose it by.")] = None,
+    account: Annotated[
+        list[str] | None, typer.Option("--account", help="Whose policies may name it; needed where several are served.")
+    ] = None,
 ) -> None:
     """Set an endpoint up, or replace it. Its address and the secret that signs are read from stdin, a line each, or
     asked for; never from the command line, since either may hold a token."""
     url, signing = _given()
-    endpoint = Endpoint(name=name, labels=tuple(label or ()), url=url, signing=signing)
+    endpoint = Endpoint(name=name, labels=tuple(label or ()), accounts=tuple(account or ()), url=url, signing=signing)
     with control() as plane:
         typer.echo(plane.endpoints.add(endpoint, actor()))
 

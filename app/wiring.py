@@ -210,7 +210,7 @@ def _wire(settings: Settings, database_url: str, made: _Adapters) -> ControlPlan
         states_by_hand=StatesByHand(store=store, artifacts=artifacts, sealer=sealer),
         secrets=secrets,
         identity=identity,
-        endpoints=Endpoints(store=store),
+        endpoints=Endpoints(store=store, allowed=settings.allowed_accounts),
         workers=Workers(store=store, pools=tuple(settings.worker_tokens), lease_s=settings.lease_s),
         tasks=tasks,
         doors=doors,
@@ -369,6 +369,7 @@ def _notify(settings: Settings, made: _Adapters) -> Notify:
         receivers=receivers,
         run_url=lambda run_id: run_url(settings.public_url, run_id),
         web_url=settings.github_server_url,
+        is_shared=len(settings.allowed_accounts) > 1,
     )
 
 

@@ -49,11 +49,21 @@ def test_slack_has_one_address_for_all_or_one_for_each_channel() -> None:
     assert {channel: url.reveal() for channel, url in some.items()} == {"C0AB": f"{one}?a=b", "": one}
 
 
+def test_slack_has_addresses_of_one_account_alone_which_each_is_where_several_are_served() -> None:
+    one = "https://hooks.slack.com/services/T0/B0/canary"
+    several = LEAST | {"ALLOWED_ACCOUNTS": "acme, globex", "SLACK_WEBHOOK_URL": f"Acme/C0AB={one}, acme/={one}?a=b"}
+    assert list(load_settings(several).slack_webhook_url) == ["acme/C0AB", "acme/"]
+    said = refused(ALLOWED_ACCOUNTS="acme,globex", SLACK_WEBHOOK_URL=f"acme/={one},{one}")
+    assert said.startswith("reading settings: SLACK_WEBHOOK_URL: has an entry for every account, and ALLOWED_ACCOUNTS")
+    assert "canary" not in said
+
+
 @pytest.mark.parametrize(
     ("value", "why"),
     [
         ("http://hooks.example/canary", "entry 1 is no https:// address"),
         ("general=https://hooks.example/canary", "entry 1 names no channel by its id"),
+        ("-/C0AB=https://hooks.example/canary", "entry 1 names no account"),
         ("https://a.example/canary,https://b.example", "has two addresses for channels without their own"),
     ],
 )

@@ -22,12 +22,14 @@ RETRY_AFTER_S: Final = (2.0, 15.0, 60.0)
 """How long a message waits before each of its three further tries, when nobody, or a broken server, answered."""
 MAX_REASON: Final = 300
 MAX_LABELS: Final = 20
+MAX_ACCOUNTS: Final = 100
 MAX_URL: Final = 2_000
 MIN_SIGNING_CHARS: Final = 16
 SLACK: Final = "slack"
-"""The endpoint of SLACK_WEBHOOK_URL; one for a channel is called `slack:CHANNEL`."""
+"""The endpoint of SLACK_WEBHOOK_URL; one for a channel is called `slack:CHANNEL`, an account's `slack:ACCOUNT/…`."""
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _LABEL: Final = re.compile(r"[^\x00-\x1f\x7f,]{1,100}")
+_ACCOUNT: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
 _CHANNEL: Final = re.compile(r"[A-Z0-9]{1,30}")
 
 _NOT_SET: Final = Secret("")
@@ -85,6 +87,8 @@ class Endpoint:
     name: str
     labels: tuple[str, ...] = ()
     """What policies choose it by."""
+    accounts: tuple[str, ...] = ()
+    """Whose policies may name it: logins in lower case; empty: of the one account that is served."""
     url: Secret = _NOT_SET
     """Empty for Slack: its addresses are settings. May hold a token in its path, so it is sealed at rest."""
     signing: Secret = _NOT_SET
@@ -108,6 +112,10 @@ class Endpoint:
     def channel(self) -> str:
         """Of Slack; empty: the one that has no name."""
         return self.name.partition(":")[2]
+
+    def takes(self, owner: str, *, is_shared: bool) -> bool:
+        """True when a policy of that account may name it. `is_shared`: more than one account is served."""
+        return owner.lower() in self.accounts if self.accounts else not is_shared
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +181,11 @@ def is_endpoint_name(text: str) -> bool:
     return _NAME.fullmatch(text) is not None and not is_slack_name(text)
 
 
+def is_account(text: str) -> bool:
+    """True for what an account can be called, in lower case."""
+    return _ACCOUNT.fullmatch(text) is not None
+
+
 def is_slack_name(text: str) -> bool:
     """True for the names of Slack's channels."""
     return text.partition(":")[0] == SLACK
@@ -181,6 +194,13 @@ def is_slack_name(text: str) -> bool:
 def slack_name(channel: str) -> str:
     """What the endpoint of a channel is called; empty: the one without a name."""
     return f"{SLACK}:{channel}" if channel else SLACK
+
+
+def slack_keys(owner: str, channel: str) -> tuple[str, ...]:
+    """The entries of SLACK_WEBHOOK_URL that take an account's message to a channel, the nearest first. What is no
+    channel's id, also an entry's own spelling, means no channel."""
+    own = f"{owner.lower()}/"
+    return (f"{own}{channel}", channel, own, "") if is_slack_channel(channel) else (own, "")
 
 
 def is_slack_channel(text: str) -> bool:

@@ -13,13 +13,14 @@ from app.core.run import Run, RunState
 from app.core.table import table_lines
 from app.core.words_run import phase_word
 
-NO_SLACK: Final = "no address of Slack takes it: the operator sets SLACK_WEBHOOK_URL"
+NO_SLACK: Final = "no address of Slack takes it from this account: the operator sets SLACK_WEBHOOK_URL"
 NO_PULL: Final = "no open pull request was found for it"
 NO_POLICY_TEXT: Final = "its text is not kept yet: the next push to the default branch brings it"
 REMOVED: Final = "its endpoint was removed"
+GIVEN_AWAY: Final = "its endpoint was given to other accounts"
 SWITCHED_OFF: Final = "its endpoint is switched off"
 NO_ENDPOINTS: Final = "no endpoints yet: `trackside webhook add NAME` sets one up"
-_COLUMNS: Final = ("NAME", "STATE", "FAILURES", "NEWEST", "WHERE", "LABELS", "PROBLEM")
+_COLUMNS: Final = ("NAME", "STATE", "FAILURES", "NEWEST", "WHERE", "ACCOUNTS", "LABELS", "PROBLEM")
 _STATES: Final = {
     RunState.UNCONFIRMED: "waits for confirmation",
     RunState.PENDING_REVIEW: "waits for a review",
@@ -78,10 +79,31 @@ def endpoint_off(endpoint: Endpoint) -> str:
     )
 
 
-def added(name: str, url: str, *, was_there: bool) -> str:
+def added(endpoint: Endpoint, *, was_there: bool) -> str:
     """After `webhook add`."""
     what = "is replaced" if was_there else "is set up"
-    return f"endpoint {name} {what}: messages go to {url}, signed; policies name it as `endpoint_id`"
+    whose = f"policies of {', '.join(endpoint.accounts)}" if endpoint.accounts else "policies"
+    where = shown_url(endpoint.url)
+    return f"endpoint {endpoint.name} {what}: messages go to {where}, signed; {whose} name it as `endpoint_id`"
+
+
+def whose_is_it(doing: str, allowed: Sequence[str]) -> str:
+    """`webhook add` without an account, where several are served."""
+    shown = ", ".join(allowed)
+    return f"{doing}: say whose messages it takes by --account, once for each: ALLOWED_ACCOUNTS has {shown}"
+
+
+def not_allowed(doing: str, account: str) -> str:
+    """`webhook add` for an account that is not served."""
+    return f"{doing}: account {account[:100]!r} is not among ALLOWED_ACCOUNTS"
+
+
+def nobodys(endpoint: Endpoint) -> str:
+    """What `doctor` says of an endpoint without an account, where several are served."""
+    return (
+        f"{endpoint.name} takes no message: it was set up for the one account that was served then, and "
+        f"ALLOWED_ACCOUNTS has several: `trackside webhook add {endpoint.name} --account …` replaces it"
+    )
 
 
 def removed(name: str) -> str:
@@ -131,5 +153,5 @@ def _where(endpoint: Endpoint) -> str:
 def _row(endpoint: Endpoint) -> tuple[str, ...]:
     state = "on" if endpoint.is_on else "off"
     counts = (str(endpoint.failures), str(endpoint.number))
-    labels = ",".join(endpoint.labels) or "-"
-    return endpoint.name, state, *counts, _where(endpoint), labels, endpoint.problem or "-"
+    whose, labels = ",".join(endpoint.accounts) or "-", ",".join(endpoint.labels) or "-"
+    return endpoint.name, state, *counts, _where(endpoint), whose, labels, endpoint.problem or "-"

@@ -3,15 +3,17 @@
 Each is one transaction, with its line in the audit log. The secret that signs is sealed at rest, and never shown.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.core import words_notice as words
 from app.core.errors import UserError
 from app.core.names import Secret
 from app.core.notice import (
+    MAX_ACCOUNTS,
     MAX_LABELS,
     MIN_SIGNING_CHARS,
     Endpoint,
+    is_account,
     is_endpoint_name,
     is_fit_address,
     is_label,
@@ -27,15 +29,34 @@ class Endpoints:
     """The use cases of `trackside webhook`."""
 
     store: Store
+    allowed: tuple[str, ...]
+    """ALLOWED_ACCOUNTS, in lower case; empty: the App's owner alone."""
 
     def add(self, endpoint: Endpoint, actor: str) -> str:
         """Set an endpoint up, or replace it; what to say. Raises: UserError for what cannot be one."""
         _check(endpoint)
-        where = shown_url(endpoint.url)
+        endpoint = self._owned(endpoint)
         with self.store.begin() as tx:
+            before = tx.lock_endpoints([endpoint.name], []).get(endpoint.name)
             was_there = tx.save_endpoint(endpoint)
-            self._audit(tx, f"webhook add {endpoint.name} {where}", actor)
-        return words.added(endpoint.name, where, was_there=was_there)
+            if before is not None and before.accounts != endpoint.accounts:
+                tx.drop_messages(endpoint.name, words.GIVEN_AWAY)
+            whose = f" for {', '.join(endpoint.accounts)}" if endpoint.accounts else ""
+            self._audit(tx, f"webhook add {endpoint.name} {shown_url(endpoint.url)}{whose}", actor)
+        return words.added(endpoint, was_there=was_there)
+
+    def _owned(self, endpoint: Endpoint) -> Endpoint:
+        """The endpoint of the accounts that were named, else of the only one. Raises: UserError."""
+        doing = f"setting up endpoint {endpoint.name[:100]!r}"
+        named = {account.lower() for account in endpoint.accounts}
+        for account in sorted(named):
+            if not is_account(account) or (self.allowed and account not in self.allowed):
+                raise UserError(words.not_allowed(doing, account))
+        if len(named) > MAX_ACCOUNTS:
+            raise UserError(f"{doing}: at most {MAX_ACCOUNTS} accounts")
+        if not named and len(self.allowed) > 1:
+            raise UserError(words.whose_is_it(doing, self.allowed))
+        return replace(endpoint, accounts=tuple(sorted(named)) or self.allowed)
 
     def listed(self) -> list[Endpoint]:
         """Every endpoint, by name."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from app.core import words_notice as words
-from app.core.notice import Channel, Endpoint, Message, Outcome, Request, StateChange, slack_name
+from app.core.notice import Channel, Endpoint, Message, Outcome, Request, StateChange, slack_keys, slack_name
 from app.core.noticeask import CommentWish, InboxWish, SlackWish, Unreadable, WebhookWish, Wish
 from app.core.noticeinput import RunTold
 from app.core.noticetext import LOGS, VEILED_LOG, Told, comment_body, inbox_text, slack_body, webhook_body
@@ -41,6 +41,8 @@ class Keep:
     logs: dict[str, str]
     channels: frozenset[str]
     """Of Slack, that have an address of their own."""
+    is_shared: bool
+    """More than one account is served."""
 
     def all(self, asked: Sequence[Asked]) -> None:
         """Everything, in order. Endpoints are locked first and at once: numbers follow the order of commits."""
@@ -55,7 +57,7 @@ class Keep:
                     self._refuse(one, Channel.SLACK, words.NO_SLACK)
                 case SlackWish() as wish:
                     self._send(one, locked[self._slack_name(wish)], numbers, _slack_request(wish, told))
-                case WebhookWish() as wish if wish.endpoint not in locked or locked[wish.endpoint].is_slack:
+                case WebhookWish() as wish if not self._is_ours(locked.get(wish.endpoint)):
                     self._refuse(one, Channel.WEBHOOK, words.no_endpoint(wish.endpoint))
                 case WebhookWish() as wish:
                     self._send(one, locked[wish.endpoint], numbers, _webhook_request(wish, told))
@@ -70,9 +72,14 @@ class Keep:
 
     def _slack_name(self, wish: SlackWish) -> str:
         """The endpoint of a message: its channel's own, else the one without a name; empty when there is neither."""
-        if wish.channel_id in self.channels:
-            return slack_name(wish.channel_id)
-        return slack_name("") if "" in self.channels else ""
+        keys = slack_keys(self.told.repository.owner, wish.channel_id)
+        return next((slack_name(key) for key in keys if key in self.channels), "")
+
+    def _is_ours(self, endpoint: Endpoint | None) -> bool:
+        """True for a webhook that a policy of the run's account may name; another account's is as good as none."""
+        if endpoint is None or endpoint.is_slack:
+            return False
+        return endpoint.takes(self.told.repository.owner, is_shared=self.is_shared)
 
     def _send(self, one: Asked, endpoint: Endpoint, numbers: dict[str, int], make: _Make) -> None:
         numbers[endpoint.name] += 1

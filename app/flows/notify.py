@@ -37,6 +37,7 @@ class Ground:
     told: RunTold
     changes: tuple[StateChange, ...]
     endpoints: tuple[Endpoint, ...]
+    """That its account's policies may name."""
     texts: dict[str, str]
     """Policy texts by digest."""
 
@@ -60,6 +61,8 @@ class Notify:
     receivers: Receivers
     run_url: Callable[[RunId], str]
     web_url: str
+    is_shared: bool
+    """More than one account is served."""
 
     def notify(self, run_id: RunId) -> tuple[str, ...]:
         """Ask the policies about what is still to be told of a run; what the log has to know.
@@ -74,7 +77,13 @@ class Notify:
         with self.store.begin() as tx:
             mine = tx.take_changes(run_id, [change.step_id for change in ground.changes])
             asked = [one for one in said.asked if one.change.step_id in mine]
-            keep = Keep(tx=tx, told=ground.told, logs=logs, channels=self.receivers.channels)
+            keep = Keep(
+                tx=tx,
+                told=ground.told,
+                logs=logs,
+                channels=self.receivers.channels,
+                is_shared=self.is_shared,
+            )
             keep.all(asked)
         return tuple(said.remarks) if mine else ()
 
@@ -98,7 +107,8 @@ class Notify:
             )
             digests = sorted({policy.digest for policy in stack.notification_policies if policy.digest})
             endpoints, texts = tx.list_endpoints(), tx.find_policy_texts(digests)
-        return Ground(told=told, changes=tuple(changes), endpoints=tuple(endpoints), texts=texts)
+        mine = [one for one in endpoints if one.takes(repository.owner, is_shared=self.is_shared)]
+        return Ground(told=told, changes=tuple(changes), endpoints=tuple(mine), texts=texts)
 
     def _ask(self, ground: Ground) -> Said:
         """What each policy says to each change: all questions together."""

@@ -3,7 +3,7 @@
 Two models, so that a worker never needs what the control plane knows. Problems come as one UserError that lists all.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar
@@ -196,7 +196,9 @@ class Settings(Storage, Looks):
 
     slack_webhook_url: Annotated[dict[str, Secret], BeforeValidator(as_slack)] = variable(
         "Slack's incoming webhook that notification policies write to; several with commas between, then "
-        "CHANNEL_ID=address for each channel, and at most one without a channel for all others.",
+        "CHANNEL_ID=address for each channel, and at most one without a channel for all others. "
+        "ACCOUNT/CHANNEL_ID=address and ACCOUNT/=address are for one account alone, which each has to be where "
+        "ALLOWED_ACCOUNTS has several.",
         example="https://hooks.slack.com/services/T0/B0/x",
         default={},
         default_is="none: what policies say to Slack is refused",
@@ -260,7 +262,26 @@ def _prepare(given: _Given) -> tuple[_Given, list[str]]:
     heartbeat_s = _number(given.get("HEARTBEAT_S", ""))
     if heartbeat_s > lease_s / 2 > 0:
         problems.append("HEARTBEAT_S: is more than half of LEASE_S; one lost heartbeat would lose the run")
+    if _has_many_accounts(given) and not all("/" in key for key in _slack_keys(given)):
+        problems.append(
+            "SLACK_WEBHOOK_URL: has an entry for every account, and ALLOWED_ACCOUNTS has several; give each as "
+            "acme/=https://… or acme/C0123456789=https://…"
+        )
     return given, problems
+
+
+def _has_many_accounts(given: _Given) -> bool:
+    """True when more than one account is served."""
+    return len({name.strip().lower() for name in given.get("ALLOWED_ACCOUNTS", "").split(",") if name.strip()}) > 1
+
+
+def _slack_keys(given: _Given) -> Sequence[str]:
+    """The entries of Slack by their keys; none when they cannot be read: their own field says so."""
+    try:
+        found = as_slack(given.get("SLACK_WEBHOOK_URL", ""))
+    except ValueError:
+        return ()
+    return list(found) if isinstance(found, dict) else ()
 
 
 def _number(text: str) -> float:

@@ -185,17 +185,22 @@ MAX_SLACK = 50
 
 
 def as_slack(value: object) -> object:
-    """Channel of Slack to the address of its incoming webhook; the empty one has those without their own. A text of a
-    message never holds an address: its path is what Slack knows the sender by."""
+    """Channel of Slack to the address of its incoming webhook; the empty one has those without their own, and one that
+    begins with `ACCOUNT/` is that account's alone. A text of a message never holds an address: its path is what Slack
+    knows the sender by."""
     if not isinstance(value, str):
         return value
     found: dict[str, Secret] = {}
     for place, entry in enumerate([part.strip() for part in value.split(",") if part.strip()], start=1):
-        channel, equals, url = entry.partition("=")
-        if not equals or "/" in channel:
-            channel, url = "", entry
+        key, equals, url = entry.partition("=")
+        if not equals or ":" in key:
+            key, url = "", entry
+        account, slash, channel = key.rpartition("/")
+        if slash and not _LOGIN.fullmatch(account):
+            raise ValueError(f"entry {place} names no account; give acme/=https://…, or acme/C0123456789=https://…")
         if channel and not is_slack_channel(channel):
             raise ValueError(f"entry {place} names no channel by its id; give https://…, or C0123456789=https://…")
+        channel = f"{account.lower()}{slash}{channel}"
         if not is_fit_address(url):
             raise ValueError(f"entry {place} is no https:// address; copy it from Slack's page of incoming webhooks")
         if channel in found:

@@ -6,7 +6,7 @@ from app.core.notice import Endpoint
 from app.store.url import conninfo
 from app.store.wall import wall
 
-_ENDPOINTS = "SELECT name, is_on, failures, problem FROM endpoints ORDER BY name"
+_ENDPOINTS = "SELECT name, is_on, failures, problem, accounts FROM endpoints ORDER BY name"
 
 
 def read_endpoints(url: str) -> list[Endpoint]:
@@ -16,4 +16,7 @@ def read_endpoints(url: str) -> list[Endpoint]:
     """
     with wall(), psycopg.connect(conninfo(url), autocommit=True, connect_timeout=10) as connection:
         rows = connection.execute(_ENDPOINTS).fetchall()
-    return [Endpoint(name=name, is_on=on, failures=failures, problem=problem) for name, on, failures, problem in rows]
+    return [
+        Endpoint(name=name, is_on=on, failures=failures, problem=problem, accounts=tuple(accounts))
+        for name, on, failures, problem, accounts in rows
+    ]

@@ -107,6 +107,7 @@ class NoticeWrites(Wire):
         newest = select(func.coalesce(func.max(messages.c.number), 0)).where(messages.c.target == endpoint.name)
         values = {
             "labels": [safe_text(label) for label in endpoint.labels],
+            "accounts": list(endpoint.accounts),
             "sealed_target": self._sealer.seal(target, sealed_as("endpoints.target", endpoint.name)),
             "is_on": True,
             "failures": 0,
@@ -217,6 +218,7 @@ class NoticeWrites(Wire):
         return Endpoint(
             name=row.name,
             labels=tuple(row.labels),
+            accounts=tuple(row.accounts),
             url=Secret(target["url"]),
             signing=Secret(target["signing"]),
             is_on=row.is_on,

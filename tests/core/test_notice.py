@@ -19,6 +19,7 @@ from app.core.notice import (
     is_over,
     next_try_s,
     shown_url,
+    slack_keys,
 )
 from app.core.noticeask import (
     CommentWish,
@@ -430,6 +431,20 @@ def test_slacks_names_are_its_own() -> None:
     assert [name for name in names if is_endpoint_name(name)] == ["ci", "a-b_c"]
 
 
+def test_an_endpoint_takes_messages_of_its_accounts_alone() -> None:
+    """One that was set up for the only account of then takes none once there are several."""
+    ours, anybodys = Endpoint(name="ci", accounts=("acme",)), Endpoint(name="ci")
+    assert [ours.takes(owner, is_shared=True) for owner in ("Acme", "globex", "")] == [True, False, False]
+    assert not ours.takes("globex", is_shared=False)
+    assert [anybodys.takes("acme", is_shared=shared) for shared in (False, True)] == [True, False]
+
+
+def test_no_channel_that_a_policy_names_is_another_accounts_entry() -> None:
+    assert slack_keys("Acme", "C1") == ("acme/C1", "C1", "acme/", "")
+    for odd in ("", "globex/C1", "globex/", "general"):
+        assert slack_keys("acme", odd) == ("acme/", "")
+
+
 def test_a_message_is_tried_three_times_more_and_waits_longer_each_time() -> None:
     assert [is_over(tries) for tries in range(1, 6)] == [False, False, False, True, True]
     assert [next_try_s(tries, None) for tries in (1, 2, 3)] == [2.0, 15.0, 60.0]
@@ -441,6 +456,7 @@ def test_the_list_of_endpoints_shows_no_secret_and_what_is_wrong() -> None:
         Endpoint(
             name="ci",
             labels=("prod", "audit"),
+            accounts=("acme", "globex"),
             url=Secret("https://hooks.example/token"),
             signing=Secret("hidden-hidden-hidden"),
             number=12,
@@ -449,9 +465,9 @@ def test_the_list_of_endpoints_shows_no_secret_and_what_is_wrong() -> None:
     ]
     assert endpoint_lines(rows) == snapshot(
         [
-            "NAME   STATE  FAILURES  NEWEST  WHERE                  LABELS      PROBLEM",
-            "ci     on     0         12      https://hooks.example  prod,audit  -",
-            "slack  off    10        10      SLACK_WEBHOOK_URL      -           it answers 404",
+            "NAME   STATE  FAILURES  NEWEST  WHERE                  ACCOUNTS     LABELS      PROBLEM",
+            "ci     on     0         12      https://hooks.example  acme,globex  prod,audit  -",
+            "slack  off    10        10      SLACK_WEBHOOK_URL      -            -           it answers 404",
         ]
     )
     assert endpoint_lines([]) == []

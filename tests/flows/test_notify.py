@@ -7,6 +7,7 @@ from dataclasses import replace
 import psycopg
 import pytest
 
+from app.core import words_notice as words
 from app.core.event import Repository
 from app.core.names import RunId, Secret, Sha
 from app.core.notice import Answer, Endpoint, Kind, Message, Outcome
@@ -25,6 +26,9 @@ import rego.v1
 webhook contains {"endpoint_id": "ci"}
 slack contains {"channel_id": "C1", "message": "m"}
 inbox contains {"title": input.run_updated.state}
+"""
+THOSE = """
+inbox contains {"title": sprintf("%d endpoints", [count(input.webhook_endpoints)])}
 """
 COMMENT = """package trackside
 import rego.v1
@@ -85,7 +89,7 @@ class OnePull:
         return ()
 
 
-def notify_with(store: PostgresStore, policies: OpaPool) -> Notify:
+def notify_with(store: PostgresStore, policies: OpaPool, *, is_shared: bool = False) -> Notify:
     return Notify(
         store=store,
         reading=store,
@@ -94,6 +98,7 @@ def notify_with(store: PostgresStore, policies: OpaPool) -> Notify:
         receivers=Recorder(),
         run_url=lambda run_id: f"https://trackside.example/runs/{run_id}",
         web_url="https://github.example",
+        is_shared=is_shared,
     )
 
 
@@ -168,6 +173,27 @@ def test_a_message_to_an_endpoint_that_is_off_is_dropped_and_its_number_missing_
         tx.change_run(run.id, step(Step.RELEASE))
     notify_with(store, policies).notify(run.id)
     assert ("webhook", "pending", "ci", 2, "") in told_of(store, run.id)
+
+
+def test_a_policy_reaches_no_endpoint_of_another_account(store: PostgresStore, policies: OpaPool) -> None:
+    """It is not told of them, and what it guesses is as good as nothing."""
+    run = run_of_a_stack_with(store, TELL + THOSE)
+    with store.begin() as tx:
+        tx.save_endpoint(
+            Endpoint(name="ci", accounts=("globex",), url=Secret("https://x.example"), signing=Secret("s"))
+        )
+    notify = notify_with(store, policies, is_shared=True)
+    notify.notify(run.id)
+    told = told_of(store, run.id)
+    assert ("webhook", "refused", "", 0, words.no_endpoint("ci")) in told
+    assert ("inbox", "shown", "", 0, "0 endpoints") in told
+    with store.begin() as tx:
+        tx.save_endpoint(Endpoint(name="ci", accounts=("acme",), url=Secret("https://x.example"), signing=Secret("s")))
+        tx.change_run(run.id, step(Step.RELEASE))
+    notify.notify(run.id)
+    told = told_of(store, run.id)[len(told) :]
+    assert ("webhook", "pending", "ci", 1, "") in told
+    assert ("inbox", "shown", "", 0, "1 endpoints") in told
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Messages of one endpoint go in order, are tried a few times, and stop after ten failures until a person acts."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import psycopg
 import pytest
@@ -66,7 +66,7 @@ def post(store: PostgresStore) -> Iterator[Post]:
     """An endpoint that was set up, and a run to tell of."""
     receivers = HttpReceivers({})
     with open_receiver() as receiver:
-        endpoints = Endpoints(store=store)
+        endpoints = Endpoints(store=store, allowed=("acme",))
         endpoint = Endpoint(name="ci", url=Secret(f"{receiver.url}/hook"), signing=Secret(SIGNING))
         endpoints.add(endpoint, ACTOR)
         run = make_run(store, make_stack(store))
@@ -182,7 +182,37 @@ def test_what_can_be_no_endpoint_is_refused_without_its_secrets(
 ) -> None:
     endpoint = Endpoint(name=name, url=Secret(url), signing=Secret(signing), labels=labels)
     with pytest.raises(UserError, match=why) as caught:
-        Endpoints(store=store).add(endpoint, ACTOR)
+        Endpoints(store=store, allowed=("acme",)).add(endpoint, ACTOR)
     assert signing not in str(caught.value)
     assert url not in str(caught.value)
-    assert Endpoints(store=store).listed() == []
+    assert Endpoints(store=store, allowed=("acme",)).listed() == []
+
+
+def test_an_endpoint_is_of_the_accounts_that_were_named_else_of_the_only_one(store: PostgresStore) -> None:
+    plain = Endpoint(name="ci", url=Secret("https://x.example"), signing=Secret(SIGNING))
+
+    def added(*accounts: str, allowed: tuple[str, ...]) -> tuple[str, ...]:
+        Endpoints(store=store, allowed=allowed).add(replace(plain, accounts=accounts), ACTOR)
+        with store.begin() as tx:
+            (found,) = tx.list_endpoints()
+        return found.accounts
+
+    assert added(allowed=()) == ()
+    assert added(allowed=("acme",)) == ("acme",)
+    assert added("Globex", "acme", "globex", allowed=("acme", "globex")) == ("acme", "globex")
+    with pytest.raises(
+        UserError, match="say whose messages it takes by --account, once for each: ALLOWED_ACCOUNTS has"
+    ):
+        added(allowed=("acme", "globex"))
+    for stranger, allowed in (("initech", ("acme",)), ("a b", ())):
+        with pytest.raises(UserError, match=f"account '{stranger}' is not among ALLOWED_ACCOUNTS"):
+            added(stranger, allowed=allowed)
+
+
+def test_what_waits_for_an_endpoint_never_goes_to_the_account_that_it_is_given_to(post: Post) -> None:
+    post.add(2)
+    theirs = Endpoints(store=post.store, allowed=("acme", "globex"))
+    theirs.add(replace(post.endpoint(), url=Secret(f"{post.receiver.url}/theirs"), accounts=("globex",)), ACTOR)
+    assert post.send.send("ci") == ()
+    assert post.receiver.received == []
+    assert [said[1:] for said in post.outcomes()] == [("dropped", "its endpoint was given to other accounts")] * 2

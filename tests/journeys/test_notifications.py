@@ -58,7 +58,7 @@ def test_a_whole_run_is_told_in_order_and_signed(world: World, receiver: Receive
     away for a moment, nothing overtakes its first message."""
     said = world.operate("webhook", "add", "ci", "--label", "ci", stdin=f"{receiver.url}/hook?token=t\n{SIGNING}\n")
     assert said.stdout == (
-        f"endpoint ci is set up: messages go to {receiver.url}, signed; policies name it as `endpoint_id`\n"
+        f"endpoint ci is set up: messages go to {receiver.url}, signed; policies of acme name it as `endpoint_id`\n"
     )
     repo = world.repository()
     receiver.statuses = [503]
