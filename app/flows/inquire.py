@@ -92,7 +92,7 @@ class Inquire:
             run_id=run.id,
             state=run.state,
             plan_number=run.plan_number,
-            reviews=len(ground.reviews),
+            reviews=ground.said,
             settings=stack.settings.digest(),
             policies=stack.approval_policies,
             approvals=said.rulings,

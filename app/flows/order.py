@@ -138,7 +138,7 @@ def _unfit(tx: Transaction, run: Run, stack: Stack, order: Order, prefix: str) -
         return Not(words_policy.was_denied(run))
     if missing := unjudged(stack, plan):
         return Not(words_policy.not_judged(run, missing, prefix))
-    if stand is None or not stand.fits(run, stack, len(tx.list_reviews(run.id))):
+    if stand is None or not stand.fits(run, stack, tx.count_reviews(run.id)):
         return Not(words_policy.moved(run, Verb.CONFIRM, prefix))
     if stand.failure:
         return Not(words_policy.not_known(run, stand.failure))

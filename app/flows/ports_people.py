@@ -50,7 +50,11 @@ class ReviewRows(Protocol):
         ...
 
     def list_reviews(self, run_id: RunId) -> list[PlanReview]:
-        """All of a run, oldest first (at most 1,000)."""
+        """The newest word of each person about each plan of a run, oldest first (the newest 1,000)."""
+        ...
+
+    def count_reviews(self, run_id: RunId) -> int:
+        """How many there ever were of a run."""
         ...
 
     def save_approvals(self, run_id: RunId, plan_number: int, approvals: Sequence[ApprovalRuling]) -> None:

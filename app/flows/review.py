@@ -26,7 +26,7 @@ def review_refusal(tx: Transaction, run: Run, stack: Stack, verb: Verb, stand: S
         return Not(words_policy.nobody_asks(run))
     if stand is not None and stand.failure:
         return Not(words_policy.not_known(run, stand.failure))
-    if stand is None or stand.review is None or not stand.fits(run, stack, len(tx.list_reviews(run.id))):
+    if stand is None or stand.review is None or not stand.fits(run, stack, tx.count_reviews(run.id)):
         return Not(words_policy.moved(run, verb, prefix))
     return None
 

@@ -44,7 +44,9 @@ class Ground:
     texts: Mapping[str, str]
     """Policy texts by digest."""
     reviews: tuple[PlanReview, ...]
-    """Of the run, oldest first."""
+    """Of the run, the newest of each person about each plan; oldest first."""
+    said: int = 0
+    """How many there ever were."""
 
     @property
     def wants_teams(self) -> bool:
@@ -105,7 +107,7 @@ class Weigh:
         )
         digests = sorted({spec.digest for spec in judging(stack) if spec.digest})
         texts = tx.find_policy_texts(digests) if digests else {}
-        return Ground(asked=asked, texts=texts, reviews=tuple(tx.list_reviews(run.id)))
+        return Ground(asked=asked, texts=texts, reviews=tuple(tx.list_reviews(run.id)), said=tx.count_reviews(run.id))
 
     def handed_in(self, ground: Ground, report: PlanReport) -> Weighed:
         """Everything about a plan that a worker hands in."""

@@ -6,7 +6,8 @@ Knows nothing of what follows from it.
 from collections.abc import Sequence
 from typing import Final
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from app.core.errors import BrokenError
 from app.core.names import RunId
@@ -40,8 +41,12 @@ class ReviewWrites(Wire):
         self._execute(insert(reviews).values(values))
 
     def list_reviews(self, run_id: RunId) -> list[PlanReview]:
-        """All of a run, oldest first (at most MAX_REVIEWS)."""
-        wanted = select(reviews).where(reviews.c.run_id == run_id).order_by(reviews.c.id).limit(MAX_REVIEWS)
+        """The newest word of each person about each plan of a run, oldest first (the newest MAX_REVIEWS): nobody pushes
+        another's word out by saying theirs again and again."""
+        each = (reviews.c.plan_number, reviews.c.state, func.lower(reviews.c.author))
+        mine = select(reviews).where(reviews.c.run_id == run_id).ext(distinct_on(*each))
+        newest = mine.order_by(*each, reviews.c.id.desc()).subquery()
+        rows = self._all(select(newest).order_by(newest.c.id.desc()).limit(MAX_REVIEWS))
         return [
             PlanReview(
                 run_id=RunId(row.run_id),
@@ -55,8 +60,12 @@ class ReviewWrites(Wire):
                 teams=tuple(row.teams),
                 source=row.source,
             )
-            for row in self._all(wanted)
+            for row in reversed(rows)
         ]
+
+    def count_reviews(self, run_id: RunId) -> int:
+        """How many there ever were of a run."""
+        return int(self._scalar(select(func.count()).select_from(reviews).where(reviews.c.run_id == run_id)))
 
     def save_approvals(self, run_id: RunId, plan_number: int, approvals: Sequence[ApprovalRuling]) -> None:
         """Keep what the approval policies said last of a plan. Raises: BrokenError when the run has no such plan."""

@@ -1,5 +1,7 @@
 """What policies and people said of a plan is kept with it, and nothing is confirmed against them, whatever our code."""
 
+from dataclasses import replace
+
 import msgspec
 import psycopg
 import pytest
@@ -60,6 +62,25 @@ def test_what_people_and_policies_said_is_read_back(store: PostgresStore) -> Non
     assert (found.author, found.note, found.teams, found.role) == ("alice", "fine\ufffd", ("platform",), "maintain")
     assert again.plan is not None
     assert (again.plan.approvals, again.plan.approval) == ((OPEN,), Approval.UNDECIDED)
+
+
+def test_nobody_pushes_another_s_word_out_by_saying_theirs_again_and_again(
+    store: PostgresStore, database_url: str
+) -> None:
+    run = waiting(store)
+    with store.begin() as tx:
+        tx.add_review(replace(review_of(run), author="bob", is_approval=False))
+    with psycopg.connect(database_url, autocommit=True) as sql:
+        sql.execute(
+            "INSERT INTO reviews (run_id, plan_number, state, author, is_approval, note, source, at) SELECT run_id, 1,"
+            " state, CASE WHEN n % 2 = 0 THEN 'mallory' ELSE 'Mallory' END, n <> 1500, n, 'sql', now()"
+            " FROM reviews, generate_series(1, 1500) AS n"
+        )
+    with store.begin() as tx:
+        tx.add_review(replace(review_of(run), author="carol"))
+        found = tx.list_reviews(run.id)
+        assert tx.count_reviews(run.id) == 1502
+    assert [(one.author, one.is_approval) for one in found] == [("bob", False), ("mallory", False), ("carol", True)]
 
 
 @pytest.mark.parametrize(("state", "number"), [(RunState.PENDING_REVIEW, 1), (RunState.UNCONFIRMED, 2)])
