@@ -306,7 +306,7 @@ class Outbox:
     def deliver_newest(self, event: str) -> None:
         """GitHub's newest delivery of an event is carried out, as its job does."""
         self.world.github.wait_deliveries()
-        self._deliver(next(one for one in reversed(self.world.github.deliveries) if one.event == event))
+        self.take_in(next(one for one in reversed(self.world.github.deliveries) if one.event == event))
 
     def deliver(self, *, newest_first: bool = False, again: bool = False) -> None:
         """Everything that GitHub has told since the last time (or all of it `again`) is carried out."""
@@ -314,9 +314,10 @@ class Outbox:
         told = {str(row[0]) for row in self.world.sql("SELECT guid FROM deliveries")}
         for found in sorted(self.world.github.deliveries, key=lambda one: one.id, reverse=newest_first):
             if (again or found.guid not in told) and found.event in HANDLED_EVENTS:
-                self._deliver(found)
+                self.take_in(found)
 
-    def _deliver(self, found: Delivery) -> None:
+    def take_in(self, found: Delivery) -> None:
+        """A delivery is stored and carried out, as the door and its job do it."""
         guid, event = DeliveryId(found.guid), found.event
         self.world.plane.store.record_delivery(
             guid, event, found.body, outcome=DeliveryOutcome.PENDING, reason="", lane="lane"
