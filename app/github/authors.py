@@ -32,10 +32,26 @@ class _Account(msgspec.Struct, frozen=True):
     login: str = ""
 
 
+class _Verification(msgspec.Struct, frozen=True):
+    verified: bool = False
+
+
+class _GitCommit(msgspec.Struct, frozen=True):
+    verification: _Verification | None = None
+
+
 class _Commit(msgspec.Struct, frozen=True):
     sha: str
     author: _Account | None = None
     committer: _Account | None = None
+    commit: _GitCommit = _GitCommit()
+
+    @property
+    def is_by_github(self) -> bool:
+        """True for what GitHub itself committed for somebody: its signature is good, and of nobody's account, where a
+        person's key is always of one."""
+        verification = self.commit.verification
+        return verification is not None and verification.verified
 
 
 class _Pull(msgspec.Struct, frozen=True):
@@ -100,12 +116,13 @@ class _Asking:
         """Author and committer. Raises: UserError for one without an account: anybody can write any name there."""
         for commit in commits:
             for word, account in (("author", commit.author), ("committer", commit.committer)):
-                if account is None or not account.login:
+                if account is not None and account.login:
+                    self.found.logins.add(account.login)
+                elif word == "author" or not commit.is_by_github:
                     raise UserError(
                         f"asking who made commit {commit.sha[:7]} of {self.repository.full_name}: its {word} has no "
                         "account on GitHub, so that nobody can be told from them"
                     )
-                self.found.logins.add(account.login)
 
     def _commit(self, sha: Sha) -> _Commit:
         ask = self._ask(f"reading commit {sha[:7]}", "/commits/{sha}", sha=sha)

@@ -182,12 +182,19 @@ def test_a_commit_of_nobody_with_an_account_makes_nobody_free_of_authorship(
     head = repo.push(None, {"net/main.tf": "y\n"}, author="alice")
     with pytest.raises(UserError, match=f"who made commit {strange[:7]} of acme/infra: its author has no account"):
         app.list_authors(repository, of(head, since=before))
+    alice = Signature("alice", sandbox.user("alice").email, sandbox.clock.now())
+    web = NewCommit("By GitHub", alice, {"net/main.tf": "w\n"}, committer=nobody)
+    unsigned = repo.push_commits(None, [web], author="alice")[-1]
+    with pytest.raises(UserError, match="its committer has no account"):
+        app.list_authors(repository, of(unsigned, since=head))
+    by_github = repo.push_commits(None, [replace(web, files={"net/main.tf": "v\n"})], author="alice", sign=True)[-1]
+    assert app.list_authors(repository, of(by_github, since=unsigned)) == ("alice",)
     repo.push("work", {"net/main.tf": "z\n"}, author="alice")
     repo.push_commits("work", [NewCommit("Strange", nobody, {"net/main.tf": "o\n"})], author="alice")
     number = repo.open_pull("work", author="alice")
     landed = repo.merge_pull(number, by="alice", method="squash")
     with pytest.raises(UserError, match="its author has no account on GitHub"):
-        app.list_authors(repository, of(landed, since=head))
+        app.list_authors(repository, of(landed, since=by_github))
 
 
 def test_more_commits_than_are_looked_at_make_nobody_free_of_authorship(
