@@ -55,10 +55,17 @@ def _pending(tx: Transaction, run: Run) -> tuple[list[Run], Sha | None, bool]:
     for one in newest:
         if one.id == run.id or not one.type.is_state_changing or one.created_at > run.created_at:
             continue
-        if one.state is RunState.FINISHED and one.targeting is None:  # of a part, the rest is still to come
+        if _is_settled(one):
             return pending[::-1], one.head_sha, True
         pending.append(one)
     return pending[::-1], None, len(newest) < MAX_LOOKED_AT
+
+
+def _is_settled(run: Run) -> bool:
+    """True when nothing of the run's commit is left to be applied: of a part, or of what was planned only, the rest is
+    still to come."""
+    is_planned_only = run.confirmed_digest is None and run.plan is not None and run.plan.has_changes
+    return run.state is RunState.FINISHED and run.targeting is None and not is_planned_only
 
 
 def _stretches(tx: Transaction, pending: list[Run], stack: Stack, deployed: Sha | None) -> list[Stretch]:

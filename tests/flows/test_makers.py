@@ -15,7 +15,7 @@ from app.core.stack import Stack
 from app.flows.makers import MAX_STRETCHES, Makers, makers_of
 from app.flows.weigh import starters
 from app.store.postgres import PostgresStore
-from tests.store.world import CONFIG, NOW, make_stack, run_of
+from tests.store.world import CONFIG, NOW, make_stack, plan_of, run_of
 
 MAIN = "refs/heads/main"
 
@@ -90,7 +90,7 @@ def test_a_push_after_one_that_was_applied_is_all_that_its_run_applies(history: 
 
 def test_what_was_pushed_and_turned_down_before_is_applied_with_the_next_push(history: History) -> None:
     """So that nobody waits for another's push to confirm what they made themselves; also where only a part was
-    applied."""
+    applied, or nothing (SKIP_APPLYING)."""
     history.pushed(1, 2, state=RunState.FINISHED)
     history.pushed(2, 3, by="Mallory")
     history.pushed(4, 5, state=RunState.FAILED, by="bob")
@@ -100,6 +100,8 @@ def test_what_was_pushed_and_turned_down_before_is_applied_with_the_next_push(hi
     part = Targeting(of_plan=1, chosen=("a.b",))
     history.pushed(6, 7, state=RunState.FINISHED, targeting=part)
     assert history.stretches(history.pushed(7, 8)) == [(2, 3), (4, 8)]
+    history.pushed(8, 9, state=RunState.FINISHED, plan=plan_of())
+    assert history.stretches(history.pushed(9, 10)) == [(2, 3), (4, 10)]
 
 
 def test_a_tag_and_an_order_apply_what_came_since_the_last_that_was_applied(history: History) -> None:
