@@ -19,6 +19,8 @@ from app.flows.weigh import ref_of
 MAX_LOOKED_AT: Final = 200
 """Newest runs of a stack among which the one is looked for that was applied last."""
 MAX_STRETCHES: Final = 20
+_ORDERS: Final = (Trigger.COMMAND, Trigger.POLICY)
+"""Whoever ordered an earlier run made nothing of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +45,7 @@ def makers_of(tx: Transaction, run: Run, stack: Stack) -> Makers:
     stretches = _stretches(tx, pending, stack, deployed)
     if len(stretches) > MAX_STRETCHES:
         return Makers(obstacle=words_policy.never_applied(stack.name, MAX_STRETCHES))
-    pushed = {one.triggered_by.lower() for one in pending if one.trigger is not Trigger.COMMAND}
+    pushed = {one.triggered_by.lower() for one in pending if one.trigger not in _ORDERS}
     return Makers(stretches=tuple(stretches), pushers=frozenset(pushed - {"", FOUND_BY}))
 
 
@@ -74,6 +76,8 @@ def _stretches(tx: Transaction, pending: list[Run], stack: Stack, deployed: Sha 
     found: list[Stretch] = []
     for one in pending:
         since: Sha | None = pushed.get((one.head_sha, ref_of(one, stack)), ZERO_SHA)
+        if one.head_sha == deployed:  # applied already: nothing is brought
+            since = deployed
         if since == ZERO_SHA:  # a tag, a new branch, a command: of a pull request, that one knows its commits
             since = deployed if one.pull_number is None else None
         if found and since is not None and found[-1].head == since:

@@ -215,8 +215,8 @@ def _previous(tx: Transaction, run: Run) -> Run | None:
 
 
 def starters(tx: Transaction, run: Run) -> frozenset[str]:
-    """Who asked for the run, and for the runs that it makes once more or was triggered by, in lower case; FOUND_BY where
-    nobody knows."""
+    """Who asked for the run, and for the runs that it makes once more or was triggered by, in lower case; FOUND_BY for
+    one that nobody knows."""
     found, seen = {run.triggered_by.lower() or FOUND_BY}, 0
     before = run.retry_of or run.caused_by
     while before is not None and seen < MAX_LOOKED_AT:

@@ -116,8 +116,10 @@ def test_a_tag_and_an_order_apply_what_came_since_the_last_that_was_applied(hist
     order = history.run(9, trigger=Trigger.COMMAND, by="bob")
     assert history.stretches(order) == [(4, 9)]
     assert history.makers(order).pushers == {"alice"}
+    again = history.run(4, trigger=Trigger.COMMAND)
+    assert history.stretches(again) == [(4, 9), (4, 4)]
     promoted = history.run(11, ref="refs/heads/work", trigger=Trigger.COMMAND, pull_number=7)
-    assert history.stretches(promoted) == [(4, 9), (None, 11)]
+    assert history.stretches(promoted) == [(4, 9), (4, 4), (None, 11)]
 
 
 def test_what_destroys_everything_brings_nothing(history: History) -> None:
