@@ -48,7 +48,8 @@ The flow of an event, in order:
   flows.notify, flows.send  who is told of a run by a policy, and the telling, one endpoint in its order
   flows.explain             why it did or did not run: answers, and the summary of a commit (core.words_why)
   flows.control             the doors of a person's command: a button, a comment; flows.operate: on the server
-  flows.inquire             what GitHub and the policies say of whoever confirms or reviews (core.permit)
+  flows.inquire             what GitHub and the policies say of whoever confirms or reviews (core.permit); flows.makers:
+                            whose commits a run would apply
   flows.order               one command for one run: authorised, carried out, written down
   flows.review              what people say of a plan, and what follows from it
   flows.start, flows.retry  runs that people start: previews, deployments, destroy and drift runs, and retries

@@ -55,8 +55,8 @@ def _pending(tx: Transaction, run: Run) -> tuple[list[Run], Sha | None, bool]:
     pending = [run]
     newest = tx.list_stack_runs(run.stack_id, limit=MAX_LOOKED_AT)
     for one in newest:
-        if one.id == run.id or not one.type.is_state_changing or one.created_at > run.created_at:
-            continue
+        if one.id == run.id or one.type is not RunType.TRACKED or one.created_at > run.created_at:
+            continue  # what was destroyed says nothing of the commits before
         if _is_settled(one):
             return pending[::-1], one.head_sha, True
         pending.append(one)

@@ -102,12 +102,11 @@ class _Asking:
     found: _Found
 
     def add(self, stretch: Stretch) -> None:
-        head = self._commit(stretch.head)
+        commits = self._between(stretch.since, stretch.head) if stretch.since is not None else []
+        head = next((one for one in commits if one.sha == stretch.head), None) or self._commit(stretch.head)
         self._add_pulls(head)
-        if stretch.since is not None:
-            commits = self._between(stretch.since, stretch.head)
-        else:
-            commits = [] if head.sha in self.found.in_pulls else self._behind(stretch.head)
+        if stretch.since is None and head.sha not in self.found.in_pulls:
+            commits = self._behind(stretch.head)
         self._note([head, *commits])
         for commit in reversed(commits):  # the newest first: it is the merge of those before it
             self._add_pulls(commit)

@@ -93,6 +93,7 @@ def test_what_was_pushed_and_turned_down_before_is_applied_with_the_next_push(hi
     applied, or nothing (SKIP_APPLYING)."""
     history.pushed(1, 2, state=RunState.FINISHED)
     history.pushed(2, 3, by="Mallory")
+    history.run(3, type=RunType.DESTROY, state=RunState.FINISHED)
     history.pushed(4, 5, state=RunState.FAILED, by="bob")
     last = history.pushed(5, 6, by="carol")
     assert history.stretches(last) == [(2, 3), (4, 6)]
