@@ -120,10 +120,10 @@ def test_a_commit_in_as_many_pull_requests_as_github_lists_may_be_in_more(
     pulls = repo.record.pulls
     first = pulls[repo.open_pull("work", author="alice")]
     pulls |= {number: replace(first, number=number) for number in range(first.number, first.number + 99)}
-    assert app.list_authors(repository, sha) == ("alice",)
+    assert app.list_authors(repository, of(sha)) == ("alice",)
     pulls[first.number + 99] = replace(first, number=first.number + 99)
     with pytest.raises(UserError, match=f"the pull requests of {sha[:7]} of acme/infra: there are 100 or more"):
-        app.list_authors(repository, sha)
+        app.list_authors(repository, of(sha))
 
 
 def test_a_pull_request_that_cannot_be_read_makes_nobody_free_of_authorship(

@@ -1,4 +1,4 @@
-"""0021: previews that wait for reviews expire as plans do, and endpoints know whose messages they take.
+"""0023: previews that wait for reviews expire as plans do, and endpoints know whose messages they take.
 
 Expands what was there: one more index, and a column. An endpoint of before has no account: it takes messages as long as
 one account is served.
@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from alembic import op
 
-revision = "0021"
-down_revision = "0020"
+revision = "0023"
+down_revision = "0022"
 
 CHANGES: Final = """
 CREATE INDEX ix_runs_reviewed ON runs (updated_at) WHERE state IN ('unconfirmed', 'pending_review');
