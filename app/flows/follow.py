@@ -111,6 +111,7 @@ class Follow:
         with self.store.begin() as tx:
             before = event.before or self._owner_of(tx, event.installation_id)
             moved = self.secrets.follow_owner(tx, before, event.account)
+            tx.rename_account(before.lower(), event.account.lower())
             count = tx.rename_owner(event.installation_id, event.account)
             said = f"the account is now {event.account}: {count} repositories and {moved} secrets follow"
             tx.close_delivery(guid, DeliveryOutcome.EVENT, said)

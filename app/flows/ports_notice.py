@@ -35,6 +35,10 @@ class NoticeRows(Protocol):
         there."""
         ...
 
+    def rename_account(self, before: str, after: str) -> None:
+        """An account has another name: its endpoints are those of the new one. Names in lower case."""
+        ...
+
     def remove_endpoint(self, name: str, reason: str) -> bool:
         """Forget an endpoint, secret and all; what waited for it is dropped. False when there is none."""
         ...

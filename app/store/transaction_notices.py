@@ -119,6 +119,14 @@ class NoticeWrites(Wire):
         self._execute(statement.on_conflict_do_update(index_elements=["name"], set_=values))
         return found is not None
 
+    def rename_account(self, before: str, after: str) -> None:
+        """An account has another name: its endpoints are those of the new one. Names in lower case."""
+        for endpoint in self.list_endpoints():
+            if before in endpoint.accounts:
+                accounts = sorted({after if one == before else one for one in endpoint.accounts})
+                mine = update(endpoints).where(endpoints.c.name == endpoint.name)
+                self._execute(mine.values(accounts=[safe_text(one) for one in accounts]))
+
     def remove_endpoint(self, name: str, reason: str) -> bool:
         """Forget an endpoint, secret and all; what waited for it is dropped. False when there is none."""
         if not self._execute(delete(endpoints).where(endpoints.c.name == safe_text(name))).rowcount:

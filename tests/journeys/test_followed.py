@@ -119,10 +119,13 @@ def test_an_account_is_renamed_and_a_repository_given_away(tmp_path: Path, datab
         before = world.sql("SELECT id, head_sha FROM stacks")
         (told,) = (one.payload for one in world.github.deliveries if one.event == "push")
         world.operate("secret", "set", "TOKEN", "--scope", repo.record.owner.login, stdin="hunter2-hunter2\n")
+        words = ["webhook", "add", "ci", "--account", repo.record.owner.login]
+        assert world.operate(*words, stdin="https://ci.example/hook\n" + "s" * 20 + "\n").returncode == 0
         account = {"login": "acme-corp", "id": repo.record.owner.id}
         renamed = {"action": "renamed", "account": account, "installation": told["installation"]}
         world.github.post.send("installation_target", renamed)
         wait_until(lambda: world.sql(NAMES) == [("acme-corp", "infra")], "the name follows")
+        assert world.sql("SELECT accounts::text FROM endpoints") == [('["acme-corp"]',)]
         assert world.sql("SELECT owner, name FROM secrets") == [("acme-corp", "TOKEN")]
         assert world.sql("SELECT id, head_sha FROM stacks") == before
         assert world.runs()[-1].state is RunState.UNCONFIRMED
