@@ -40,7 +40,7 @@ sandbox: engine
 	@$(BIN)/trackside sandbox
 
 test: engine
-	@$(BIN)/python -m pytest -q -n 3 --dist loadfile tests
+	@$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder tests
 
 # Each part killed in each state of a run: `make test` tries a third of it.
 chaos: engine

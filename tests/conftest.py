@@ -1,12 +1,23 @@
 """Database fixtures for every room: `database_url` is a fresh, migrated database, `store` a store on it."""
 
 from collections.abc import Iterator
+from typing import Final
 
 import pytest
 
 from app.store.postgres import PostgresStore
 from tests.aws import GIVEN_S3, running_moto
 from tests.database import made_database, made_store, made_template, running_server
+
+
+LONG: Final = ("test_aws_provider.py", "/chaos/", "/journeys/", "/flows/", "/worker/")
+"""Files whose tests take seconds each, the longest first: begun first, so that short ones fill what is left at the end.
+`--no-loadscope-reorder` has the processes take files in this order."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long tests first; the order within a file stays."""
+    items.sort(key=lambda item: next((at for at, part in enumerate(LONG) if part in str(item.path)), len(LONG)))
 
 
 @pytest.fixture(scope="session")

@@ -152,6 +152,7 @@ def test_an_app_that_is_taken_away_lets_go_of_everything_and_asks_nothing(tmp_pa
     with open_world(tmp_path, database_url, **SLOW) as world:
         repo = world.repository(FILES)
         world.expect_state(RunState.UNCONFIRMED)
+        wait_until(lambda: not world.sql(PUBLISHING), "all is told")
         asked = len(world.github.requests)
         world.github.uninstall(OWNER)
         wait_until(lambda: world.runs()[-1].state is RunState.DISCARDED, "the plan was discarded")
