@@ -9,7 +9,6 @@ from app.store.postgres import PostgresStore
 from tests.aws import GIVEN_S3, running_moto
 from tests.database import made_database, made_store, made_template, running_server
 
-
 LONG: Final = ("test_aws_provider.py", "/chaos/", "/journeys/", "/flows/", "/worker/")
 """Files whose tests take seconds each, the longest first: begun first, so that short ones fill what is left at the end.
 `--no-loadscope-reorder` has the processes take files in this order."""
