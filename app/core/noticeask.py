@@ -19,6 +19,8 @@ MAX_WISHES: Final = 20
 MAX_TEXT: Final = 60_000
 """Characters of a text that is read at all."""
 MAX_PAYLOAD_BYTES: Final = 256 * 1024
+MAX_DEPTH: Final = 100
+"""Lists and objects of a payload within each other: deeper ones could not be filled and sent."""
 MAX_HEADERS: Final = 20
 MAX_HEADER: Final = 1_000
 """Characters of one value."""
@@ -143,9 +145,25 @@ def _webhook(given: _Given) -> Wish:
     if method not in METHODS:
         raise _No(f"the method {quoted(method)} is not sent; {', '.join(METHODS)} are")
     payload = given.get("payload")
+    if _is_deep(payload):
+        raise _No(f"the payload is nested deeper than {MAX_DEPTH}")
     if payload is not None and len(json.dumps(payload).encode()) > MAX_PAYLOAD_BYTES:
         raise _No(f"the payload is larger than {MAX_PAYLOAD_BYTES:,} bytes")
     return WebhookWish(endpoint=endpoint, payload=payload, method=method, headers=_headers(given.get("headers")))
+
+
+def _is_deep(value: object) -> bool:
+    """True for JSON that is nested deeper than MAX_DEPTH; looked at level by level, so that no depth stops it."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [part for one in level for part in _parts(one)]
+    return any(isinstance(one, dict | list) for one in level)
+
+
+def _parts(value: object) -> Iterable[object]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def _headers(given: object) -> dict[str, str]:

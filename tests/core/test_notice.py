@@ -90,6 +90,14 @@ def asked(run: Run = WAITING) -> RunTold:
     )
 
 
+def nested(depth: int) -> object:
+    """So many lists within each other."""
+    found: list[object] = []
+    for _ in range(depth - 1):
+        found = [found]
+    return found
+
+
 def told(**logs: str) -> Told:
     """The same, with the change that is told and the run's logs."""
     return Told(run=asked(), change=CHANGE, logs=logs)
@@ -234,6 +242,8 @@ def test_changes_say_what_they_are_about_and_in_which_phase() -> None:
         ("webhook", {"endpoint_id": "a", "headers": {"a": "b\r\nHost: c"}}, "the header `a` is not at most 1,000"),
         ("webhook", {"endpoint_id": "a", "headers": {"a": 1}}, "the header `a` is not at most 1,000 visible ASCII"),
         ("webhook", {"endpoint_id": "a", "payload": "x" * 300_000}, "the payload is larger than 262,144 bytes"),
+        ("webhook", {"endpoint_id": "a", "payload": nested(101)}, "the payload is nested deeper than 100"),
+        ("webhook", {"endpoint_id": "a", "payload": nested(5_000)}, "the payload is nested deeper than 100"),
         ("pull_request", {"id": 7}, "`body` is missing"),
         ("pull_request", {"body": "x"}, "none of `id`, `commit` and `branch` names the pull request"),
         ("pull_request", {"body": "x", "id": -1}, "`id` is no number of a pull request"),
@@ -337,6 +347,13 @@ def test_a_payload_of_the_policy_is_sent_as_it_is_with_its_logs() -> None:
     wish = WebhookWish(endpoint="ci", payload={"a": ["trackside::logs::applying", 1, None], "b": "x" * 10})
     sent = json.loads(webhook_body(wish, told(applying="done"), number=1, message_id="01J"))
     assert sent == {"a": ["done", 1, None], "b": "x" * 10}
+
+
+def test_the_deepest_payload_is_filled() -> None:
+    (wish,) = read_wishes({"webhook": [{"endpoint_id": "a", "payload": nested(100)}]})
+    assert isinstance(wish, WebhookWish)
+    body = webhook_body(wish, told(), number=1, message_id="m")
+    assert body == b"[" * 100 + b"]" * 100
 
 
 def test_a_payload_has_places_for_few_logs() -> None:
