@@ -51,6 +51,12 @@ class Member:
         """As other runs of the workflow see it."""
         return self.state if self.state_before is None else self.state_before
 
+    @property
+    def mark(self) -> tuple[RunId, RunState | None]:
+        """What of it may not change while a policy is asked: that it is there, and how it ended. What a worker does
+        with it meanwhile is news every few moments."""
+        return self.id, self.seen_state if self.seen_state.is_terminal else None
+
 
 def wanted(rules: Mapping[str, object]) -> tuple[tuple[str, ...], int]:
     """The ids that the rule `trigger` names, sorted; and how many more there are than MAX_TRIGGERED."""

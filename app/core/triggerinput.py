@@ -5,7 +5,8 @@ Pure. Names and shapes are those of the policies that users bring along; every d
 the trigger policy's contract, docs/triggers.md.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -93,6 +94,15 @@ def shared_document(ended: Ended) -> Document:
 def own_document(ended: Ended, visible: Sequence[Seen]) -> Document:
     """What one policy is told besides: the stacks that it can trigger."""
     return {"stacks": [_stack(ended, one) for one in visible[:MAX_SEEN]]}
+
+
+def by_ids(visible: Sequence[Seen]) -> tuple[Mapping[str, Seen], Collection[str]]:
+    """Each stack by its id, and the ids that several have. An `id` of the stacks file is what a repository says of
+    itself: it takes no `owner/repo/name` from the stack whose name that is, and what two say means neither."""
+    named = {one.id: one for one in visible if not one.stack.policy_id}
+    said = [one for one in visible if one.stack.policy_id and one.id not in named]
+    times = Counter(one.id for one in said)
+    return named | {one.id: one for one in said}, {each for each, count in times.items() if count > 1}
 
 
 def _event(ended: Ended, repository: Repository) -> EventAsked:

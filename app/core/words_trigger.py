@@ -1,11 +1,27 @@
 """What is said of runs that trigger policies ask for: what was made, and why the rest was not. Markdown."""
 
 from collections.abc import Sequence
+from typing import Final
 
-from app.core.markdown import code, sentence
+from app.core.markdown import code, fitting, sentence
 from app.core.trigger import MAX_GENERATIONS, MAX_TRIGGERED, MAX_WORKFLOW, Triggered
 
-NO_POLICY_TEXT = "its text is not known: the commit that brought it had none"
+NO_POLICY_TEXT: Final = "its text is not known: the commit that brought it had none"
+
+
+OUTDATED: Final = "the organisation's settings that brought it are not in force here any more"
+MAX_LIST_BYTES: Final = 12_000
+"""What the list in a check takes; the rest is counted."""
+
+
+def settings_on_their_way(run_id: str) -> str:
+    """The organisation's settings changed, and have not reached the stack."""
+    return f"triggering after run {run_id}: the organisation's new settings are about to reach its stack"
+
+
+def claimed_twice() -> str:
+    """Nobody can tell which stack the policy means."""
+    return "more than one stack of this owner has that id"
 
 
 def no_stack(is_of_organisation: bool) -> str:
@@ -63,7 +79,9 @@ def triggered_lines(told: Sequence[Triggered]) -> tuple[str, ...]:
     """What trigger policies made of the run's end: a line each."""
     if not told:
         return ()
-    return ("**What its end triggers**", "\n".join(f"- {_line(one)}" for one in told))
+    rows = fitting((f"- {_line(one)}" for one in told), MAX_LIST_BYTES)
+    more = [f"- and {len(told) - len(rows):,} more"] if len(rows) < len(told) else []
+    return ("**What its end triggers**", "\n".join((*rows, *more)))
 
 
 def _line(one: Triggered) -> str:

@@ -6,6 +6,7 @@ from typing import Protocol
 from app.core.names import RepositoryId, RunId
 from app.core.notice import StateChange
 from app.core.run import Run
+from app.core.stack import Stack
 from app.core.trigger import Member, Triggered
 
 
@@ -36,6 +37,11 @@ class TriggerRows(Protocol):
 
     def lock_workflow(self, first: RunId) -> None:
         """Lock the first run's row: what the workflow is cannot change by asking meanwhile."""
+        ...
+
+    def find_deployment(self, stack: Stack) -> Run | None:
+        """The run that deploys the stack's head and knows where the commit came from: one that an event made before one
+        that was ordered, then the newest; None: no run of the stack does."""
         ...
 
     def list_queued_runs(self, repository_ids: Sequence[RepositoryId]) -> list[Run]:

@@ -76,9 +76,10 @@ def _not_permitted(run: Run, stack: Stack, person: Person) -> Not | None:
 
 
 def is_promotion(run: Run, stack: Stack) -> bool:
-    """True for a deployment of a commit that was not merged: no event made it, and its ref is another branch."""
+    """True for a deployment of a commit that was not merged: no event made it, and its ref is another branch. A tag's
+    commit was tracked by its event, whoever asked for the run."""
     is_ordered = run.type is RunType.TRACKED and run.decision_id is None
-    return is_ordered and run.ref != f"{BRANCH}{stack.settings.branch}"
+    return is_ordered and not run.tag and run.ref != f"{BRANCH}{stack.settings.branch}"
 
 
 def make_retry(tx: Transaction, run: Run, stack: Stack, person: Person) -> Done:

@@ -5,8 +5,9 @@ policy that gives no answer triggers nothing. Safe to run twice: what was asked 
 the runs.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Final
 
 from app.core import words_trigger as words
@@ -18,7 +19,7 @@ from app.core.names import RepositoryId, RunId, StackId
 from app.core.run import BY_POLICY, Run, RunState, RunType, Trigger
 from app.core.stack import PolicySpec, Stack
 from app.core.trigger import MAX_GENERATIONS, MAX_WORKFLOW, Member, Triggered, flags, wanted
-from app.core.triggerinput import Ended, Seen, own_document, shared_document
+from app.core.triggerinput import Ended, Seen, by_ids, own_document, shared_document
 from app.flows.configure import text_of
 from app.flows.ports import Policies, Store, Transaction
 from app.flows.retry import is_promotion
@@ -27,8 +28,8 @@ from app.flows.start import BRANCH, new_run
 
 MAX_REPOSITORIES: Final = 1_000
 """Of an owner, whose stacks a policy of the organisation can trigger."""
-MAX_LOOKED_AT: Final = 50
-"""Newest runs of a stack among which the one is looked for that its head came with."""
+RENEWED_WITHIN: Final = timedelta(minutes=10)
+"""For so long new settings of the organisation are waited for; then its policies count as giving no answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +45,8 @@ class Ground:
     """Stacks of its owner, for policies of the organisation; the same as `own` when it has none."""
     texts: Mapping[str, str]
     """Policy texts by digest."""
+    is_outdated: bool
+    """The organisation's policies are not those in force for the repository's owner, who may be another one by now."""
 
     def visible(self, spec: PolicySpec) -> tuple[Seen, ...]:
         """What a policy sees, and can trigger: a repository's stays within it."""
@@ -83,7 +86,7 @@ class TriggerRuns:
         with self.store.begin() as tx:
             stacks = {stack_id: tx.lock_stack(stack_id) for stack_id in meant}
             tx.lock_workflow(ground.first)
-            if tuple(tx.list_workflow(ground.first)) != ground.members:
+            if [one.mark for one in tx.list_workflow(ground.first)] != [one.mark for one in ground.members]:
                 raise RetryableError(f"triggering after run {run_id}: its workflow went on meanwhile")
             if not tx.take_triggering(run_id):
                 return ()
@@ -102,34 +105,39 @@ class TriggerRuns:
             if stack is None or repository is None:
                 raise BrokenError(f"triggering after run {run_id}: its stack or repository is gone")
             has_wide = any(spec.is_of_organisation for spec in stack.trigger_policies)
-            owned = tx.list_owned_repositories(repository.owner_id, limit=MAX_REPOSITORIES) if has_wide else []
+            is_outdated = has_wide and _is_outdated(tx, run, stack, repository)
+            is_wide = has_wide and not is_outdated
+            owned = tx.list_owned_repositories(repository.owner_id, limit=MAX_REPOSITORIES) if is_wide else []
             there = {repository.id: repository} | {one.id: one for one in owned}
             everything = _seen(tx, there)
+            known = {one.stack.id: one for one in everything}
             first = run.workflow_id or run.id
             members = tuple(tx.list_workflow(first))
             digests = sorted({spec.digest for spec in stack.trigger_policies if spec.digest})
             ended = Ended(
                 run=run,
-                seen=next(
-                    (one for one in everything if one.stack.id == stack.id),
-                    Seen(stack=stack, repository=repository, state=None),
-                ),
+                seen=known.get(stack.id) or Seen(stack=stack, repository=repository, state=None),
                 summary=tx.find_summary(run.id, run.plan.number) if run.plan is not None else None,
                 history=tx.list_history(run.id),
-                workflow=tuple((_stack_id(tx, member.stack_id, everything), member) for member in members),
+                workflow=tuple((_stack_id(tx, member.stack_id, known), member) for member in members),
                 at=tx.now(),
                 web_url=self.web_url,
             )
             texts = tx.find_policy_texts(digests)
         own = tuple(one for one in everything if one.repository.id == repository.id)
-        return Ground(ended=ended, first=first, members=members, own=own, all=everything, texts=texts)
+        wide = () if is_outdated else everything
+        return Ground(
+            ended=ended, first=first, members=members, own=own, all=wide, texts=texts, is_outdated=is_outdated
+        )
 
     def _ask(self, ground: Ground) -> list[Wish]:
         """What each policy asks for: all questions together."""
         wishes: list[Wish] = []
         known: list[PolicySpec] = []
         for spec in ground.ended.seen.stack.trigger_policies:
-            if spec.digest in ground.texts:
+            if spec.is_of_organisation and ground.is_outdated:
+                wishes.append(Wish(policy=spec.name, reason=words.OUTDATED))
+            elif spec.digest in ground.texts:
                 known.append(spec)
             else:
                 wishes.append(Wish(policy=spec.name, reason=words.NO_POLICY_TEXT))
@@ -155,7 +163,7 @@ def _wishes(ground: Ground, spec: PolicySpec, answer: Evaluated | PolicyFailed) 
     if "trigger" in answer.errors_by_rule:
         return [Wish(policy=spec.name, reason=answer.errors_by_rule["trigger"][:500])]
     ids, left_out = wanted(answer.rules)
-    by_id = {one.id: one for one in ground.visible(spec)}
+    by_id, twice = by_ids(ground.visible(spec))
     by_name = {one.stack.name: one for one in ground.own}
     found = [
         Wish(
@@ -167,8 +175,15 @@ def _wishes(ground: Ground, spec: PolicySpec, answer: Evaluated | PolicyFailed) 
         for each in ids
     ]
     no_stack = words.no_stack(is_of_organisation=spec.is_of_organisation)
-    wishes = [one if one.stack is not None else replace(one, reason=no_stack) for one in found]
+    wishes = [_explained(one, no_stack, twice) for one in found]
     return [*wishes, Wish(policy=spec.name, reason=words.more(left_out))] if left_out else wishes
+
+
+def _explained(wish: Wish, no_stack: str, twice: Collection[str]) -> Wish:
+    """Why nothing is meant by it, where nothing is."""
+    if wish.asked in twice:
+        return replace(wish, stack=None, reason=words.claimed_twice())
+    return wish if wish.stack is not None else replace(wish, reason=no_stack)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -190,7 +205,7 @@ class _Make:
         stack = self.stacks[wish.stack.stack.id]
         if stack.id in self.made:  # another policy asked for it as well
             return Triggered(policy=wish.policy, stack=stack.name, run_id=self.made[stack.id])
-        origin = self._origin(stack)
+        origin = self.tx.find_deployment(stack) if stack.head_sha is not None else None
         reason = self._refusal(stack, origin)
         if reason:
             return Triggered(policy=wish.policy, stack=stack.name, reason=reason)
@@ -218,11 +233,6 @@ class _Make:
         waiting = (run for run in self.tx.list_live_runs(stack.id) if run.state in (RunState.QUEUED, RunState.READY))
         same = next((run for run in waiting if run.type is RunType.TRACKED and run.head_sha == stack.head_sha), None)
         return words.waits_already(same.id) if same is not None else ""
-
-    def _origin(self, stack: Stack) -> Run | None:
-        """The newest run that deploys the stack's head: it knows where the commit came from."""
-        newest = self.tx.list_stack_runs(stack.id, limit=MAX_LOOKED_AT)
-        return next((run for run in newest if run.type is RunType.TRACKED and run.head_sha == stack.head_sha), None)
 
     def _run(self, stack: Stack, origin: Run | None, wish: Wish) -> Run:
         if stack.head_sha is None:
@@ -261,11 +271,24 @@ def _seen(tx: Transaction, there: Mapping[RepositoryId, Repository]) -> tuple[Se
     return tuple(sorted(seen, key=lambda one: one.id))
 
 
-def _stack_id(tx: Transaction, stack_id: StackId, seen: Sequence[Seen]) -> str:
+def _is_outdated(tx: Transaction, run: Run, stack: Stack, repository: Repository) -> bool:
+    """True when the organisation's policies of the stack are not those of its owner now: they are another owner's word,
+    or were taken back.
+
+    Raises: RetryableError while the new ones are about to come.
+    """
+    in_force = tx.find_organisation(repository.owner_id)
+    if stack.organisation_version_id == (in_force.id if in_force is not None else None):
+        return False
+    if not stack.is_detached and tx.now() - run.updated_at < RENEWED_WITHIN:
+        raise RetryableError(words.settings_on_their_way(run.id))
+    return True
+
+
+def _stack_id(tx: Transaction, stack_id: StackId, seen: Mapping[StackId, Seen]) -> str:
     """The id that policies know a stack of the workflow by; it may be gone, or of another repository."""
-    known = next((one.id for one in seen if one.stack.id == stack_id), None)
-    if known is not None:
-        return known
+    if stack_id in seen:
+        return seen[stack_id].id
     stack = tx.find_stack(stack_id)
     repository = tx.find_repository(stack.repository_id) if stack is not None else None
     return Seen(stack=stack, repository=repository, state=None).id if stack and repository else ""

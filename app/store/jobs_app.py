@@ -89,6 +89,52 @@ SELECT count(procrastinate_defer_jobs_v1(ARRAY[ROW(
 more: a disk that was full has room again, a release that could not do it was replaced. Newer ones go before them."""
 
 
+def _revive_by_run(task: str, waiting: str, defer: str) -> str:
+    """The statement that defers a task of runs again: for `waiting`, a selection of run_id and lock, whose job ended in
+    an error of ours ten minutes ago or more."""
+    return f"""
+WITH waiting AS ({waiting}), behind AS (
+    SELECT run_id, lock FROM waiting WHERE NOT EXISTS (
+        SELECT FROM procrastinate_jobs AS job
+        WHERE job.task_name = '{task}' AND job.args ->> 'run_id' = waiting.run_id AND (
+            job.status IN ('todo', 'doing') OR EXISTS (
+                SELECT FROM procrastinate_events AS event
+                WHERE event.job_id = job.id AND event.at > clock_timestamp() - interval '10 minutes'
+            )
+        )
+    ) LIMIT 100
+), gone AS (
+    DELETE FROM procrastinate_jobs WHERE task_name = '{task}' AND status NOT IN ('todo', 'doing')
+        AND args ->> 'run_id' IN (SELECT run_id FROM behind)
+)
+SELECT count(procrastinate_defer_jobs_v1(ARRAY[ROW(
+    '{defer}', '{task}', -5, '{task}:' || lock, NULL, jsonb_build_object('run_id', run_id), NULL
+)::procrastinate_job_to_defer_v1])) AS revived FROM behind
+"""  # noqa: S608 - our own words only
+
+
+_REVIVE_TRIGGERS: Final = _revive_by_run(
+    "trigger",
+    """
+    SELECT runs.id AS run_id, coalesce(runs.workflow_id, runs.id) AS lock FROM triggerings
+    JOIN runs ON runs.id = triggerings.run_id
+    WHERE triggerings.asked_at IS NULL AND runs.updated_at > clock_timestamp() - interval '3 days'
+    """,
+    "deliver",
+)
+"""Runs of the last days that have ended and whose trigger policies were never asked: until they are, the rest of the
+workflow takes the run for one that has not ended."""
+_REVIVE_NOTICES: Final = _revive_by_run(
+    "notify",
+    """
+    SELECT DISTINCT notices.run_id, notices.run_id AS lock FROM notices JOIN run_steps ON run_steps.id = notices.step_id
+    WHERE run_steps.at > clock_timestamp() - interval '3 days'
+    """,
+    "notify",
+)
+"""Runs of which something of the last days is still to be told, and nobody is at it."""
+
+
 async def revive_reports(app: procrastinate.App) -> int:
     """Try again what GitHub refused for good; how many reports.
 
@@ -105,9 +151,19 @@ async def revive_deliveries(app: procrastinate.App) -> int:
     return await _revive(app, _REVIVE_DELIVERIES, "looking for deliveries that were not carried out")
 
 
+async def revive_of_runs(app: procrastinate.App) -> int:
+    """Try again to ask the trigger and the notification policies that an error of ours kept from being asked; how many
+    times.
+
+    Raises: RetryableError when the database does not answer.
+    """
+    triggers = await _revive(app, _REVIVE_TRIGGERS, "looking for runs whose trigger policies were not asked")
+    return triggers + await _revive(app, _REVIVE_NOTICES, "looking for runs of which nobody was told")
+
+
 async def revive(app: procrastinate.App) -> int:
-    """Both. Raises: as each does."""
-    return await revive_deliveries(app) + await revive_reports(app)
+    """All of them. Raises: as each does."""
+    return await revive_deliveries(app) + await revive_reports(app) + await revive_of_runs(app)
 
 
 async def _revive(app: procrastinate.App, statement: str, doing: str) -> int:

@@ -268,5 +268,6 @@ triggerings = Table(
     Column("run_id", ForeignKey("runs.id"), primary_key=True),
     time_column("asked_at", nullable=True),
     column("told", JSON, default="'[]'"),
+    Index("ix_triggerings_unasked", "run_id", postgresql_where=text("asked_at IS NULL")),
 )
 """Runs that have ended and whose stack has trigger policies: whether those were asked, and what came of it."""

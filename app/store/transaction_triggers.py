@@ -13,6 +13,7 @@ from app.core.notice import StateChange
 from app.core.record import ReportKind
 from app.core.report_check import check_name
 from app.core.run import Run, RunState, RunType
+from app.core.stack import Stack
 from app.core.trigger import MAX_WORKFLOW, Member, Triggered
 from app.store.rows import read_run, select_runs
 from app.store.schema import IS_LIVE, run_steps, runs, triggerings
@@ -72,6 +73,15 @@ class TriggerWrites(ReportWrites):
     def lock_workflow(self, first: RunId) -> None:
         """Lock the first run's row: what the workflow is cannot change by asking meanwhile."""
         self._scalar(select(runs.c.id).where(runs.c.id == first).with_for_update(key_share=True))
+
+    def find_deployment(self, stack: Stack) -> Run | None:
+        """The run that deploys the stack's head and knows where the commit came from: one that an event made before one
+        that was ordered, then the newest; None: no run of the stack does."""
+        at_head = (runs.c.repository_id == stack.repository_id) & (runs.c.head_sha == stack.head_sha)
+        mine = (runs.c.stack_id == stack.id) & (runs.c.type == RunType.TRACKED.value)
+        order = (runs.c.decision_id.is_(None), runs.c.created_at.desc(), runs.c.id.desc())
+        row = self._first(select_runs().where(at_head, mine).order_by(*order).limit(1))
+        return read_run(row) if row is not None else None
 
     def _state_before(self, run_id: RunId) -> RunState:
         """Where the run was before its newest step."""

@@ -1,5 +1,6 @@
 """When a run has ended, its stack's trigger policies make others run: each once, within bounds, and never by half."""
 
+import asyncio
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
@@ -10,14 +11,16 @@ import pytest
 
 from app.core.errors import RetryableError
 from app.core.event import Standing
-from app.core.names import AccountId, RepositoryId
-from app.core.run import Run, RunState, RunType, Step, Trigger
+from app.core.names import AccountId, Digest, OrganisationVersionId, RepositoryId
+from app.core.organisation import Organisation, OrganisationVersion
+from app.core.run import Run, RunState, RunType, Step, Trigger, advance
 from app.core.stack import PolicySpec, Stack, StackSettings, StackSpec
 from app.core.trigger import MAX_GENERATIONS
 from app.flows.trigger import TriggerRuns
 from app.policy.pool import OpaPool
+from app.store.jobs_app import make_job_app, revive_of_runs
 from app.store.postgres import PostgresStore
-from tests.store.world import CONFIG, HEAD, REPOSITORY, make_run, make_stack, step
+from tests.store.world import CONFIG, HEAD, REPOSITORY, make_run, make_stack, run_of, step
 
 NEXT = """package trackside
 import rego.v1
@@ -202,6 +205,60 @@ def test_what_a_workflow_was_asked_about_is_asked_again_when_it_went_on(
     assert len(runs_of(store, stacks["last"])) == 1
 
 
+def test_what_a_worker_does_with_the_rest_of_a_workflow_meanwhile_keeps_nobody_from_asking(
+    store: PostgresStore, policies: OpaPool
+) -> None:
+    stacks = {name: stack_with(store, name, DIAMOND) for name in ("first", "left", "right", "last")}
+    first = end(store, make_run(store, stacks["first"]))
+    trigger_with(store, policies).trigger(first.id)
+    left, right = (runs_of(store, stacks[name])[0] for name in ("left", "right"))
+    end(store, left)
+
+    class Meanwhile:
+        """Policies, while which are asked a worker takes the other run."""
+
+        def evaluate_all(self, shared: object, asked: Sequence[object]) -> object:
+            with store.begin() as tx:
+                tx.change_run(right.id, step(Step.CLAIM))
+            return policies.evaluate_all(shared, asked)  # type: ignore[arg-type]
+
+    TriggerRuns(store=store, policies=Meanwhile(), web_url="https://github.example").trigger(left.id)  # type: ignore[arg-type]
+    with store.begin() as tx:
+        assert not tx.is_to_trigger(left.id)
+
+
+def test_a_commit_that_was_never_merged_stays_one_however_many_previews_came_since(
+    store: PostgresStore, policies: OpaPool
+) -> None:
+    """The stack allowed promotions once, and does not any more."""
+    first, app = stack_with(store, "network", NEXT), stack_with(store, "app")
+    with store.begin() as tx:
+        promoted = replace(run_of(app, age_s=60), ref="refs/heads/feature", trigger=Trigger.COMMAND)
+        tx.add_run(promoted, event_key=None)
+    end(store, promoted)
+    for _ in range(51):
+        make_run(store, app, kind=RunType.PROPOSED)
+    run = end(store, make_run(store, first))
+    trigger_with(store, policies).trigger(run.id)
+    assert told(store, run)[0] == (
+        "app",
+        False,
+        "its newest commit was promoted from a pull request, which the stack does not allow any more",
+    )
+
+
+def test_a_tag_is_no_promotion_however_often_its_commit_is_triggered(store: PostgresStore, policies: OpaPool) -> None:
+    stack = stack_with(store, "network", ITSELF)
+    with store.begin() as tx:
+        tagged = replace(run_of(stack), ref="refs/tags/v1", trigger=Trigger.TAG)
+        tx.add_run(tagged, event_key=None)
+    newest = end(store, tagged)
+    for generation in (1, 2):
+        trigger_with(store, policies).trigger(newest.id)
+        newest = end(store, runs_of(store, stack)[0])
+        assert (newest.generation, newest.tag) == (generation, "v1")
+
+
 def test_a_stack_that_waits_to_run_already_gets_no_second_run(store: PostgresStore, policies: OpaPool) -> None:
     first, app = stack_with(store, "network", NEXT), stack_with(store, "app")
     waiting = make_run(store, app)
@@ -280,6 +337,102 @@ def test_a_policy_sees_its_repository_and_one_of_the_organisation_all_of_the_own
         ("web", True, ""),
         ("app", False, "there is no stack of this owner with that id"),
     ]
+
+
+def test_policies_of_an_organisation_that_is_not_in_force_there_trigger_nothing(
+    store: PostgresStore, policies: OpaPool
+) -> None:
+    """The repository was given to another owner, or the settings were replaced: new ones are waited for, a while."""
+    other = replace(REPOSITORY, id=RepositoryId(78), name="other", owner_id=AccountId(9))
+    wide = stack_with(store, "wide", OF_ALL, policy=".trackside/next")
+    with store.begin() as tx:
+        tx.save_repository(replace(REPOSITORY, owner_id=AccountId(9)))
+        tx.save_repository(other)
+        web = tx.add_stack(other.id, StackSpec(settings=StackSettings(name="web", branch="main")), CONFIG)
+        tx.save_stack(replace(tx.lock_stack(web.id), head_sha=HEAD, head_seq=1))
+        tx.add_organisation_version(
+            OrganisationVersion(
+                id=OrganisationVersionId("01NEW"),
+                owner_id=AccountId(9),
+                repository_id=REPOSITORY.id,
+                sha=HEAD,
+                digest=Digest("e" * 64),
+                is_valid=True,
+                problems=(),
+                organisation=Organisation(),
+            )
+        )
+    made = make_run(store, wide)
+    with store.begin() as tx:
+        moment = tx.now()
+        run = tx.change_run(made.id, lambda found: advance(found, Step.CANCEL, by="ada", at=moment))
+    with pytest.raises(RetryableError, match="settings are about to reach its stack"):
+        trigger_with(store, policies).trigger(run.id)
+    late = end(store, make_run(store, wide), state=RunState.CANCELED)  # long ago, by the world's clock
+    trigger_with(store, policies).trigger(late.id)
+    assert told(store, late) == [
+        ("", False, "the organisation's settings that brought it are not in force here any more")
+    ]
+    assert runs_of(store, web) == []
+
+
+def test_an_id_that_two_repositories_give_means_neither_and_takes_no_name(
+    store: PostgresStore, policies: OpaPool
+) -> None:
+    text = OF_ALL.replace("acme/other/web", "acme/infra/wide")
+    wide = stack_with(store, "wide", text, policy=".trackside/next")
+    other = replace(REPOSITORY, id=RepositoryId(78), name="other", owner_id=AccountId(9))
+    ids = {"mine": "app", "yours": "app", "liar": "acme/infra/wide"}
+    with store.begin() as tx:
+        tx.save_repository(replace(REPOSITORY, owner_id=AccountId(9)))
+        tx.save_repository(other)
+        for name, policy_id in ids.items():
+            spec = StackSpec(settings=StackSettings(name=name, branch="main"), policy_id=policy_id)
+            made = tx.add_stack(other.id, spec, CONFIG)
+            tx.save_stack(replace(tx.lock_stack(made.id), head_sha=HEAD, head_seq=1))
+    run = end(store, make_run(store, wide))
+    with store.begin() as tx:
+        tx.save_repository(replace(REPOSITORY, owner_id=AccountId(9)))
+    trigger_with(store, policies).trigger(run.id)
+    assert told(store, run) == [
+        ("wide", True, ""),
+        ("app", False, "more than one stack of this owner has that id"),
+    ]
+
+
+def test_what_nobody_could_ask_or_tell_is_tried_again_after_a_while(store: PostgresStore, database_url: str) -> None:
+    """Its jobs ended in an error of ours: a disk was full, say. In the workflow's lane, and never twice."""
+    stack = stack_with(store, "network", ITSELF)
+    with store.begin() as tx:
+        heard = PolicySpec(name="told", type="notification", path="told.rego", attach_all=True)
+        kept = tx.lock_stack(stack.id)
+        tx.save_stack(replace(kept, policies=(*kept.policies, heard)))
+    run = make_run(store, stack)
+    with store.begin() as tx:
+        moment = tx.now()
+        tx.change_run(run.id, lambda found: advance(found, Step.CANCEL, by="ada", at=moment))
+
+    async def revive() -> int:
+        app = make_job_app(database_url)
+        async with app.open_async():
+            return await revive_of_runs(app)
+
+    def sql(statement: str) -> list[tuple[object, ...]]:
+        with psycopg.connect(database_url, autocommit=True) as connection:
+            found = connection.execute(statement.encode())
+            return found.fetchall() if found.description else []
+
+    assert asyncio.run(revive()) == 0, "its jobs wait"
+    sql("UPDATE procrastinate_jobs SET status = 'failed' WHERE task_name IN ('trigger', 'notify')")
+    assert asyncio.run(revive()) == 0, "they failed just now"
+    sql("UPDATE procrastinate_events SET at = at - interval '11 minutes'")
+    assert asyncio.run(revive()) == 2
+    of_runs = "SELECT queue_name, task_name, lock, status FROM procrastinate_jobs WHERE args ->> 'run_id' IS NOT NULL"
+    assert sql(f"{of_runs} ORDER BY task_name") == [
+        ("notify", "notify", f"notify:{run.id}", "todo"),
+        ("deliver", "trigger", f"trigger:{run.id}", "todo"),
+    ]
+    assert asyncio.run(revive()) == 0, "the new jobs wait"
 
 
 def test_the_cause_of_a_run_never_changes(store: PostgresStore, database_url: str) -> None:
