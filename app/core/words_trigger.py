@@ -66,8 +66,13 @@ def too_many() -> str:
 
 
 def more(count: int) -> str:
+    """What stands for the stacks that are too many."""
+    return f"{count:,} more"
+
+
+def left_out() -> str:
     """A policy asked for too much at once."""
-    return f"{count} more stacks are left out: a policy triggers {MAX_TRIGGERED} at most when a run has ended"
+    return f"a policy triggers {MAX_TRIGGERED} stacks at most when a run has ended"
 
 
 def gave_no_answer(policy: str, why: str) -> str:

@@ -5,8 +5,8 @@ policy that gives no answer triggers nothing. Safe to run twice: what was asked 
 the runs.
 """
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Final
 
@@ -90,7 +90,7 @@ class TriggerRuns:
                 raise RetryableError(f"triggering after run {run_id}: its workflow went on meanwhile")
             if not tx.take_triggering(run_id):
                 return ()
-            make = _Make(tx=tx, ground=ground, stacks=stacks, room=MAX_WORKFLOW - len(ground.members), made={})
+            make = _Make(tx=tx, ground=ground, stacks=stacks, wishes=wishes)
             told = [make.one(wish) for wish in wishes]
             tx.save_triggered(ground.ended.run, told)
         return tuple(words.gave_no_answer(one.policy, one.reason) for one in told if not one.stack)
@@ -176,7 +176,9 @@ def _wishes(ground: Ground, spec: PolicySpec, answer: Evaluated | PolicyFailed) 
     ]
     no_stack = words.no_stack(is_of_organisation=spec.is_of_organisation)
     wishes = [_explained(one, no_stack, twice) for one in found]
-    return [*wishes, Wish(policy=spec.name, reason=words.more(left_out))] if left_out else wishes
+    if left_out:
+        wishes.append(Wish(policy=spec.name, asked=words.more(left_out), reason=words.left_out()))
+    return wishes
 
 
 def _explained(wish: Wish, no_stack: str, twice: Collection[str]) -> Wish:
@@ -194,9 +196,8 @@ class _Make:
     ground: Ground
     stacks: Mapping[StackId, Stack]
     """As they are now."""
-    room: int
-    """How many runs more the workflow may have."""
-    made: dict[StackId, RunId]
+    wishes: Sequence[Wish]
+    made: dict[StackId, RunId] = field(default_factory=dict)
 
     def one(self, wish: Wish) -> Triggered:
         """The run of one wish, or why there is none."""
@@ -211,7 +212,6 @@ class _Make:
             return Triggered(policy=wish.policy, stack=stack.name, reason=reason)
         run = self._run(stack, origin, wish)
         self.tx.add_run(run, event_key=None)
-        self.room -= 1
         self.made[stack.id] = run.id
         schedule(self.tx, stack)
         return Triggered(policy=wish.policy, stack=stack.name, run_id=run.id)
@@ -226,7 +226,7 @@ class _Make:
             return words.out_of_reach()
         if self.ground.ended.run.generation >= MAX_GENERATIONS:
             return words.too_long()
-        if self.room <= 0:
+        if len(self.ground.members) + len(self.made) >= MAX_WORKFLOW:
             return words.too_many()
         if origin is not None and is_promotion(origin, stack) and not stack.settings.allow_promotion:
             return words.promoted()
@@ -239,6 +239,7 @@ class _Make:
             raise BrokenError(f"triggering {stack.name}: it has no commit")
         ended = self.ground.ended.run
         by = f"{BY_POLICY}{wish.policy}"
+        same = [one for one in self.wishes if one.stack is not None and one.stack.stack.id == stack.id]
         return replace(
             new_run(self.tx, stack, RunType.TRACKED, stack.head_sha, by),
             trigger=Trigger.POLICY,
@@ -248,7 +249,7 @@ class _Make:
             caused_by=ended.id,
             workflow_id=self.ground.first,
             generation=ended.generation + 1,
-            flag_owners=turn_flags({}, sets={wish.policy: wish.flags}, resets={}),
+            flag_owners=turn_flags({}, sets={one.policy: one.flags for one in same}, resets={}),
         )
 
 

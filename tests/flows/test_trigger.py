@@ -152,6 +152,33 @@ def test_a_failed_run_is_tried_again_once_with_a_flag(store: PostgresStore, poli
     assert len(runs_of(store, stack)) == 2, "it was not made by git, so the policy leaves it alone"
 
 
+def test_what_a_policy_asks_for_beyond_a_hundred_stacks_is_counted(store: PostgresStore, policies: OpaPool) -> None:
+    text = 'package spacelift\ntrigger[id] { id := sprintf("s%03d", [numbers.range(1, 103)[_]]) }'
+    run = end(store, make_run(store, stack_with(store, "network", text)))
+    assert trigger_with(store, policies).trigger(run.id) == (), "it gave an answer"
+    assert told(store, run)[99:] == [
+        ("s100", False, "there is no stack of this repository with that id"),
+        ("3 more", False, "a policy triggers 100 stacks at most when a run has ended"),
+    ]
+
+
+def test_two_policies_that_ask_for_one_stack_get_one_run_with_the_flags_of_both(
+    store: PostgresStore, policies: OpaPool
+) -> None:
+    stack = stack_with(store, "network", RETRY, policy="again")
+    text = RETRY.replace("again", "once-more")
+    other = replace(stack.policies[0], name="other", digest=hashlib.sha256(text.encode()).hexdigest())
+    with store.begin() as tx:
+        tx.save_policy_texts({other.digest: text})
+        tx.save_stack(replace(tx.lock_stack(stack.id), policies=(*stack.policies, other)))
+    run = end(store, make_run(store, stack), state=RunState.FAILED)
+    trigger_with(store, policies).trigger(run.id)
+    again, first = runs_of(store, stack)
+    assert first.id == run.id
+    assert again.flag_owners == {"again": ("again",), "once-more": ("other",)}
+    assert told(store, run) == [("network", True, "")] * 2
+
+
 def test_a_policy_that_triggers_its_own_stack_for_ever_is_stopped(store: PostgresStore, policies: OpaPool) -> None:
     stack = stack_with(store, "network", ITSELF)
     newest = end(store, make_run(store, stack))
