@@ -7,8 +7,6 @@ from app.core.markdown import code, fitting, sentence
 from app.core.trigger import MAX_GENERATIONS, MAX_TRIGGERED, MAX_WORKFLOW, Triggered
 
 NO_POLICY_TEXT: Final = "its text is not known: the commit that brought it had none"
-
-
 OUTDATED: Final = "the organisation's settings that brought it are not in force here any more"
 MAX_LIST_BYTES: Final = 12_000
 """What the list in a check takes; the rest is counted."""

@@ -89,7 +89,7 @@ SELECT count(procrastinate_defer_jobs_v1(ARRAY[ROW(
 more: a disk that was full has room again, a release that could not do it was replaced. Newer ones go before them."""
 
 
-def _revive_by_run(task: str, waiting: str, defer: str) -> str:
+def _revive_by_run(task: str, waiting: str, queue: str) -> str:
     """The statement that defers a task of runs again: for `waiting`, a selection of run_id and lock, whose job ended in
     an error of ours ten minutes ago or more."""
     return f"""
@@ -108,7 +108,7 @@ WITH waiting AS ({waiting}), behind AS (
         AND args ->> 'run_id' IN (SELECT run_id FROM behind)
 )
 SELECT count(procrastinate_defer_jobs_v1(ARRAY[ROW(
-    '{defer}', '{task}', -5, '{task}:' || lock, NULL, jsonb_build_object('run_id', run_id), NULL
+    '{queue}', '{task}', -5, '{task}:' || lock, NULL, jsonb_build_object('run_id', run_id), NULL
 )::procrastinate_job_to_defer_v1])) AS revived FROM behind
 """  # noqa: S608 - our own words only
 
