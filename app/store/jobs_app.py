@@ -89,14 +89,14 @@ SELECT count(procrastinate_defer_jobs_v1(ARRAY[ROW(
 more: a disk that was full has room again, a release that could not do it was replaced. Newer ones go before them."""
 
 
-def _revive_by_run(task: str, waiting: str, queue: str) -> str:
-    """The statement that defers a task of runs again: for `waiting`, a selection of run_id and lock, whose job ended in
-    an error of ours ten minutes ago or more."""
+def _again(task: str, argument: str, queue: str, waiting: str) -> str:
+    """The statement that defers a task again: for `waiting`, a selection of the argument's value and the lock, when its
+    job ended in an error of ours ten minutes ago or more."""
     return f"""
 WITH waiting AS ({waiting}), behind AS (
-    SELECT run_id, lock FROM waiting WHERE NOT EXISTS (
+    SELECT value, lock FROM waiting WHERE NOT EXISTS (
         SELECT FROM procrastinate_jobs AS job
-        WHERE job.task_name = '{task}' AND job.args ->> 'run_id' = waiting.run_id AND (
+        WHERE job.task_name = '{task}' AND job.args ->> '{argument}' = waiting.value AND (
             job.status IN ('todo', 'doing') OR EXISTS (
                 SELECT FROM procrastinate_events AS event
                 WHERE event.job_id = job.id AND event.at > clock_timestamp() - interval '10 minutes'
@@ -105,34 +105,46 @@ WITH waiting AS ({waiting}), behind AS (
     ) LIMIT 100
 ), gone AS (
     DELETE FROM procrastinate_jobs WHERE task_name = '{task}' AND status NOT IN ('todo', 'doing')
-        AND args ->> 'run_id' IN (SELECT run_id FROM behind)
+        AND args ->> '{argument}' IN (SELECT value FROM behind)
 )
 SELECT count(procrastinate_defer_jobs_v1(ARRAY[ROW(
-    '{queue}', '{task}', -5, '{task}:' || lock, NULL, jsonb_build_object('run_id', run_id), NULL
+    '{queue}', '{task}', -5, lock, NULL, jsonb_build_object('{argument}', value), NULL
 )::procrastinate_job_to_defer_v1])) AS revived FROM behind
 """  # noqa: S608 - our own words only
 
 
-_REVIVE_TRIGGERS: Final = _revive_by_run(
+_REVIVE_TRIGGERS: Final = _again(
     "trigger",
+    "run_id",
+    "deliver",
     """
-    SELECT runs.id AS run_id, coalesce(runs.workflow_id, runs.id) AS lock FROM triggerings
+    SELECT runs.id AS value, 'trigger:' || coalesce(runs.workflow_id, runs.id) AS lock FROM triggerings
     JOIN runs ON runs.id = triggerings.run_id
     WHERE triggerings.asked_at IS NULL AND runs.updated_at > clock_timestamp() - interval '3 days'
     """,
-    "deliver",
 )
 """Runs of the last days that have ended and whose trigger policies were never asked: until they are, the rest of the
 workflow takes the run for one that has not ended."""
-_REVIVE_NOTICES: Final = _revive_by_run(
+_REVIVE_NOTICES: Final = _again(
+    "notify",
+    "run_id",
     "notify",
     """
-    SELECT DISTINCT notices.run_id, notices.run_id AS lock FROM notices JOIN run_steps ON run_steps.id = notices.step_id
-    WHERE run_steps.at > clock_timestamp() - interval '3 days'
+    SELECT DISTINCT notices.run_id AS value, 'notify:' || notices.run_id AS lock FROM notices
+    JOIN run_steps ON run_steps.id = notices.step_id WHERE run_steps.at > clock_timestamp() - interval '3 days'
     """,
-    "notify",
 )
 """Runs of which something of the last days is still to be told, and nobody is at it."""
+_REVIVE_MESSAGES: Final = _again(
+    "send",
+    "endpoint",
+    "notify",
+    """
+    SELECT DISTINCT target AS value, 'endpoint:' || target AS lock FROM messages
+    WHERE outcome = 'pending' AND created_at > clock_timestamp() - interval '3 days'
+    """,
+)
+"""Endpoints for which messages of the last days wait, and nobody sends them."""
 
 
 async def revive_reports(app: procrastinate.App) -> int:
@@ -152,13 +164,14 @@ async def revive_deliveries(app: procrastinate.App) -> int:
 
 
 async def revive_of_runs(app: procrastinate.App) -> int:
-    """Try again to ask the trigger and the notification policies that an error of ours kept from being asked; how many
-    times.
+    """Try again what an error of ours kept from following a run: trigger and notification policies that were to be
+    asked, and messages that were to be sent; how many jobs.
 
     Raises: RetryableError when the database does not answer.
     """
     triggers = await _revive(app, _REVIVE_TRIGGERS, "looking for runs whose trigger policies were not asked")
-    return triggers + await _revive(app, _REVIVE_NOTICES, "looking for runs of which nobody was told")
+    notices = await _revive(app, _REVIVE_NOTICES, "looking for runs of which nobody was told")
+    return triggers + notices + await _revive(app, _REVIVE_MESSAGES, "looking for messages that nobody sends")
 
 
 async def revive(app: procrastinate.App) -> int:

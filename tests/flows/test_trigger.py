@@ -449,14 +449,19 @@ def test_what_nobody_could_ask_or_tell_is_tried_again_after_a_while(store: Postg
             found = connection.execute(statement.encode())
             return found.fetchall() if found.description else []
 
-    assert asyncio.run(revive()) == 0, "its jobs wait"
-    sql("UPDATE procrastinate_jobs SET status = 'failed' WHERE task_name IN ('trigger', 'notify')")
+    sql(
+        "INSERT INTO messages (id, run_id, step_id, channel, policy, outcome, target, created_at)"  # noqa: S608 - ours
+        f" VALUES ('01M', '{run.id}', 1, 'webhook', 'told', 'pending', 'ci', now())"
+    )
+    assert asyncio.run(revive()) == 1, "the jobs of the run wait, and nobody sends the message"
+    sql("UPDATE procrastinate_jobs SET status = 'failed' WHERE task_name IN ('trigger', 'notify', 'send')")
     assert asyncio.run(revive()) == 0, "they failed just now"
     sql("UPDATE procrastinate_events SET at = at - interval '11 minutes'")
-    assert asyncio.run(revive()) == 2
-    of_runs = "SELECT queue_name, task_name, lock, status FROM procrastinate_jobs WHERE args ->> 'run_id' IS NOT NULL"
-    assert sql(f"{of_runs} ORDER BY task_name") == [
+    assert asyncio.run(revive()) == 3
+    jobs = "SELECT queue_name, task_name, lock, status FROM procrastinate_jobs WHERE task_name <> 'publish'"
+    assert sql(f"{jobs} ORDER BY task_name") == [
         ("notify", "notify", f"notify:{run.id}", "todo"),
+        ("notify", "send", "endpoint:ci", "todo"),
         ("deliver", "trigger", f"trigger:{run.id}", "todo"),
     ]
     assert asyncio.run(revive()) == 0, "the new jobs wait"
