@@ -118,7 +118,8 @@ class PoolBackend:
             worker.kill()
 
     def _with_worker(self, use: Callable[[Worker], Answer]) -> Answer | NoAnswer:
-        """What comes of using a free worker; one that died of it is not given back."""
+        """What comes of using a free worker; one that died of it, or was left in the middle of an answer, is not
+        given back."""
         self._belong()
         try:
             worker = self._free.get(timeout=_BUSY_S)
@@ -138,6 +139,10 @@ class PoolBackend:
             if died.kind == "timeout":
                 worker = self._start()  # it gets ready while nobody waits
             return NoAnswer(died.kind, str(died))
+        except BaseException:  # the rest of its answer is still to come: the next question would be given it
+            self._forget(worker)
+            worker = None
+            raise
         finally:
             self._free.put(worker)
 

@@ -12,6 +12,7 @@ import msgspec
 import psutil  # type: ignore[import-untyped]  # its stubs are a package of their own
 import pytest
 
+from app.core.contract import PolicyType
 from app.core.errors import UserError
 from app.policy.pool import OpaPool
 from tests.policy.asked import failed, told, written
@@ -52,6 +53,14 @@ def test_a_child_that_dies_while_asked_is_a_crash_and_is_never_asked_again_for_i
         assert said.kind == "crash"
         assert "signal 9" in said.message
         assert told(pool, SAYS_N, {"n": 3}).rules["track"] is True
+
+
+def test_a_child_left_in_the_middle_of_an_answer_is_asked_nothing_more() -> None:
+    """The answer that nobody waited for is not the next question's."""
+    with OpaPool(1, timeouts_s={PolicyType.PUSH: 1e7}) as pool:  # longer than the system can wait: no wait begins
+        with pytest.raises(OverflowError):
+            pool.evaluate(SAYS_N, {"n": 1})
+        assert pool.backend.pids == ()
 
 
 def test_children_are_gone_when_the_pool_is_closed() -> None:
