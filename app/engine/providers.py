@@ -29,6 +29,8 @@ CONTENT: Final = ZipBounds(max_files=1_000, max_bytes=3 * 1024 * 1024 * 1024)
 UNUSED_S: Final = 30 * 24 * 3600
 """A package that no run has asked for that long is removed."""
 _LOCK_TIMEOUT_S: Final = 1_000
+_GONE: Final = "gone-"
+"""Begins the name of a package that is being removed."""
 _HEX: Final = re.compile(r"[0-9a-f]{64}")
 
 
@@ -82,9 +84,11 @@ class ProviderStore:
         before, removed = (time.time() if now is None else now) - UNUSED_S, []
         if not self.packages.is_dir():
             return []
+        for gone in self.root.glob(f"{_GONE}*"):
+            remove_tree(gone)  # of a worker that was killed here
         for package in sorted(self.packages.iterdir()):
             if _HEX.fullmatch(package.name) and package.stat().st_mtime < before:
-                gone = self.root / f"gone-{package.name}"
+                gone = self.root / f"{_GONE}{package.name}"
                 package.rename(gone)
                 remove_tree(gone)
                 removed.append(package.name)

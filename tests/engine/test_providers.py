@@ -306,8 +306,12 @@ def test_packages_that_nothing_uses_any_more_are_removed(mirror: Mirror, shelf: 
     package = installed(shelf.init(lock_text(zh(toy_zip()))))
     assert shelf.store.sweep() == []
     os.utime(package, (time.time() - UNUSED_S - 10,) * 2)
+    killed = shelf.store.root / f"gone-{package.name}"
+    killed.mkdir()
+    (killed / "rest").touch()
     assert shelf.store.sweep() == [package.name]
     assert not package.exists()
+    assert not killed.exists(), "of a worker that was killed while it removed the package"
     shelf.init(lock_text(zh(toy_zip())))
     assert mirror.count(".zip") == 2
     os.utime(package, (time.time() - UNUSED_S - 10,) * 2)
