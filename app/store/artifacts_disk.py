@@ -25,6 +25,8 @@ NO_ROOM: Final = (
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _PARTIAL: Final = ".partial-"
 """Begins the name of a file that is still being written; no key part begins with a dot."""
+_TRIES: Final = 3
+"""How often the folders of a new file are made."""
 
 
 class DiskArtifacts:
@@ -41,10 +43,10 @@ class DiskArtifacts:
         """
         path = self._path(key)
         try:
-            self._make_folders(path.parent)
             partial = path.parent / f"{_PARTIAL}{secrets.token_hex(8)}"
+            descriptor = self._begin(partial)
             try:
-                size = _write(partial, pieces_of(source), key=key, max_bytes=max_bytes)
+                size = _write(descriptor, pieces_of(source), key=key, max_bytes=max_bytes)
                 os.link(partial, path)  # refuses to replace: exactly one of two writers wins
             finally:
                 partial.unlink(missing_ok=True)
@@ -135,6 +137,16 @@ class DiskArtifacts:
         check_key(key)
         return self._root.joinpath(*key.split("/"))
 
+    def _begin(self, partial: Path) -> int:
+        """A new file, in folders that are made for it. A sweep may take an empty old folder away in between; one that
+        was made just now it leaves alone."""
+        for _ in range(_TRIES - 1):
+            with suppress(FileNotFoundError):
+                self._make_folders(partial.parent)
+                return _create(partial)
+        self._make_folders(partial.parent)
+        return _create(partial)
+
     def _make_folders(self, folder: Path) -> None:
         missing = [folder, *folder.parents]
         for parent in reversed(missing[: missing.index(self._root) + 1]):
@@ -163,9 +175,12 @@ def _stored(key: str, path: Path) -> Stored:
     return Stored(key=key, size_bytes=facts.st_size, stored_at=datetime.fromtimestamp(facts.st_mtime, UTC))
 
 
-def _write(path: Path, pieces: Iterator[bytes], *, key: str, max_bytes: int) -> int:
+def _create(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+
+
+def _write(descriptor: int, pieces: Iterator[bytes], *, key: str, max_bytes: int) -> int:
     size = 0
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         for piece in pieces:
             size += len(piece)

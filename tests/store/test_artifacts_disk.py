@@ -1,8 +1,11 @@
 """Artifacts on disk keep the contract, and are readable by this account alone."""
 
 import io
+import os
 import stat
+from contextlib import suppress
 from pathlib import Path
+from threading import Event, Thread
 
 import pytest
 
@@ -45,3 +48,25 @@ def test_a_folder_that_cannot_be_written_is_not_ready(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(BrokenError, match="artifact folder"):
         DiskArtifacts(tmp_path / "file" / "below").check_ready()
+
+
+def test_a_folder_that_a_sweep_takes_away_is_made_again(tmp_path: Path) -> None:
+    artifacts, is_over = DiskArtifacts(tmp_path), Event()
+    folder = (tmp_path / KEY).parent
+
+    def sweep() -> None:
+        while not is_over.is_set():
+            artifacts.sweep_partial(older_than_s=60)
+
+    sweeping = Thread(target=sweep)
+    sweeping.start()
+    try:
+        for _ in range(300):
+            with suppress(FileNotFoundError):
+                folder.mkdir(parents=True, exist_ok=True)
+                os.utime(folder, (0, 0))  # empty since long ago
+            artifacts.put(KEY, io.BytesIO(b"x"), max_bytes=9)
+            artifacts.delete(KEY)
+    finally:
+        is_over.set()
+        sweeping.join()
