@@ -34,6 +34,8 @@ MAX_TRIES = 200
 """Of a job that the outside world keeps from ending: GitHub gone for hours must not lose an event."""
 MAX_TRIES_BROKEN = 5
 """Of a job that ends in an error of ours: it stays visible as failed, and is begun anew after a while."""
+MAX_COUNTED = 10_000
+"""Jobs whose errors of ours are remembered."""
 MAX_BACKOFF_S = 60.0
 _DICE = random.SystemRandom()
 JITTER = 0.25
@@ -53,11 +55,14 @@ class Patience(BaseRetryStrategy):
     def __init__(self, *, is_yielding: bool) -> None:
         self._is_yielding = is_yielding
         """A waiting retry of a report must not hold back a newer job of the same report: it yields."""
+        self._broken: dict[int | None, int] = {}
+        """How often a job has ended in an error of ours, by its id; procrastinate counts tries of all kinds together.
+        Of this process alone: another one, or a new one, gives a job its tries anew, and MAX_TRIES bounds them all."""
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
         """When to try again; None: not any more."""
-        is_outside = isinstance(exception, RetryableError)
-        if job.attempts >= (MAX_TRIES if is_outside else MAX_TRIES_BROKEN):
+        is_broken = not isinstance(exception, RetryableError)
+        if job.attempts >= MAX_TRIES or (is_broken and not self._has_another_try(job)):
             return None
         priority = again_priority(job.priority) if self._is_yielding else None
         asked_s = exception.retry_after_s if isinstance(exception, RetryableError) else None
@@ -66,6 +71,16 @@ class Patience(BaseRetryStrategy):
         else:
             wait_s = min(MAX_BACKOFF_S, 0.5 * 2 ** min(job.attempts, 8)) * _DICE.uniform(1 - JITTER, 1 + JITTER)
         return RetryDecision(retry_at=utcnow() + timedelta(seconds=max(1.0, wait_s)), priority=priority)
+
+    def _has_another_try(self, job: Job) -> bool:
+        """Count one more error of ours. What is known of a job is forgotten when it ends, or when it is the oldest."""
+        count = self._broken.pop(job.id, 0)
+        if count >= MAX_TRIES_BROKEN:
+            return False
+        self._broken[job.id] = count + 1
+        if len(self._broken) > MAX_COUNTED:
+            del self._broken[next(iter(self._broken))]
+        return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
