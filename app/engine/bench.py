@@ -25,6 +25,7 @@ from app.engine.environment import (
 )
 from app.engine.isolation import Isolation
 from app.engine.limits import folder_bytes, too_large
+from app.engine.stream import Lines
 from app.engine.tools import Engine
 
 RESCUE: Final = "rescue"
@@ -81,7 +82,8 @@ class StackSettings:
 
 class Bench:
     """One stack's workspace, ready to run commands. `log` gets every line of output as plain text, not redacted;
-    `count` how many resources a command has dealt with so far; `redact` is for what has to be cut to size."""
+    `count` how many resources a command has dealt with so far; `redact` is for what has to be cut to size,
+    `redact_cut` for what was."""
 
     def __init__(
         self,
@@ -93,7 +95,9 @@ class Bench:
         log: Callable[[str], None],
         count: Callable[[int], None] = lambda _: None,
         redact: Callable[[str], str] = str,
+        redact_cut: Callable[[str], str] = str,
     ) -> None:
+        self._redact_cut = redact_cut
         self.engine, self.folders, self.stack, self.control, self.log = engine, folders, stack, control, log
         self.count, self.redact = count, redact
         check_environment(stack.environment, stack=stack.name)
@@ -111,6 +115,10 @@ class Bench:
         Raises: UserError when it leads out of the checkout.
         """
         return inside(self.folders.source, self.stack.project_root, what="project root", stack=self.stack.name)
+
+    def lines(self, take: Callable[[str], None]) -> Lines:
+        """A sink for lines of output."""
+        return Lines(take, redact_cut=self._redact_cut)
 
     def seen(self, path: Path) -> Path:
         """A path of the workspace, as the commands see it."""

@@ -14,7 +14,7 @@ from app.engine.bench import Bench
 from app.engine.child import MARK, Ended
 from app.engine.environment import MAX_VALUE_BYTES, is_name, is_ours
 from app.engine.files import read_plain
-from app.engine.stream import Lines, clean
+from app.engine.stream import clean
 from app.engine.terraform import how_it_ended
 
 MAX_EXPORTED: Final = 500
@@ -69,7 +69,7 @@ def run_hook(bench: Bench, line: str) -> Hooked:
 
     _forget(dump)
     argv = [*_SHELL, line, str(bench.seen(dump))]
-    ended = bench.run("hook", argv, (Lines(take), Lines(take)), env=before)
+    ended = bench.run("hook", argv, (bench.lines(take), bench.lines(take)), env=before)
     after = _read(dump) if ended == Ended(0) else {}
     changed = {name: value for name, value in after.items() if before.get(name) != value and name not in _NOT_OF_A_HOOK}
     kept = {name: value for name, value in changed.items() if may_be_exported(name, value)}

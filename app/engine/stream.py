@@ -5,6 +5,7 @@ worker.
 """
 
 import base64
+import codecs
 import json
 import re
 from collections.abc import Callable, Iterable
@@ -18,6 +19,7 @@ MIN_LINE_CHARS: Final = 8
 """A line of a value of several lines is looked for by itself from this length on."""
 MAX_LINE_BYTES: Final = 64 * 1024
 """What is kept of one line of output."""
+_DECODER: Final = codecs.getincrementaldecoder("utf-8")
 _ESCAPES: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 _CONTROLS: Final = {number: None for number in (*range(0x20), *range(0x7F, 0xA0)) if number not in (0x09, 0x0A)}
 
@@ -29,8 +31,7 @@ class Redactor:
         forms = {form for value in values for form in _forms(value) if len(form) >= MIN_SECRET_CHARS}
         self._forms = tuple(sorted(forms, key=lambda form: (-len(form), form)))
         self._pattern = re.compile("|".join(map(re.escape, self._forms)) or r"(?!)")
-        lines = [form.splitlines(keepends=True) for form in self._forms if "\n" in form]
-        self._heads = tuple({"".join(parts[:n]) for parts in lines for n in range(1, len(parts))})
+        self._of_lines = tuple(form for form in self._forms if "\n" in form)
 
     def text(self, text: str) -> str:
         """A whole text without the values."""
@@ -41,14 +42,12 @@ class Redactor:
 
     def held(self, text: str) -> int:
         """How many characters at the end may be the beginning of a value."""
-        if text.endswith("\n"):
-            return max((len(head) for head in self._heads if text.endswith(head)), default=0)
-        longest = min(len(text), len(self._forms[0]) - 1) if self._forms else 0
-        for size in range(longest, 0, -1):
-            tail = text[-size:]
-            if any(len(form) > size and form.startswith(tail) for form in self._forms):
-                return size
-        return 0
+        forms = self._of_lines if text.endswith("\n") else self._forms
+        return max((_begun(form, text) for form in forms), default=0)
+
+    def cut(self, text: str) -> str:
+        """A text whose rest is not known, without the values and without what may be the beginning of one."""
+        return self.split(text)[0]
 
     def split(self, text: str) -> tuple[str, str]:
         """What may leave now, without the values, and what has to wait for more."""
@@ -79,10 +78,15 @@ class RedactedStream:
 
 
 class Lines:
-    """A sink that hands on lines as text, without their ends; a line has a bound, the rest of it is counted."""
+    """A sink that hands on lines as text, without their ends; a line has a bound, the rest of it is counted.
 
-    def __init__(self, to: Callable[[str], None], *, max_bytes: int = MAX_LINE_BYTES) -> None:
-        self._to, self._max_bytes = to, max_bytes
+    `redact_cut`: what may leave of a line that ends at the bound, perhaps in the middle of a secret.
+    """
+
+    def __init__(
+        self, to: Callable[[str], None], *, max_bytes: int = MAX_LINE_BYTES, redact_cut: Callable[[str], str] = str
+    ) -> None:
+        self._to, self._max_bytes, self._redact_cut = to, max_bytes, redact_cut
         self._line, self._left_out = bytearray(), 0
 
     def feed(self, data: bytes) -> None:
@@ -104,10 +108,10 @@ class Lines:
         self._left_out += max(0, len(part) - room)
 
     def _end(self) -> None:
-        text = self._line.decode("utf-8", "replace")
-        note = f"… ({self._left_out} more bytes)" if self._left_out else ""
+        left_out = self._left_out
+        text = _DECODER(errors="replace").decode(self._line, final=not left_out)  # a cut character is not told
         self._line, self._left_out = bytearray(), 0
-        self._to(text.rstrip("\r") + note)
+        self._to(f"{self._redact_cut(text)}… ({left_out} more bytes)" if left_out else text.rstrip("\r"))
 
 
 class Capture:
@@ -136,6 +140,16 @@ class Capture:
 def clean(text: str) -> str:
     """The text without terminal escapes and control characters but tab and line feed."""
     return _ESCAPES.sub("", text).translate(_CONTROLS)
+
+
+def _begun(form: str, text: str) -> int:
+    """How many characters at the end of the text are the beginning of the form, and not all of it."""
+    start = max(0, len(text) - len(form) + 1)
+    while (start := text.find(form[0], start)) >= 0:
+        if form.startswith(text[start:]):
+            return len(text) - start
+        start += 1
+    return 0
 
 
 def _forms(value: str) -> Iterable[str]:

@@ -21,7 +21,7 @@ from app.engine.files import read_plain, write_new
 from app.engine.lockfile import LOCK_FILE, way_out
 from app.engine.messages import Diagnostic, Messages, find_obstacle
 from app.engine.release import system
-from app.engine.stream import Capture, Lines
+from app.engine.stream import Capture
 from app.engine.tools import Engine
 
 OVERRIDE: Final = "trackside_override.tf"
@@ -247,7 +247,7 @@ class Terraform:
             self._log(text)
             self.bench.count(messages.done)
 
-        return self._run(words, (Lines(take), Lines(take)), extra=extra), messages, tail
+        return self._run(words, (self.bench.lines(take), self.bench.lines(take)), extra=extra), messages, tail
 
     def _capture(self, words: Sequence[str], captured: Capture) -> tuple[Ended, "_Tail"]:
         tail = _Tail()
@@ -257,7 +257,7 @@ class Terraform:
             tail.add(text)
             self._log(text)
 
-        return self._run(words, (captured, Lines(take))), tail
+        return self._run(words, (captured, self.bench.lines(take))), tail
 
     def _failure(self, command: str, ended: Ended, messages: Messages, tail: "_Tail") -> Failure:
         end = how_it_ended(ended)

@@ -30,6 +30,8 @@ from app.worker.log import JobLog
 
 PREVIEWS: Final = frozenset({"proposed", "drift"})
 """Types of runs that change no state."""
+APPLIED: Final = "applied, and then: "
+"""Begins the reason of what failed after the apply."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -64,6 +66,10 @@ class Job:
     """True once the hooks of `after_run` have had their turn."""
     is_workspace_kept: bool = False
     """True when the workspace holds what is nowhere else: a state that an apply could not save."""
+    is_applied: bool = False
+    """True once the plan is applied: whatever goes wrong from there on has to say so."""
+    rescued: str = ""
+    """Of an apply that broke: what became of a state that it could not save, in words for the reason."""
     _bench: Bench | None = field(default=None, init=False, repr=False)
 
     @contextmanager
@@ -115,6 +121,7 @@ class Job:
             log=self.log.line,
             count=self._count,
             redact=self.log.redact,
+            redact_cut=self.log.redact_cut,
         )
         return self._bench
 

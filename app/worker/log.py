@@ -154,6 +154,10 @@ class JobLog:
         """A text that leaves by another way than the log."""
         return self._redactor.text(text)
 
+    def redact_cut(self, text: str) -> str:
+        """A text that was cut short, perhaps in the middle of a secret."""
+        return self._redactor.cut(text)
+
     def drain(self) -> None:
         """Everything said so far is with the control plane, or it takes no more."""
         with self._lock:

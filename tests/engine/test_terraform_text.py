@@ -103,6 +103,28 @@ def test_an_endless_line_is_cut_and_counted() -> None:
     assert said == ["0123456789… (6 more bytes)", "next"]
 
 
+@pytest.mark.parametrize("kept", [4, 7, 9])  # the last but one in the middle of a character
+def test_a_line_that_is_cut_does_not_end_with_the_beginning_of_a_secret(kept: int) -> None:
+    said: list[str] = []
+    lines = Lines(said.append, max_bytes=len("now: ") + kept, redact_cut=Redactor(["s3cr3té-value"]).cut)
+    lines.feed("now: s3cr3té-value and more".encode())
+    lines.close()
+    assert said[0].startswith("now: … (")
+    whole = Lines(said.append, max_bytes=20, redact_cut=Redactor(["s3cr3t-value"]).cut)
+    whole.feed(b"now: s3cr3t-value and more\n")
+    assert said[1] == "now: *** an… (6 more bytes)"
+
+
+def test_a_secret_of_many_lines_takes_no_more_room_than_its_size() -> None:
+    value = "".join(f"k{number}\n" for number in range(400))
+    redactor = Redactor([value])
+    kept = {part for held in vars(redactor).values() if isinstance(held, tuple) for part in held}
+    assert sum(map(len, kept)) < 40 * len(value)
+    begun = "".join(value.splitlines(keepends=True)[:300])
+    assert redactor.held("before\n" + begun) == len(begun)
+    assert redactor.held(value) == 0
+
+
 def test_escapes_and_control_characters_do_not_leave() -> None:
     assert clean("\x1b[31mred\x1b[0m \x1b]0;title\x07b\x08\x9bell\tok\n") == "red bell\tok\n"
 
