@@ -34,8 +34,6 @@ _DRAIN_S: Final = 2.0
 _READ_BYTES: Final = 65536
 _BY_SIGNAL: Final = 128
 """What a box adds to the number of the signal that ended its command."""
-_EMPTY_WITHIN_S: Final = 20.0
-"""How long the end of everything inside a box is waited for, once its command has ended."""
 
 
 class Sink(Protocol):
@@ -88,12 +86,14 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long each rung of the ladder SIGINT, SIGINT, SIGKILL is given."""
+    """How long each rung of the ladder SIGINT, SIGINT, SIGKILL is given, and what follows it."""
 
     first_s: float = 30.0
     """After the first SIGINT: the engine stops what it does and saves its state."""
     second_s: float = 10.0
     """After the second: it stops at once."""
+    empty_s: float = 20.0
+    """After a box's command has ended: everything else inside ends too."""
 
 
 class Control:
@@ -195,7 +195,8 @@ class _Ladder:
 class _Namespace:
     """A sink for what the box says about itself; knows when everything inside has ended."""
 
-    def __init__(self) -> None:
+    def __init__(self, empty_s: float) -> None:
+        self._empty_s = empty_s
         self._said = bytearray()
         self._first: int | None = None
 
@@ -214,11 +215,11 @@ class _Namespace:
         Raises: BrokenError when it does not end: what lives there could still write where the worker reads.
         """
         if self._first is not None:
-            ended, _, _ = select.select([self._first], [], [], _EMPTY_WITHIN_S)
+            ended, _, _ = select.select([self._first], [], [], self._empty_s)
             os.close(self._first)
             self._first = None
             if not ended:
-                raise BrokenError(f"ending a command: its box still has processes after {_EMPTY_WITHIN_S:g} s")
+                raise BrokenError(f"ending a command: its box still has processes after {self._empty_s:g} s")
 
 
 def run_child(command: Command, *, control: Control, sinks: tuple[Sink, Sink]) -> Ended:
@@ -229,27 +230,17 @@ def run_child(command: Command, *, control: Control, sinks: tuple[Sink, Sink]) -
     """
     if control.is_ending:
         return Ended(-signal.SIGKILL)
-    namespace, mark = _Namespace(), secrets.token_hex(8)
+    namespace, mark = _Namespace(control.patience.empty_s), secrets.token_hex(8)
     child, told = _start(command, mark)
-    control.attach(child.pid, is_boxed=command.box is not None)
-    GUARD.watch(child.pid)
-    limits = control.limits if command.is_bound else Limits()
-    restrain(child.pid, limits, is_own_user=command.box is not None and command.box.is_own_user)
-    watch = Watch(
-        limits=limits,
-        step=command.step,
-        leader=child.pid,
-        folder=command.watched,
-        run_until=control.run_until if command.is_bound else 0,
-    )
-    ladder = _Ladder(control, watch)
     try:
+        control.attach(child.pid, is_boxed=command.box is not None)
+        ladder = _Ladder(control, _guarded(child, command, control))
         _open_gate(child)
         _pump(child, ladder, {child.stdout: sinks[0], child.stderr: sinks[1], told: namespace})
     finally:
         control.detach()
         GUARD.release(child.pid)
-        for stream in (child.stdout, child.stderr, told):
+        for stream in (child.stdin, child.stdout, child.stderr, told):
             if stream is not None:
                 stream.close()
         code = child.wait()
@@ -260,6 +251,23 @@ def run_child(command: Command, *, control: Control, sinks: tuple[Sink, Sink]) -
     if command.box is not None and _BY_SIGNAL < code <= _BY_SIGNAL + signal.NSIG:
         code = _BY_SIGNAL - code
     return Ended(code, ladder.excess)
+
+
+def _guarded(child: "subprocess.Popen[bytes]", command: Command, control: Control) -> Watch:
+    """What bounds the command, before it goes through its gate; from here on it ends with this process."""
+    try:
+        GUARD.watch(child.pid)
+    except OSError as error:
+        raise BrokenError(f"starting {command.argv[0]}: its guard: {error.strerror or error}") from error
+    limits = control.limits if command.is_bound else Limits()
+    restrain(child.pid, limits, is_own_user=command.box is not None and command.box.is_own_user)
+    return Watch(
+        limits=limits,
+        step=command.step,
+        leader=child.pid,
+        folder=command.watched,
+        run_until=control.run_until if command.is_bound else 0,
+    )
 
 
 def _start(command: Command, mark: str) -> tuple["subprocess.Popen[bytes]", IO[bytes] | None]:
@@ -302,7 +310,7 @@ def _open_gate(child: "subprocess.Popen[bytes]") -> None:
 
 def _pump(child: "subprocess.Popen[bytes]", ladder: _Ladder, streams: Mapping[IO[bytes] | None, Sink]) -> None:
     """Feed the sinks until the command has ended and its streams are empty."""
-    ended_at = 0.0
+    gone_at = ended_at = 0.0
     with selectors.DefaultSelector() as selector:
         for stream, sink in streams.items():
             if stream is not None:
@@ -312,7 +320,10 @@ def _pump(child: "subprocess.Popen[bytes]", ladder: _Ladder, streams: Mapping[IO
             for key, _ in ready:
                 ladder.watch.hear(_read(selector, key))
             ladder.climb()
-            if not ready and not ended_at and _has_ended(child, wait_s=0 if selector.get_map() else _POLL_S):
+            if not gone_at and _has_ended(child, wait_s=0 if selector.get_map() else _POLL_S):
+                gone_at = time.monotonic()
+            # What it left in the background may still hand on its last words, and may never pause.
+            if gone_at and not ended_at and (not ready or time.monotonic() >= gone_at + _DRAIN_S):
                 ended_at = time.monotonic()
                 ladder.control.sweep()  # a background child would keep the streams open
 

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import ExitStack, suppress
 from threading import Lock
 from typing import BinaryIO, Final
 
@@ -30,10 +31,11 @@ class Guard:
             self._tell(f"+{group}\n")
 
     def release(self, group: int) -> None:
-        """The group has ended."""
+        """The group has ended. A guard that cannot be started watches nothing that would have to be told."""
         with self._lock:
             self._groups.discard(group)
-            self._tell(f"-{group}\n")
+            with suppress(OSError):
+                self._tell(f"-{group}\n")
 
     def _tell(self, line: str) -> None:
         if self._pipe is not None:
@@ -49,7 +51,8 @@ class Guard:
     def _start() -> BinaryIO:
         """A new guard process; unbuffered, so that a line is sent when it is written."""
         read_end, write_end = os.pipe()
-        with open(read_end, "rb") as stdin:
+        with open(read_end, "rb") as stdin, ExitStack() as failed:
+            failed.callback(os.close, write_end)
             subprocess.Popen(  # noqa: S603 - this very file, with this very interpreter
                 [sys.executable, "-I", "-S", __file__],
                 stdin=stdin,
@@ -59,6 +62,7 @@ class Guard:
                 cwd="/",
                 start_new_session=True,
             ).returncode = 0  # never waited for: it ends after us
+            failed.pop_all()
         return open(write_end, "wb", buffering=0)
 
 

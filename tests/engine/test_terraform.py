@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,7 +18,7 @@ from app.core.planjson import read_plan
 from app.core.protocol import Output
 from app.core.statepoint import Obstacle
 from app.engine.bench import Bench, Folders, StackSettings
-from app.engine.child import Command, Control, Patience, run_child
+from app.engine.child import Command, Control, Ended, Patience, run_child
 from app.engine.environment import (
     CloneAccess,
     ManagedState,
@@ -26,6 +28,7 @@ from app.engine.environment import (
     state_env,
     write_cli_config,
 )
+from app.engine.limits import Limits
 from app.engine.stream import Capture, Lines, Redactor
 from app.engine.terraform import OVERRIDE, Done, Failure, Part, Planned, Terraform, read_outputs
 from app.engine.tools import find_engine
@@ -327,3 +330,32 @@ def test_what_a_command_leaves_in_the_background_ends_with_it(tmp_path: Path) ->
     lines: list[str] = []
     assert _shell(tmp_path, "sleep 600 & echo $!", Control(), Lines(lines.append)) == 0
     await_gone(int(lines[0]))
+
+
+def test_a_command_that_has_ended_is_noticed_while_its_background_prints_on(tmp_path: Path) -> None:
+    """Its own pauses are shorter than the look at it: only the end of its group ends it."""
+    control, captured = Control(limits=Limits(run_s=8)), Capture(1_000_000)
+    command = Command(
+        argv=["/bin/sh", "-c", "while :; do echo x; sleep 0.05; done & exit 3"],
+        env={"PATH": os.environ["PATH"]},
+        cwd=tmp_path,
+    )
+    assert run_child(command, control=control, sinks=(captured, Lines(print))) == Ended(3)
+
+
+def test_a_command_whose_guard_cannot_start_never_begins_and_leaves_no_process(tmp_path: Path) -> None:
+    script = (
+        "import os, sys\nfrom pathlib import Path\n"
+        "from app.core.errors import BrokenError\nfrom app.engine.child import Command, Control, run_child\n"
+        "from app.engine.stream import Lines\n"
+        "sys.executable, control = '/nothing', Control()\n"
+        "command = Command(argv=['/bin/touch', 'begun'], env={}, cwd=Path(sys.argv[1]))\n"
+        "try: run_child(command, control=control, sinks=(Lines(print), Lines(print)))\n"
+        "except BrokenError as error: print(error)\n"
+        "try: os.waitpid(-1, os.WNOHANG)\n"
+        "except ChildProcessError: print('none left')\n"
+    )
+    words = [sys.executable, "-W", "error", "-c", script, str(tmp_path)]
+    said = subprocess.run(words, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
+    assert said.stdout == "starting /bin/touch: its guard: No such file or directory\nnone left\n"
+    assert not (tmp_path / "begun").exists()
