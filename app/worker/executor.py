@@ -15,7 +15,7 @@ from app.core.protocol import Outcome, Phase, ResultReport
 from app.engine.files import is_disk_full
 from app.engine.programs import free_bytes
 from app.worker.hooks import after_run
-from app.worker.job import End, Job, Step
+from app.worker.job import APPLIED, End, Job, Step
 from app.worker.places import remarks_of
 from app.worker.steps import APPLY_STEPS, PLAN_STEPS
 from app.worker.validation import VALIDATE_STEPS
@@ -131,17 +131,21 @@ def _interrupted(end: End) -> End:
 
 def _broken(job: Job, step: Step, error: Exception) -> End:
     """What an exception means: words for people, another try elsewhere, or a person who has to look."""
+    if isinstance(error, RetryableError) and not job.ending.is_applying and not is_disk_full(error):
+        return End(Outcome.RETURNED, str(error))
+    return End(Outcome.FAILED, f"{APPLIED if job.is_applied else ''}{_why(job, step, error)}{job.rescued}")
+
+
+def _why(job: Job, step: Step, error: Exception) -> str:
     if is_disk_full(error):
         # Another try would meet the same disk: whoever makes room starts it.
-        return End(Outcome.FAILED, _no_room(job, step))
+        return _no_room(job, step)
     if isinstance(error, UserError):
-        return End(Outcome.FAILED, str(error))
-    if isinstance(error, RetryableError) and not job.ending.is_applying:
-        return End(Outcome.RETURNED, str(error))
+        return str(error)
     run = job.assignment.run_id
     _log.error("step broke", run=run, step=step.__name__, error=job.log.redact(f"{type(error).__name__}: {error}"))
     what = str(error) if isinstance(error, RetryableError) else "the worker's own log says what happened"
-    return End(Outcome.FAILED, f"{step.__name__.replace('_', ' ')} on worker {job.config.name}: {what}")
+    return f"{step.__name__.replace('_', ' ')} on worker {job.config.name}: {what}"
 
 
 def _with_disk(job: Job, end: End) -> End:
@@ -159,6 +163,7 @@ def _with_disk(job: Job, end: End) -> End:
 
 def _no_room(job: Job, step: Step) -> str:
     what = "the apply may have begun: look at what it did" if job.ending.is_applying else "nothing was applied"
+    what = "the plan is applied" if job.is_applied else what
     return (
         f"{step.__name__.replace('_', ' ')} on worker {job.config.name}: there is {NO_ROOM} on that worker's disk "
         f"({job.workspace.path.parent}, or its DATA_DIR): {what}; make room, then try again"

@@ -36,7 +36,7 @@ from app.engine.git import Source
 from app.engine.planfile import read_state_point
 from app.engine.terraform import WHOLE, Done, Failure, Part, Terraform
 from app.worker.hooks import after_run, hooks
-from app.worker.job import PREVIEWS, End, Job, Step
+from app.worker.job import APPLIED, PREVIEWS, End, Job, Step
 from app.worker.places import with_places
 from app.worker.tools import choose_engine, lay_out_providers, pin_engine, project_root
 
@@ -183,6 +183,8 @@ def restore_workspace(job: Job) -> End | None:
             try:
                 restore(job.workspace, file, cipher=_cipher(job))
             except BrokenError as error:
+                if isinstance(error.__cause__, OSError):
+                    raise  # this worker's disk, not the archive
                 why = f"the stored workspace is not this plan's: {error}: nothing was applied; plan again"
                 return End(Outcome.FAILED, why)
         job.archive_file.unlink()
@@ -222,23 +224,25 @@ def carry_out(job: Job) -> End:
     if failed is not None:
         return End(failed.outcome, f"{failed.reason}: nothing was applied")
     end = apply(job)
-    try:
-        failed = hooks(job, "after_apply") if end.outcome is Outcome.APPLIED else None
-    except UserError as error:
-        failed = End(Outcome.FAILED, str(error))
-    return end if failed is None else End(failed.outcome, f"applied, and then: {failed.reason}")
+    failed = hooks(job, "after_apply") if end.outcome is Outcome.APPLIED else None
+    return end if failed is None else End(failed.outcome, f"{APPLIED}{failed.reason}")
 
 
 def apply(job: Job) -> End:
     """Apply the plan file, if it is still the one that may be, and read the outputs."""
     if file_digest(job.workspace.plan_file) != job.digest:
         return End(Outcome.FAILED, "a hook changed the plan file: nothing was applied")
-    with job.step("apply"):
-        terraform = job.terraform()
-        applied = terraform.apply()
+    terraform = job.terraform()
+    try:
+        with job.step("apply"):
+            applied = terraform.apply()
+    except Exception:  # whatever broke, the apply may have run, and its state be nowhere else
+        job.rescued = _save_errored_state(job, terraform)
+        raise
     if isinstance(applied, Failure):
         reason = applied.text + _save_errored_state(job, terraform)
         return End(Outcome.FAILED, reason, obstacle=applied.obstacle, errors=applied.errors)
+    job.is_applied = True
     with job.step("outputs"):
         outputs = _outputs(job)
     if isinstance(outputs, Failure):

@@ -5,13 +5,15 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from app.core.protocol import Outcome
-from app.engine.isolation import Kind, Wanted
+from app.engine.child import Patience
+from app.engine.isolation import Isolation, Kind, Wanted
 from tests.worker.world import RUN, World, await_gone, boxes, of_kind, open_world
 
 PLAIN = 'resource "terraform_data" "one" { input = "hello" }\noutput "said" { value = terraform_data.one.output }\n'
@@ -274,6 +276,60 @@ def test_what_hides_in_a_box_ends_with_its_command(world: World) -> None:
     hide = "env -i setsid sh -c 'exec setsid sleep 61234' >/dev/null 2>&1 &"
     _hook(world, f"{hide} while ! grep -qs 61234 /proc/[0-9]*/cmdline; do :; done")
     assert _found("61234") == []
+
+
+_NEVER_EMPTY = """#!{python}
+import os, subprocess, sys
+words = sys.argv[1:]
+if {word!r} in words:
+    stays = subprocess.Popen(["sleep", "600"], start_new_session=True, stdout=-3, stderr=-3)
+    open({pid!r}, "w").write(str(stays.pid))
+    told = words.index("--info-fd") + 1
+    os.write(int(words[told]), b'{{"child-pid": %d}}' % stays.pid)
+    words[told] = str(os.dup(os.open(os.devnull, os.O_WRONLY)))
+    os.set_inheritable(int(words[told]), True)
+os.execv({bwrap!r}, ["bwrap", *words])
+"""
+
+
+@pytest.fixture
+def never_empty(world: World) -> Iterator[Callable[[str], Isolation]]:
+    """A bubblewrap that says of each command with a certain word that a process of its box lives on."""
+    found, script, pid = of_kind(world.kind or Kind.OWN_USER), world.folder / "bwrap", world.folder / "stays"
+
+    def made(word: str) -> Isolation:
+        text = _NEVER_EMPTY.format(python=sys.executable, word=word, pid=str(pid), bwrap=found.bwrap)
+        script.write_text(text)
+        script.chmod(0o700)
+        return replace(found, bwrap=str(script))
+
+    yield made
+    os.kill(int(pid.read_text()), signal.SIGKILL)
+
+
+def test_a_state_is_kept_also_when_the_box_of_its_apply_does_not_empty(
+    world: World, never_empty: Callable[[str], Isolation]
+) -> None:
+    world.book.next, world.book.refuse_state_writes = "apply", True
+    world.start(found=never_empty("apply"), patience=Patience(0.6, 0.3, empty_s=0.1))
+    world.assign(world.repository.commit({"main.tf": PLAIN}))
+    result, kept = world.result(), world.folder / "errored" / f"{RUN}.tfstate"
+    assert result.outcome is Outcome.FAILED
+    assert result.reason.startswith("report plan on worker worker-1: the worker's own log says what happened\n")
+    assert result.reason.endswith(f"errored.tfstate is kept on worker worker-1 in {kept}")
+    assert json.loads(kept.read_bytes())["resources"]
+
+
+def test_what_breaks_after_the_apply_says_that_it_was_applied(
+    world: World, never_empty: Callable[[str], Isolation]
+) -> None:
+    world.book.next = "apply"
+    world.start(found=never_empty("echo late"), patience=Patience(0.6, 0.3, empty_s=0.1))
+    world.assign(world.repository.commit({"main.tf": PLAIN}), hooks={"after_apply": ("echo late",)})
+    result = world.result()
+    what = "applied, and then: report plan on worker worker-1: the worker's own log says what happened"
+    assert (result.outcome, result.reason) == (Outcome.FAILED, what)
+    assert world.book.state
 
 
 def test_a_stopped_plan_ends_inside_its_box(world: World) -> None:

@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import os
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -275,6 +276,21 @@ def test_a_damaged_archive_fails_and_applies_nothing(world: World) -> None:
         assert result.outcome is Outcome.FAILED, name
         assert result.reason.startswith("the stored workspace is not this plan's"), name
     assert world.book.applies == []
+
+
+def test_what_this_worker_cannot_write_is_not_told_as_another_plans_archive(world: World) -> None:
+    sha = world.repository.commit({"main.tf": PLAIN, "large.txt": "x" * 3_000_000})
+    world.start()
+    world.assign(sha)
+    world.result(1)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, before[1]))
+    try:
+        world.assign_apply(sha)
+        reason = world.result(2).reason
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert reason == "restore workspace on worker worker-1: the worker's own log says what happened"
 
 
 def test_an_archive_of_another_run_commit_plan_or_key_never_applies(world: World) -> None:

@@ -237,12 +237,14 @@ class World:
         }
         return WorkerConfig(**(settings | more))
 
-    def start(self, name: str = "worker-1", *, isolation: Wanted | None = None, **more: Any) -> Event:
-        """A worker in a thread; set the event to shut it down. `isolation`: other than the world's."""
+    def start(
+        self, name: str = "worker-1", *, isolation: Wanted | None = None, found: Isolation | None = None, **more: Any
+    ) -> Event:
+        """A worker in a thread; set the event to shut it down. `isolation`, `found`: other than the world's."""
         stop = Event()
         mirror = Mirror(self.folder / "mirrors", allow_file=True)
         wanted = isolation or self.isolation
-        found = of_kind(self.kind) if self.kind and wanted == "bubblewrap" else isolated(wanted)
+        found = found or (of_kind(self.kind) if self.kind and wanted == "bubblewrap" else isolated(wanted))
         worker = Worker(
             self.config(name, isolation=replace(found, readable=self.readable), **more), stream_cipher, mirror=mirror
         )
