@@ -4,6 +4,7 @@ A saved plan can be applied at the path where it was made and nowhere else, so t
 never on the temporary folder of an environment. Knows nothing of what is put into it.
 """
 
+import fcntl
 import os
 import re
 import secrets
@@ -18,7 +19,9 @@ from typing import Final, Self
 from app.core.errors import BrokenError, UserError
 from app.engine.isolation import WORKSPACE
 
-_ULID: Final = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
+ULID: Final = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
+HELD: Final = "held"
+"""The file of a workspace that is locked for as long as somebody works there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,21 @@ class Workspace:
         """
         remove_tree(self.path)
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Somebody works in the folder for as long, or until its process is gone: what is held is nobody's leftover.
+
+        Raises: OSError when it cannot be marked so.
+        """
+        new = self.path / f"{HELD}.new"
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            new.rename(self.path / HELD)  # by this name there is never one that only begins to be held
+            yield
+        finally:
+            os.close(descriptor)
+
     def __enter__(self) -> Self:
         return self
 
@@ -94,7 +112,7 @@ class WorkspaceRoot:
         Raises: BrokenError when run_id is no ULID or the folder cannot be made; UserError when the root belongs to
         somebody else or is a link.
         """
-        if _ULID.fullmatch(run_id) is None:
+        if ULID.fullmatch(run_id) is None:
             raise BrokenError(f"opening workspace {run_id!r}: not the id of a run")
         if self._is_default:
             _claim_folder(self.path.parent)
@@ -102,11 +120,24 @@ class WorkspaceRoot:
         workspace = Workspace(self.path / run_id, is_isolated)
         workspace.close()
         try:
-            for folder in (workspace.path, workspace.source, workspace.data_dir, workspace.tmp, workspace.home):
+            with root_lock(self.path, fcntl.LOCK_SH):
+                workspace.path.mkdir(mode=0o700)
+            for folder in (workspace.source, workspace.data_dir, workspace.tmp, workspace.home):
                 folder.mkdir(mode=0o700)
         except OSError as error:
             raise BrokenError(f"opening workspace {workspace.path}: {error.strerror}") from error
         return workspace
+
+
+@contextmanager
+def root_lock(folder: Path, how: int) -> Iterator[None]:
+    """The folder of workspaces is locked: LOCK_SH by who begins one in it, LOCK_EX by who takes one away."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, how)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def remove_tree(path: Path) -> None:

@@ -4,7 +4,7 @@ Reads the protocol from its outside: claim, hold, execute, again. A stopping wor
 for those that apply, for a while; then it interrupts them.
 """
 
-from contextlib import closing
+from contextlib import ExitStack, closing
 from queue import Empty, SimpleQueue
 from random import random
 from threading import Event, Lock, Thread
@@ -18,6 +18,7 @@ from app.core.protocol import MAX_WAIT_S, Assignment, ClaimRequest, Outcome, Res
 from app.core.workers import MAX_ENGINES, MAX_LABEL_CHARS
 from app.engine.files import is_disk_full
 from app.engine.git import Mirror
+from app.engine.leftovers import remove_leftovers
 from app.engine.workspace import Workspace, WorkspaceRoot
 from app.worker.client import ControlPlane, Drained, Hold
 from app.worker.config import MakeCipher, WorkerConfig
@@ -98,7 +99,8 @@ class Worker:
             _log.warning("runs are NOT isolated", reason=isolation.why_not, meaning=what)
 
     def _look_around(self) -> None:
-        """Say what is here to work with; drop provider packages that nothing has used in a long time."""
+        """Say what is here to work with; drop what killed workers left, and what nothing has used in a long time."""
+        self._remove_leftovers()
         for line in self._config.toolbox().inventory():
             _log.info("engines", have=line)
         try:
@@ -107,6 +109,20 @@ class Worker:
             _log.warning("removing unused providers", error=str(error))
         else:
             _log.info("providers", origin=self._config.providers_mirror or "their registries", removed=len(removed))
+
+    def _remove_leftovers(self) -> None:
+        try:
+            found = remove_leftovers(self._root.path)
+        except TracksideError as error:
+            _log.warning("removing workspaces of killed workers", error=str(error))
+            return
+        for run in found.removed:
+            _log.info("removed the workspace of a killed worker", run=run)
+        for state in found.states:
+            what = "its apply could not save it: bring it in with `trackside state push`, then remove the workspace"
+            _log.warning("a state is left in a workspace", path=str(state), meaning=what)
+        for why in found.stuck:
+            _log.warning("removing the workspace of a killed worker", error=why)
 
     def _finish(self, slots: list[Thread], hurry: Event) -> None:
         """Wait until every slot has ended; what applies then still is interrupted, once."""
@@ -177,8 +193,9 @@ class Worker:
         if self._stop.is_set():
             ending.give_back()
         try:
-            workspace, token = self._open(plane, assignment)
-            with closing(token), Lease(hold, ending, token):
+            with ExitStack() as life:
+                workspace, token = self._open(plane, assignment, life)
+                life.enter_context(Lease(hold, ending, token))
                 log = JobLog(LogShipper(hold), _secrets(assignment, self._config))
                 token.know = log.know
                 job = Job(
@@ -203,12 +220,14 @@ class Worker:
             with self._lock:
                 self._endings.discard(ending)
 
-    def _open(self, plane: ControlPlane, assignment: Assignment) -> tuple[Workspace, TokenFile]:
-        """The run's fresh workspace, with its identity in it; without one the run is given back."""
+    def _open(self, plane: ControlPlane, assignment: Assignment, life: ExitStack) -> tuple[Workspace, TokenFile]:
+        """The run's fresh workspace, held for its life, with its identity in it; without one the run is given back."""
         try:
             workspace = self._root.open(assignment.run_id, is_isolated=self._config.isolation.is_on)
             try:
-                return workspace, TokenFile(workspace.home, assignment.oidc_token)
+                life.enter_context(workspace.held())
+                token = life.enter_context(closing(TokenFile(workspace.home, assignment.oidc_token)))
+                return workspace, token
             except OSError:
                 workspace.close()
                 raise

@@ -11,7 +11,7 @@ from app.core.names import Secret
 from app.core.protocol import Outcome
 from app.worker.client import ControlPlane, Hold
 from app.worker.lease import Lease
-from tests.worker.world import POOL_TOKEN, World, await_gone
+from tests.worker.world import POOL_TOKEN, RUN, World, await_gone
 
 PLAIN = 'resource "terraform_data" "one" { input = "hello" }\n'
 
@@ -117,6 +117,10 @@ def test_kill_nine_of_the_worker_takes_the_engine_with_it(world: World, tmp_path
     worker.wait()
     await_gone(pid)
     await_gone(engine)
+    workspace = world.folder / "runs" / RUN
+    assert (workspace / "plan.tfplan").is_file()
+    world.start("worker-2")
+    world.book.wait(lambda: not workspace.exists())
 
 
 def test_the_next_assignments_workspace_survives_the_end_of_a_lost_one(world: World, tmp_path: Path) -> None:
