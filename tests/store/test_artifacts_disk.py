@@ -3,9 +3,9 @@
 import io
 import os
 import stat
-from contextlib import suppress
+import sys
 from pathlib import Path
-from threading import Event, Thread
+from types import FrameType
 
 import pytest
 
@@ -51,22 +51,21 @@ def test_a_folder_that_cannot_be_written_is_not_ready(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_a_sweep_takes_away_is_made_again(tmp_path: Path) -> None:
-    artifacts, is_over = DiskArtifacts(tmp_path), Event()
-    folder = (tmp_path / KEY).parent
+    artifacts, folder = DiskArtifacts(tmp_path), (tmp_path / KEY).parent
+    artifacts.put(KEY, io.BytesIO(b"before"), max_bytes=9)
+    artifacts.delete(KEY)
 
-    def sweep() -> None:
-        while not is_over.is_set():
+    def sweep(_frame: FrameType, event: str, called: object) -> None:
+        """Just before the file of the artifact is opened, and once."""
+        if event == "c_call" and called is os.open:
+            sys.setprofile(None)
+            os.utime(folder, (0, 0))  # empty since long ago
             artifacts.sweep_partial(older_than_s=60)
+            assert not folder.exists()
 
-    sweeping = Thread(target=sweep)
-    sweeping.start()
+    sys.setprofile(sweep)
     try:
-        for _ in range(300):
-            with suppress(FileNotFoundError):
-                folder.mkdir(parents=True, exist_ok=True)
-                os.utime(folder, (0, 0))  # empty since long ago
-            artifacts.put(KEY, io.BytesIO(b"x"), max_bytes=9)
-            artifacts.delete(KEY)
+        artifacts.put(KEY, io.BytesIO(b"x"), max_bytes=9)
     finally:
-        is_over.set()
-        sweeping.join()
+        sys.setprofile(None)
+    assert artifacts.find(KEY)
