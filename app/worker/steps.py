@@ -7,6 +7,7 @@ PLAN_STEPS and APPLY_STEPS, asks between steps whether the assignment has to end
 import hashlib
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -232,12 +233,13 @@ def apply(job: Job) -> End:
     """Apply the plan file, if it is still the one that may be, and read the outputs."""
     if file_digest(job.workspace.plan_file) != job.digest:
         return End(Outcome.FAILED, "a hook changed the plan file: nothing was applied")
-    terraform = job.terraform()
     try:
         with job.step("apply"):
+            terraform = job.terraform()
             applied = terraform.apply()
     except Exception:  # whatever broke, the apply may have run, and its state be nowhere else
-        job.rescued = _save_errored_state(job, terraform)
+        with suppress(TracksideError):  # what broke first is the reason
+            job.rescued = _save_errored_state(job, job.terraform())
         raise
     if isinstance(applied, Failure):
         reason = applied.text + _save_errored_state(job, terraform)
