@@ -282,7 +282,8 @@ _NEVER_EMPTY = """#!{python}
 import os, subprocess, sys
 words = sys.argv[1:]
 if {word!r} in words:
-    stays = subprocess.Popen(["sleep", "600"], start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    nowhere = subprocess.DEVNULL
+    stays = subprocess.Popen(["sleep", "600"], start_new_session=True, stdout=nowhere, stderr=nowhere)
     open({pid!r}, "w").write(str(stays.pid))
     told = words.index("--info-fd") + 1
     os.write(int(words[told]), b'{{"child-pid": %d}}' % stays.pid)
