@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from app.core.errors import BrokenError
 from app.engine.leftovers import Leftovers, remove_leftovers
 from app.engine.workspace import Workspace, WorkspaceRoot
 
@@ -71,3 +72,6 @@ def test_nothing_is_followed_or_waited_for(root: WorkspaceRoot, tmp_path: Path) 
 
 def test_where_no_run_has_been_there_is_nothing(tmp_path: Path) -> None:
     assert remove_leftovers(tmp_path / "nowhere") == Leftovers()
+    (tmp_path / "file").touch()
+    with pytest.raises(BrokenError, match=r"looking for leftovers in .*/file: Not a directory"):
+        remove_leftovers(tmp_path / "file")
