@@ -30,6 +30,9 @@ POLL_S = 0.1
 """procrastinate is told of new jobs, but not that a job which held a lock has ended: the next delivery of a repository,
 or the next look at a report, waits for a poll."""
 RESTART_S = 1.0
+GRACE_S = 20.0
+"""How long a job may go on when its process ends."""
+ENDING_S = 25.0
 MAX_TRIES = 200
 """Of a job that the outside world keeps from ending: GitHub gone for hours must not lose an event."""
 MAX_TRIES_BROKEN = 5
@@ -174,7 +177,7 @@ async def _work(app: procrastinate.App, tasks: Tasks, stop: threading.Event, con
         finally:
             for one in (*others, *workers):
                 one.cancel()
-            await asyncio.gather(*workers, return_exceptions=True)
+            await asyncio.wait(workers, timeout=ENDING_S)  # longer only while nobody takes how their jobs ended
 
 
 async def _run_worker(app: procrastinate.App, queues: Sequence[str], concurrency: int, poll_s: float) -> None:
@@ -183,7 +186,7 @@ async def _run_worker(app: procrastinate.App, queues: Sequence[str], concurrency
         concurrency=concurrency,
         fetch_job_polling_interval=poll_s,
         update_heartbeat_interval=HEARTBEAT_S,
-        shutdown_graceful_timeout=20,
+        shutdown_graceful_timeout=GRACE_S,
         install_signal_handlers=False,
         delete_jobs="successful",
     )

@@ -1,18 +1,99 @@
 """The jobs process goes on, whatever becomes of one thing that it does."""
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from threading import Event, Thread
+from typing import Any, Final
 
 import procrastinate
+import psycopg
 from procrastinate.jobs import Job
 
 from app.core.errors import BrokenError, RetryableError
+from app.core.names import DeliveryId
+from app.core.record import DeliveryOutcome
 from app.jobs import MAX_TRIES, MAX_TRIES_BROKEN, Patience, Tasks, run_jobs
 from app.store.jobs_app import make_job_app
+from app.store.postgres import PostgresStore
+from tests.driver import wait_until
 
 
 def nothing(*_given: object) -> None:
     """Of what no test here is about."""
+
+
+async def none(_app: procrastinate.App) -> int:
+    """Nothing was found."""
+    return 0
+
+
+def tasks_with(**given: Any) -> Tasks:
+    """Tasks that do nothing but what is given."""
+    idle: dict[str, Any] = {
+        "deliver": nothing,
+        "publish": nothing,
+        "renew": nothing,
+        "trigger": lambda _run: (),
+        "notify": lambda _run: (),
+        "send": lambda _name: (),
+        "sweep": lambda: 0,
+        "rescue": none,
+        "revive": none,
+        "sweep_every_s": 60,
+        "tidy": lambda: 0,
+        "start_looks": nothing,
+        "looks": {},
+    }
+    return Tasks(**idle | given)
+
+
+@contextmanager
+def at_work(tasks: Tasks, url: str) -> Iterator[None]:
+    """A jobs process, as a thread."""
+    stop = Event()
+    jobs = Thread(target=run_jobs, args=(lambda: make_job_app(url), tasks, stop), daemon=True)
+    jobs.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        jobs.join(60)
+
+
+CUT: Final = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%finish_job%'
+"""
+
+
+def test_how_a_job_ended_is_said_until_the_database_has_taken_it(store: PostgresStore, database_url: str) -> None:
+    """The connection is lost as a job's end is written, and its process lives: what waits behind its lock goes on."""
+    for guid in ("g-1", "g-2"):
+        store.record_delivery(
+            DeliveryId(guid), "push", b"{}", outcome=DeliveryOutcome.PENDING, reason="", lane="repository"
+        )
+    done, cut = list[str](), list[int]()
+    in_the_way = psycopg.connect(database_url)
+
+    def deliver(guid: str) -> None:
+        done.append(guid)
+        if len(done) == 1:
+            in_the_way.execute("SELECT 1 FROM procrastinate_jobs WHERE status = 'doing' FOR UPDATE")
+
+    def is_cut() -> bool:
+        with psycopg.connect(database_url) as connection:
+            cut.extend(row[0] for row in connection.execute(CUT).fetchall())
+        return bool(cut)
+
+    def left() -> list[tuple[str]]:
+        with psycopg.connect(database_url) as connection:
+            return connection.execute("SELECT status::text FROM procrastinate_jobs").fetchall()
+
+    with at_work(tasks_with(deliver=deliver), database_url):
+        wait_until(is_cut, "the end of the first job is being written")
+        in_the_way.close()
+        wait_until(lambda: left() == [], "both jobs have ended", 20, found=left)
+    assert done == ["g-1", "g-2"]
 
 
 def test_a_sweep_that_breaks_ends_neither_the_other_ones_nor_the_workers(database_url: str) -> None:
@@ -34,21 +115,7 @@ def test_a_sweep_that_breaks_ends_neither_the_other_ones_nor_the_workers(databas
             stop.set()
         return 0
 
-    tasks = Tasks(
-        deliver=nothing,
-        publish=nothing,
-        renew=nothing,
-        trigger=lambda _run: (),
-        notify=lambda _run: (),
-        send=lambda _name: (),
-        sweep=sweep,
-        rescue=rescue,
-        revive=revive,
-        sweep_every_s=0.05,
-        tidy=lambda: 0,
-        start_looks=nothing,
-        looks={},
-    )
+    tasks = tasks_with(sweep=sweep, rescue=rescue, revive=revive, sweep_every_s=0.05)
     jobs = Thread(target=run_jobs, args=(make_app, tasks, stop), daemon=True)
     jobs.start()
     with suppress(TimeoutError):

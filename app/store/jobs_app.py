@@ -3,9 +3,15 @@
 Knows no task. Jobs are deferred elsewhere in this room, in the transactions that cause them.
 """
 
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from functools import partial
 from typing import Final
 
 import procrastinate
+import procrastinate.manager
+import psycopg
+import stamina
 from procrastinate import exceptions, utils
 
 from app.core.errors import RetryableError
@@ -18,13 +24,56 @@ SILENT_S: Final = 15.0
 """After how long without a word it counts as dead: three heartbeats."""
 POLL_S: Final = 5.0
 """How often it looks for jobs whose notification was missed, and for scheduled ones."""
+AGAIN_S: Final = 2.0
+"""How long it waits at most before it says once more how a job ended."""
 CONNECTIONS: Final = 5
 """Of one jobs process: two that listen, one for each kind of queue, and three for everything else."""
 
 
+class PatientManager(procrastinate.manager.JobManager):
+    """Says how a job ended until the database has taken it.
+
+    procrastinate says it once: a job whose end is lost stays "doing" under a worker that lives, so that nobody rescues
+    it, and everything behind its lock waits for ever.
+    """
+
+    async def finish_job_by_id_async(self, job_id: int, status: procrastinate.jobs.Status, delete_job: bool) -> None:
+        """Once, however often it has to be said."""
+        await _until_taken(partial(super().finish_job_by_id_async, job_id, status, delete_job))
+
+    async def retry_job_by_id_async(
+        self,
+        job_id: int,
+        retry_at: datetime,
+        priority: int | None = None,
+        queue: str | None = None,
+        lock: str | None = None,
+    ) -> None:
+        """Once, however often it has to be said."""
+        await _until_taken(partial(super().retry_job_by_id_async, job_id, retry_at, priority, queue, lock))
+
+
+async def _until_taken(say: Callable[[], Awaitable[None]]) -> None:
+    async for attempt in stamina.retry_context(on=_is_away, attempts=None, timeout=None, wait_max=AGAIN_S):
+        with attempt:
+            try:
+                await say()
+            except exceptions.ConnectorException as error:
+                if attempt.num > 1 and isinstance(error.__cause__, psycopg.errors.RaiseException):
+                    return  # it was taken before, and only the answer was lost
+                raise
+
+
+def _is_away(error: Exception) -> bool:
+    """True when the database does not answer; what it refuses, it refuses again."""
+    return isinstance(error, exceptions.ConnectorException) and not isinstance(
+        error.__cause__, psycopg.errors.RaiseException
+    )
+
+
 def make_job_app(url: str) -> procrastinate.App:
     """An unopened procrastinate App on that database: register tasks on it, then `open_async`, `run_worker_async`."""
-    return procrastinate.App(
+    app = procrastinate.App(
         connector=procrastinate.PsycopgConnector(conninfo=conninfo(url), min_size=CONNECTIONS, max_size=CONNECTIONS),
         worker_defaults={
             "update_heartbeat_interval": HEARTBEAT_S,
@@ -33,6 +82,8 @@ def make_job_app(url: str) -> procrastinate.App:
             "delete_jobs": "successful",
         },
     )
+    app.job_manager = PatientManager(app.connector)
+    return app
 
 
 _REVIVE: Final = f"""
