@@ -4,6 +4,7 @@ The script does what people do, one after the other, and prints what GitHub show
 """
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
+import httpx
 from rich.console import Console
 from rich.markdown import Markdown
 from rich.panel import Panel
@@ -36,6 +38,9 @@ OWNER, NAME = "acme", "infrastructure"
 PERSON = "alice"
 STACKS = ("network", "app", "storage")
 WAIT_S = 120.0
+LATE_S = 6.0
+"""After so long its page is asked for the reason."""
+_THROTTLED = re.compile(r'<p class="card">(The App has written to GitHub[^<]*)</p>')
 MARKS = {"success": "[green]✔[/]", "failure": "[red]✘[/]", "action_required": "[yellow]●[/]", "neutral": "[dim]■[/]"}
 
 
@@ -57,11 +62,16 @@ class Stage:
 
     def wait(self, what: str, is_true: Callable[[], object]) -> None:
         """Wait with a spinner. Raises: UserError with the end of the log when it does not come."""
-        end = time.monotonic() + WAIT_S
+        start, is_told = time.monotonic(), False
         with self.console.status(f"[dim]{what}…[/]"):
             while not is_true():
-                if time.monotonic() > end or not self.tree.is_alive():
+                waited_s = time.monotonic() - start
+                if waited_s > WAIT_S or not self.tree.is_alive():
                     raise UserError(f"waiting until {what}: it did not happen; the log says:\n{_tail(self.log_file)}")
+                if waited_s > LATE_S and not is_told:
+                    is_told = True
+                    for sentence in _THROTTLED.findall(httpx.get(self.app_url, trust_env=False).text):
+                        self.console.print(f"  [dim]Trackside's own page says why this takes a while: {sentence}[/]")
                 time.sleep(0.05)
 
     def check(self, sha: str, stack: str, conclusion: str) -> CheckRun:
@@ -201,6 +211,7 @@ def _tell_part(stage: Stage) -> None:
     _comment(stage, number, "/trackside replan app only 1")
     stage.wait("plan 2 stands", lambda: _is_newer(stage, third, before))
     stage.show(stage.check(third, "app", "action_required"))
+    stage.wait("the App's comment shows plan 2 as well", lambda: _shows_plan_2(stage, number))
     _comment(stage, number, "/trackside confirm app")
     stage.say("the part is applied; its check says what of the whole plan is still pending, and what does it")
     before = stage.check(third, "app", "success")
@@ -255,6 +266,11 @@ def _comment(stage: Stage, number: int, body: str) -> None:
 def _is_newer(stage: Stage, sha: str, before: CheckRun) -> bool:
     found = stage.repo.check_run(sha, before.name)
     return found is not None and found.id != before.id and found.conclusion == "action_required"
+
+
+def _shows_plan_2(stage: Stage, number: int) -> bool:
+    """Until then a command there could mean the plan before, and is refused."""
+    return any(one.by_app and "plan 2" in one.body for one in stage.repo.comments(number))
 
 
 def _deployment(stage: Stage, sha: str, environment: str) -> str:
