@@ -13,7 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -70,9 +70,14 @@ class Stage:
                     raise UserError(f"waiting until {what}: it did not happen; the log says:\n{_tail(self.log_file)}")
                 if waited_s > LATE_S and not is_told:
                     is_told = True
-                    for sentence in _THROTTLED.findall(httpx.get(self.app_url, trust_env=False).text):
-                        self.console.print(f"  [dim]Trackside's own page says why this takes a while: {sentence}[/]")
+                    self._say_why_late()
                 time.sleep(0.05)
+
+    def _say_why_late(self) -> None:
+        """Nothing when the page does not answer: what is waited for says more."""
+        with suppress(httpx.HTTPError):
+            for sentence in _THROTTLED.findall(httpx.get(self.app_url, trust_env=False).text):
+                self.console.print(f"  [dim]Trackside's own page says why this takes a while: {sentence}[/]")
 
     def check(self, sha: str, stack: str, conclusion: str) -> CheckRun:
         """Wait for a stack's newest check run to conclude so."""

@@ -1,5 +1,6 @@
 """The jobs process goes on, whatever becomes of one thing that it does."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from threading import Event, Thread
@@ -7,7 +8,9 @@ from typing import Any, Final
 
 import procrastinate
 import psycopg
-from procrastinate.jobs import Job
+import pytest
+from procrastinate.exceptions import ConnectorException
+from procrastinate.jobs import Job, Status
 
 from app.core.errors import BrokenError, RetryableError
 from app.core.names import DeliveryId
@@ -94,6 +97,18 @@ def test_how_a_job_ended_is_said_until_the_database_has_taken_it(store: Postgres
         in_the_way.close()
         wait_until(lambda: left() == [], "both jobs have ended", 20, found=left)
     assert done == ["g-1", "g-2"]
+
+
+def test_what_the_database_refuses_is_not_said_again(database_url: str) -> None:
+    async def finish(job_id: int) -> None:
+        app = make_job_app(database_url)
+        async with app.open_async():
+            done = app.job_manager.finish_job_by_id_async(job_id, Status.SUCCEEDED, delete_job=True)
+            await asyncio.wait_for(done, 20)
+
+    for nobody in (7, 2**70):
+        with pytest.raises(ConnectorException):
+            asyncio.run(finish(nobody))
 
 
 def test_a_sweep_that_breaks_ends_neither_the_other_ones_nor_the_workers(database_url: str) -> None:

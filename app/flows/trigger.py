@@ -18,7 +18,7 @@ from app.core.flags import turn_flags
 from app.core.names import RepositoryId, RunId, StackId
 from app.core.run import BY_POLICY, Run, RunState, RunType, Trigger
 from app.core.stack import PolicySpec, Stack
-from app.core.trigger import MAX_GENERATIONS, MAX_WORKFLOW, Member, Triggered, flags, wanted
+from app.core.trigger import MAX_GENERATIONS, MAX_NAME, MAX_WORKFLOW, Member, Triggered, flags, wanted
 from app.core.triggerinput import Ended, Seen, by_ids, own_document, shared_document
 from app.flows.configure import text_of
 from app.flows.ports import Policies, Store, Transaction
@@ -202,7 +202,7 @@ class _Make:
     def one(self, wish: Wish) -> Triggered:
         """The run of one wish, or why there is none."""
         if wish.stack is None:
-            return Triggered(policy=wish.policy, stack=wish.asked[:300], reason=wish.reason)
+            return Triggered(policy=wish.policy, stack=wish.asked[:MAX_NAME], reason=wish.reason)
         stack = self.stacks[wish.stack.stack.id]
         if stack.id in self.made:  # another policy asked for it as well
             return Triggered(policy=wish.policy, stack=stack.name, run_id=self.made[stack.id])

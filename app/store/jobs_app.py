@@ -65,10 +65,9 @@ async def _until_taken(say: Callable[[], Awaitable[None]]) -> None:
 
 
 def _is_away(error: Exception) -> bool:
-    """True when the database does not answer; what it refuses, it refuses again."""
-    return isinstance(error, exceptions.ConnectorException) and not isinstance(
-        error.__cause__, psycopg.errors.RaiseException
-    )
+    """True when the database does not answer, or lost the connection; what it refuses, it refuses again."""
+    away = (psycopg.OperationalError, psycopg.InterfaceError)
+    return isinstance(error, exceptions.ConnectorException) and isinstance(error.__cause__, away)
 
 
 def make_job_app(url: str) -> procrastinate.App:
@@ -112,32 +111,6 @@ SELECT count(procrastinate_defer_jobs_v1(ARRAY[ROW(
 """Reports that stand behind without a job that would mend it: GitHub refused them for good, ten minutes ago or more.
 A permission that was granted since is found out only by trying again. What is said to somebody is given up after three
 days: on a pull request that is not there, a policy could say as much as it likes. The job before makes way."""
-_REVIVE_DELIVERIES: Final = """
-WITH ended AS (
-    SELECT DISTINCT ON (deliveries.guid) deliveries.guid, job.lock FROM deliveries
-    JOIN procrastinate_jobs AS job ON job.task_name = 'deliver' AND job.status NOT IN ('todo', 'doing')
-        AND job.args ->> 'guid' = deliveries.guid
-    WHERE deliveries.outcome = 'pending' AND deliveries.received_at > clock_timestamp() - interval '3 days'
-        AND NOT EXISTS (
-            SELECT FROM procrastinate_jobs AS other
-            WHERE other.task_name = 'deliver' AND other.args ->> 'guid' = deliveries.guid AND (
-                other.status IN ('todo', 'doing') OR EXISTS (
-                    SELECT FROM procrastinate_events AS event
-                    WHERE event.job_id = other.id AND event.at > clock_timestamp() - interval '10 minutes'
-                )
-            )
-        )
-    ORDER BY deliveries.guid LIMIT 100
-), gone AS (
-    DELETE FROM procrastinate_jobs WHERE task_name = 'deliver' AND status NOT IN ('todo', 'doing')
-        AND args ->> 'guid' IN (SELECT guid FROM ended)
-)
-SELECT count(procrastinate_defer_jobs_v1(ARRAY[ROW(
-    'deliver', 'deliver', -5, lock, NULL, jsonb_build_object('guid', guid), NULL
-)::procrastinate_job_to_defer_v1])) AS revived FROM ended
-"""
-"""Deliveries of the last days that were never carried out, and whose job ended in an error of ours ten minutes ago or
-more: a disk that was full has room again, a release that could not do it was replaced. Newer ones go before them."""
 
 
 def _again(task: str, argument: str, queue: str, waiting: str) -> str:
@@ -164,6 +137,20 @@ SELECT count(procrastinate_defer_jobs_v1(ARRAY[ROW(
 """  # noqa: S608 - our own words only
 
 
+_REVIVE_DELIVERIES: Final = _again(
+    "deliver",
+    "guid",
+    "deliver",
+    """
+    SELECT DISTINCT ON (deliveries.guid) deliveries.guid AS value, job.lock FROM deliveries
+    JOIN procrastinate_jobs AS job ON job.task_name = 'deliver' AND job.args ->> 'guid' = deliveries.guid
+    WHERE deliveries.outcome = 'pending' AND deliveries.received_at > clock_timestamp() - interval '3 days'
+        AND job.status NOT IN ('todo', 'doing')
+    ORDER BY deliveries.guid
+    """,
+)
+"""Deliveries of the last days that were never carried out, and whose job ended in an error of ours ten minutes ago or
+more: a disk that was full has room again, a release that could not do it was replaced. Newer ones go before them."""
 _REVIVE_TRIGGERS: Final = _again(
     "trigger",
     "run_id",

@@ -1,8 +1,8 @@
-"""Mirrors against real repositories, told as sentences. Over HTTP: test_git_http.py."""
+"""Mirrors against real repositories, told as sentences. Over HTTP: test_git_http.py; what is bounded:
+test_git_bounds.py."""
 
 import os
 import shutil
-import subprocess
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -13,61 +13,9 @@ import pytest
 from app.core.errors import BrokenError, RetryableError, UserError
 from app.core.names import ZERO_SHA, Secret, Sha
 from app.engine.git import EMPTY_TREE, Commit, Mirror, NotInRepositoryError, Source
+from tests.engine.upstream import Upstream, names_in
 
 NOBODY_HAS = "ab" * 20
-
-
-class Upstream:
-    """A repository somewhere else, with a person who commits to it."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        path.mkdir()
-        self.git("init", "--quiet", "--initial-branch=main")
-        self.git("config", "uploadpack.allowFilter", "true")
-        self.source = Source(7, f"file://{path}", Secret(""))
-
-    def git(self, *arguments: str, stdin: str = "", date: str = "1700000000 +0200") -> str:
-        env = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(self.path.parent),
-            "GIT_CONFIG_NOSYSTEM": "1",  # where git-lfs is installed, the system's configuration has its filter
-            "GIT_AUTHOR_NAME": "Åsa",
-            "GIT_AUTHOR_EMAIL": "asa@example.org",
-            "GIT_COMMITTER_NAME": "Åsa",
-            "GIT_COMMITTER_EMAIL": "asa@example.org",
-            "GIT_AUTHOR_DATE": date,
-            "GIT_COMMITTER_DATE": date,
-        }
-        done = subprocess.run(
-            ["git", *arguments],
-            cwd=self.path,
-            env=env,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        return done.stdout.strip()
-
-    def commit(self, message: str = "a change", **files: str) -> str:
-        """Write the files (`__` is a slash, `_tf` the suffix) and commit everything."""
-        for name, content in files.items():
-            path = self.path / name.replace("__", "/").replace("_tf", ".tf")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(content)
-        self.git("add", "--all")
-        self.git("commit", "--quiet", "--allow-empty", "-m", message)
-        return self.git("rev-parse", "HEAD")
-
-    def commit_tree(self, listing: str) -> str:
-        """A commit of a tree as it stands in the listing, however odd; a branch of its own holds it."""
-        sha = self.git("commit-tree", "-m", "odd", self.git("mktree", "--missing", stdin=listing))
-        self.git("update-ref", f"refs/heads/{sha}", sha)
-        return sha
-
-    def blob(self, content: str) -> str:
-        return self.git("hash-object", "-w", "--stdin", stdin=content)
 
 
 @pytest.fixture
@@ -78,10 +26,6 @@ def upstream(tmp_path: Path) -> Upstream:
 @pytest.fixture
 def mirror(tmp_path: Path) -> Mirror:
     return Mirror(tmp_path / "mirrors", allow_file=True)
-
-
-def names_in(folder: Path) -> set[str]:
-    return {str(path.relative_to(folder)) for path in folder.rglob("*")}
 
 
 # What changed
@@ -498,41 +442,3 @@ def test_a_ref_that_nobody_has_is_named(upstream: Upstream, mirror: Mirror) -> N
 def test_a_server_that_is_not_there_can_be_asked_again(mirror: Mirror) -> None:
     with pytest.raises(RetryableError, match=r"listing the refs of http://127\.0\.0\.1:1/x: "):
         mirror.ls_remote(Source(7, "http://127.0.0.1:1/x", Secret("token")))
-
-
-# More than anybody reads
-
-
-def bomb(upstream: Upstream, *, depth: int) -> str:
-    """A commit of a few hundred bytes with ten files for each power of ten."""
-    kind, entry = "100644 blob", upstream.blob("one")
-    for _ in range(depth):
-        entry = upstream.git("mktree", stdin="".join(f"{kind} {entry}\t{name}\n" for name in "0123456789"))
-        kind = "040000 tree"
-    sha = upstream.git("commit-tree", "-m", "bomb", entry)
-    upstream.git("update-ref", f"refs/heads/{sha}", sha)
-    return sha
-
-
-def test_what_git_prints_without_end_is_not_held(upstream: Upstream, tmp_path: Path) -> None:
-    mirror, sha = Mirror(tmp_path / "mirrors", allow_file=True, max_printed_bytes=1024 * 1024), bomb(upstream, depth=6)
-    asked: list[Callable[[], object]] = [
-        lambda: mirror.changed_files(upstream.source, EMPTY_TREE, sha),
-        lambda: mirror.find_files(upstream.source, sha, (".tf",)),
-        lambda: mirror.find_links(upstream.source, sha),
-        lambda: mirror.checkout(upstream.source, sha, tmp_path / "out"),
-    ]
-    for ask in asked:
-        with pytest.raises(UserError, match=r"of file://.*: running git: it printed more than 1 MiB"):
-            ask()
-    assert not names_in(tmp_path / "out")
-
-
-@pytest.mark.parametrize(("depth", "name"), [(6, "a"), (1, "d/" * 200 + "a")])
-def test_a_commit_that_no_workspace_can_hold_is_not_written(
-    upstream: Upstream, mirror: Mirror, tmp_path: Path, depth: int, name: str
-) -> None:
-    sha = bomb(upstream, depth=depth) if depth > 1 else upstream.commit(**{name.replace("/", "__"): "one"})
-    with pytest.raises(UserError, match=r"more than 500000 files, or more than 100 folders within each other"):
-        mirror.checkout(upstream.source, sha, tmp_path / "out")
-    assert not names_in(tmp_path / "out")
