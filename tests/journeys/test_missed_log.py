@@ -1,12 +1,15 @@
 """No event is lost: what GitHub could not bring is asked for again, arrives by the ordinary door, and counts once."""
 
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from pathlib import Path as FilePath
 
 import httpx
 import pytest
 
+from app.core.missed import Path
 from app.core.run import RunState
 from tests.driver import World, open_world, wait_until
 
@@ -19,7 +22,7 @@ QUICK = {"DELIVERY_LOG_EVERY_S": "1", "REFS_EVERY_S": "86400", "REFS_GRACE_S": "
 
 
 @pytest.fixture
-def world(tmp_path: Path, database_url: str) -> Iterator[World]:
+def world(tmp_path: FilePath, database_url: str) -> Iterator[World]:
     """A world that reads the delivery log all the time, and looks at refs as good as never."""
     with open_world(tmp_path, database_url, **QUICK) as made:
         yield made
@@ -38,6 +41,17 @@ def execute(world: World, statement: str) -> None:
     """Change the database as time would."""
     with world.plane.store.begin() as tx:
         tx._connection.exec_driver_sql(statement)
+
+
+@contextmanager
+def no_look(world: World) -> Iterator[None]:
+    """No look at the log is under way, and none begins, until the block ends."""
+    while True:
+        with world.plane.store.only_one(Path.DELIVERY_LOG) as is_ours:
+            if is_ours:
+                yield
+                return
+        threading.Event().wait(0.02)
 
 
 def test_pushes_that_an_app_out_of_order_refused_come_back_by_themselves(world: World) -> None:
@@ -62,7 +76,7 @@ def test_pushes_that_an_app_out_of_order_refused_come_back_by_themselves(world: 
 
 
 def test_what_never_arrives_is_asked_for_less_and_less_and_never_faster_than_allowed(
-    tmp_path: Path, database_url: str
+    tmp_path: FilePath, database_url: str
 ) -> None:
     """Ten lost deliveries at two a minute: two are asked for, the oldest first, and no third within the minute."""
     with open_world(tmp_path, database_url, **QUICK, REDELIVERIES_PER_MINUTE="2") as world:
@@ -108,17 +122,19 @@ def test_a_click_and_a_command_that_come_late_are_not_obeyed(world: World) -> No
     number, sha = world.land(repo, FILES, "First stack")
     check = world.expect_check(repo, sha, "deploy/app", "action_required")
     wait_until(lambda: world.sql(DONE) != [], "the log was read to its end")
-    world.github.post.refuse = 2
-    world.press(check, "Confirm")
-    comment = world.comment(repo, number, "/trackside confirm")
-    world.github.wait_deliveries()
-    for one in (one for one in world.github.post._log if not one.ok):
-        one.delivered_at -= timedelta(minutes=11)
-    said = (one.payload["comment"] for one in world.github.post._log if one.event == "issue_comment")
-    (written,) = (one for one in said if one["id"] == comment)
-    written["created_at"] = f"{datetime.now(UTC) - timedelta(minutes=11):%Y-%m-%dT%H:%M:%SZ}"
-
-    execute(world, "UPDATE looks SET seen_until = NULL")
+    world.settle()
+    with no_look(world):
+        world.github.post.refuse = 2
+        world.press(check, "Confirm")
+        comment = world.comment(repo, number, "/trackside confirm")
+        world.github.wait_deliveries()
+        lost = [one for one in world.github.post._log if not one.ok]
+        assert [one.event for one in lost] == ["check_run", "issue_comment"]
+        for one in lost:
+            one.delivered_at -= timedelta(minutes=11)
+        assert lost[1].payload["comment"]["id"] == comment
+        lost[1].payload["comment"]["created_at"] = f"{datetime.now(UTC) - timedelta(minutes=11):%Y-%m-%dT%H:%M:%SZ}"
+        execute(world, "UPDATE looks SET seen_until = NULL")
     wait_until(lambda: world.remarks(repo, sha) != [], "the click was answered", found=lambda: world.sql(NOTED))
     world.settle()
     assert "Please press it again" in world.remarks(repo, sha)[0]
