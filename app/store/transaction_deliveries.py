@@ -3,6 +3,7 @@
 Knows nothing of what an event means.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -13,7 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from app.core.event import Repository, Standing
 from app.core.names import AccountId, ConfigVersionId, DeliveryId, Digest, InstallationId, RepositoryId, Sha
-from app.core.record import ConfigVersion, Delivery, DeliveryOutcome
+from app.core.record import ConfigVersion, Delivery, DeliveryOutcome, NewDelivery
 from app.core.stack import Configuration, Problem
 from app.store.schema import config_versions, decision_inputs, deliveries, installations, repositories
 from app.store.wire import Wire, safe_text
@@ -22,22 +23,41 @@ TWIN_WINDOW: Final = timedelta(minutes=10)
 """How far apart two deliveries of one event by two hooks may arrive."""
 _CONFIG: Final = tuple(one for one in config_versions.c if one.name != "configuration")
 """A version without what it says, which can be large, and is wanted only when it is taken in again."""
-RECORD_DELIVERY: Final = """
-WITH kept AS (
+RECORD_DELIVERIES: Final = """
+WITH given AS (
+    SELECT * FROM unnest(%(guids)s::text[], %(events)s::text[], %(bodies)s::bytea[], %(outcomes)s::text[],
+                         %(reasons)s::text[], %(lanes)s::text[])
+    WITH ORDINALITY AS given (guid, event, body, outcome, reason, lane, number)
+), first AS (
+    SELECT DISTINCT ON (guid) * FROM given ORDER BY guid, number
+), kept AS (
     INSERT INTO deliveries (guid, event, body, outcome, reason)
-    VALUES (%(guid)s, %(event)s, %(body)s, %(outcome)s, %(reason)s)
+    SELECT guid, event, body, outcome, reason FROM first ORDER BY guid
     ON CONFLICT (guid) DO NOTHING
     RETURNING guid
 ), job AS (
-    SELECT procrastinate_defer_jobs_v1(ARRAY[
-        ROW('deliver', 'deliver', 0, NULLIF(%(lane)s, ''), NULL, jsonb_build_object('guid', guid), NULL)
-        ::procrastinate_job_to_defer_v1
-    ]) AS ids
-    FROM kept WHERE %(outcome)s = 'pending'
+    SELECT procrastinate_defer_jobs_v1(array_agg(
+        ROW('deliver', 'deliver', 0, NULLIF(lane, ''), NULL, jsonb_build_object('guid', guid), NULL)
+        ::procrastinate_job_to_defer_v1 ORDER BY number
+    )) AS ids
+    FROM first JOIN kept USING (guid) WHERE outcome = 'pending' HAVING count(*) > 0
 )
-SELECT (SELECT count(*) FROM kept) AS kept, (SELECT count(ids) FROM job) AS jobs
+SELECT array(SELECT guid FROM kept) AS new, (SELECT count(ids) FROM job) AS jobs
 """
-"""One statement, so one round trip and one transaction: the row, and the job only when the row is new and pending."""
+"""One statement, so one round trip and one transaction: the rows, in the order of their GUIDs, so that two processes
+never wait for each other's; and in the order of arrival the jobs of those that are new and pending."""
+
+
+def delivery_values(batch: Sequence[NewDelivery]) -> dict[str, list[Any]]:
+    """What RECORD_DELIVERIES takes."""
+    return {
+        "guids": [one.guid for one in batch],
+        "events": [one.event for one in batch],
+        "bodies": [one.body for one in batch],
+        "outcomes": [one.outcome.value for one in batch],
+        "reasons": [safe_text(one.reason) for one in batch],
+        "lanes": [safe_text(one.lane) for one in batch],
+    }
 
 
 class DeliveryWrites(Wire):

@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 from app.core.event import Repository
 from app.core.missed import KnownRef, Look, MissedDelivery, Outcome, Path, Sight
 from app.core.names import DeliveryId, RepositoryId, Sha
-from app.core.record import DeliveryOutcome
+from app.core.record import NewDelivery
 from app.store.schema import (
     IS_LIVE,
     decisions,
@@ -27,7 +27,7 @@ from app.store.schema import (
     repositories,
     stacks,
 )
-from app.store.transaction_deliveries import RECORD_DELIVERY, read_repository
+from app.store.transaction_deliveries import RECORD_DELIVERIES, delivery_values, read_repository
 from app.store.wall import wall
 from app.store.wire import Wire, safe_text
 
@@ -148,17 +148,10 @@ class MissedWrites(Wire):
 
     def add_delivery(self, guid: DeliveryId, event: str, body: bytes, *, repository_id: RepositoryId) -> bool:
         """Keep a delivery of our own making and its job, in its repository's lane. False: it was made before."""
-        values = {
-            "guid": guid,
-            "event": event,
-            "body": body,
-            "outcome": DeliveryOutcome.PENDING.value,
-            "reason": "",
-            "lane": f"repository:{repository_id}",
-        }
+        delivery = NewDelivery(guid=guid, event=event, body=body, lane=f"repository:{repository_id}")
         with wall():
-            row = self._connection.exec_driver_sql(RECORD_DELIVERY, values).one()
-        return bool(row.kept)
+            row = self._connection.exec_driver_sql(RECORD_DELIVERIES, delivery_values([delivery])).one()
+        return guid in row.new
 
     def list_unheard(self, guids: Sequence[DeliveryId]) -> set[DeliveryId]:
         """Those of which no delivery was ever stored."""

@@ -38,7 +38,7 @@ def make_app(doors: Doors) -> Starlette:
     metrics = Metrics()
     access = Access(pages=doors.pages_access, public_url=doors.public_url, metrics_token=doors.metrics_token)
     webhook = Webhook(
-        doors.record_delivery, doors.webhook_secrets, connections=doors.database_connections, metrics=metrics
+        doors.record_deliveries, doors.webhook_secrets, connections=doors.database_connections, metrics=metrics
     )
     worker, state = WorkerApi(doors, metrics), StateApi(doors)
     pages, health = Pages(doors, access), Health(doors, access, metrics)

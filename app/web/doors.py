@@ -29,7 +29,7 @@ from app.core.protocol import (
     TransferAnswer,
     TransferRequest,
 )
-from app.core.record import DeliveryOutcome, LogChunk, RunFacts
+from app.core.record import LogChunk, NewDelivery, RunFacts
 from app.core.review import PlanReview
 from app.core.run import ExternalState, Run, Transition
 from app.core.signing import Purpose
@@ -37,15 +37,13 @@ from app.core.stack import Stack
 from app.core.workers import Drained
 
 
-class RecordDelivery(Protocol):
-    """The one call of the webhook's door: `Store.record_delivery`."""
+class RecordDeliveries(Protocol):
+    """The one call of the webhook's door: `Store.record_deliveries`."""
 
-    def __call__(
-        self, guid: DeliveryId, event: str, body: bytes, /, *, outcome: DeliveryOutcome, reason: str, lane: str
-    ) -> bool:
-        """Keep a delivery and, when it is pending, its job, in one transaction. False: the GUID was seen before.
+    def __call__(self, batch: Sequence[NewDelivery], /) -> frozenset[DeliveryId]:
+        """Keep deliveries and the jobs of those that are pending, in one transaction. The GUIDs that were new.
 
-        Raises: RetryableError when it cannot be stored; GitHub is told 503 then.
+        Raises: RetryableError when they cannot be stored; GitHub is told 503 then.
         """
         ...
 
@@ -235,7 +233,7 @@ class Tally:
 class Doors:
     """All that the web process is made of."""
 
-    record_delivery: RecordDelivery
+    record_deliveries: RecordDeliveries
     webhook_secrets: tuple[Secret, ...]
     """The live ones, the current one first."""
     work: WorkDoor

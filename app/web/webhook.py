@@ -9,7 +9,6 @@ import hmac
 import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from typing import Final
 
 import msgspec
@@ -19,16 +18,18 @@ from starlette.types import Receive, Scope, Send
 from app.core.errors import TracksideError
 from app.core.event import HANDLED_EVENTS, MAX_DELIVERY_BYTES
 from app.core.names import DeliveryId, Secret
-from app.core.record import DeliveryOutcome
+from app.core.record import DeliveryOutcome, NewDelivery
 from app.web.answers import Constant
 from app.web.body import BodyRefused, declared_length, read_body
-from app.web.doors import RecordDelivery
+from app.web.doors import RecordDeliveries
+from app.web.gathering import Gathering
 from app.web.metrics import Metrics
 
 READ_WITHIN_S: Final = 15.0
 """GitHub itself gives up after 10 s. Source: GitHub, best practices for using webhooks."""
 INLINE_BYTES: Final = 256 * 1024
-"""Up to here the signature is checked in the event loop (0.2 ms); above on a thread."""
+"""Up to here the signature is checked in the event loop (0.2 ms), and bodies are stored together; above on a thread of
+their own."""
 LARGE_BYTES: Final = 1024 * 1024
 MAX_LARGE: Final = 8
 """Bodies over LARGE_BYTES, or of unknown length, that are held at once: their sender is not known before their end."""
@@ -96,11 +97,12 @@ class Webhook:
     """The door as an ASGI app. `close` waits for what is being stored."""
 
     def __init__(
-        self, record: RecordDelivery, secrets: tuple[Secret, ...], *, connections: int, metrics: Metrics
+        self, record: RecordDeliveries, secrets: tuple[Secret, ...], *, connections: int, metrics: Metrics
     ) -> None:
         self._record = record
         self._keys = tuple(secret.reveal().encode() for secret in secrets if secret)
         self._threads = ThreadPoolExecutor(connections, "webhook")
+        self._gathering = Gathering(record, self._threads)
         self._counter = metrics.deliveries
         self._waiting = 0
         self._large = 0
@@ -174,18 +176,21 @@ class Webhook:
     async def _store(self, guid: str, event: str, body: bytes, examined: Examined) -> Outcome:
         if self._waiting >= MAX_WAITING:
             return BUSY
-        call = partial(
-            self._record,
-            DeliveryId(guid),
-            event,
-            body,
+        delivery = NewDelivery(
+            guid=DeliveryId(guid),
+            event=event,
+            body=body,
             outcome=examined.outcome,
             reason=examined.reason,
             lane=examined.lane,
         )
         self._waiting += 1
         try:
-            is_new = await asyncio.get_running_loop().run_in_executor(self._threads, call)
+            if len(body) <= INLINE_BYTES:
+                is_new = await self._gathering.store(delivery)
+            else:
+                new = await asyncio.get_running_loop().run_in_executor(self._threads, self._record, [delivery])
+                is_new = bool(new)
         except TracksideError as error:
             _log.error("delivery not stored", guid=guid, webhook_event=event, error=str(error))
             return NOT_STORED

@@ -20,7 +20,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from app.core.names import DeliveryId
-from app.core.record import DeliveryOutcome
+from app.core.record import NewDelivery
 from app.store.postgres import PostgresStore
 from app.store.url import conninfo
 from app.vault.keys import Keyring
@@ -94,7 +94,7 @@ def job_app(url: str, secret: bytes) -> Starlette:
     kept = PostgresStore(url, sealer=Keyring([bytes(32)]), pool_size=CONNECTIONS)
 
     def record(guid: str, event: str, body: bytes) -> None:
-        kept.record_delivery(DeliveryId(guid), event, body, outcome=DeliveryOutcome.PENDING, reason="")
+        kept.record_deliveries([NewDelivery(guid=DeliveryId(guid), event=event, body=body)])
 
     async def store(values: dict[str, Any]) -> None:
         await run_in_threadpool(record, **values)

@@ -25,7 +25,7 @@ from app.core.names import (
     RunId,
     Sha,
 )
-from app.core.record import ConfigVersion, DeliveryOutcome, ReportKind
+from app.core.record import ConfigVersion, NewDelivery, ReportKind
 from app.core.reply import CheckReport, CheckStatus, Conclusion
 from app.core.run import Run, RunState, RunType, Step, Transition, Trigger, advance, confirm
 from app.core.stack import Stack, StackSettings, StackSpec
@@ -319,9 +319,8 @@ class Outbox:
     def take_in(self, found: Delivery) -> None:
         """A delivery is stored and carried out, as the door and its job do it."""
         guid, event = DeliveryId(found.guid), found.event
-        self.world.plane.store.record_delivery(
-            guid, event, found.body, outcome=DeliveryOutcome.PENDING, reason="", lane="lane"
-        )
+        arrived = NewDelivery(guid=guid, event=event, body=found.body, lane="lane")
+        self.world.plane.store.record_deliveries([arrived])
         self.world.plane.tasks.deliver(guid)
 
     def plan_all(self, *, at_once: int = 4) -> None:

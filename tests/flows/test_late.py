@@ -11,7 +11,7 @@ import pytest
 
 from app.core.missed import FOUND_REF, FoundRef, MissedDelivery
 from app.core.names import DeliveryId, Sha
-from app.core.record import DeliveryOutcome
+from app.core.record import NewDelivery
 from app.flows.missed_heads import announce
 from tests.database import made_database
 from tests.flows.outbox import Outbox, open_outbox
@@ -33,7 +33,7 @@ class Post:
         common = {"repository": push["repository"] | facts, "installation": push["installation"]}
         body = json.dumps({**common, "sender": push["sender"], "at": str(uuid4()), **payload}).encode()
         guid, store = DeliveryId(str(uuid4())), self.outbox.world.plane.store
-        store.record_delivery(guid, event, body, outcome=DeliveryOutcome.PENDING, reason="", lane="lane")
+        store.record_deliveries([NewDelivery(guid=guid, event=event, body=body, lane="lane")])
         if hours_ago:
             with store.begin() as tx:
                 then = tx.now() - timedelta(hours=hours_ago)

@@ -9,7 +9,7 @@ import pytest
 
 from app.core.errors import RetryableError
 from app.core.names import DeliveryId, Digest
-from app.core.record import DeliveryOutcome
+from app.core.record import DeliveryOutcome, NewDelivery
 from app.store.jobs_app import make_job_app, revive_deliveries
 from app.store.postgres import PostgresStore
 from tests.database import made_store
@@ -30,7 +30,7 @@ def count_jobs(url: str) -> int:
 
 
 def keep(store: PostgresStore, guid: DeliveryId, outcome: DeliveryOutcome = DeliveryOutcome.PENDING) -> bool:
-    return store.record_delivery(guid, "push", BODY, outcome=outcome, reason="")
+    return guid in store.record_deliveries([NewDelivery(guid=guid, event="push", body=BODY, outcome=outcome)])
 
 
 def test_a_delivery_is_kept_with_its_job(store: PostgresStore, database_url: str) -> None:
@@ -48,6 +48,31 @@ def test_the_same_guid_again_is_seen_and_has_no_second_job(store: PostgresStore,
         kept = list(pool.map(lambda _: keep(store, ONE), range(16)))
     assert sorted(kept) == [False] * 15 + [True]
     assert count_jobs(database_url) == 1
+
+
+def test_what_is_kept_together_has_its_jobs_in_the_order_of_arrival(store: PostgresStore, database_url: str) -> None:
+    """New ones among known ones; of two with one GUID the first is kept, and it has a job only if it is pending."""
+    keep(store, ONE)
+    turned_away = NewDelivery(guid=DeliveryId("5"), event="push", body=b"1", outcome=DeliveryOutcome.MALFORMED)
+    pending = [NewDelivery(guid=DeliveryId(guid), event="push", body=BODY, lane="lane") for guid in "975913"]
+    new = store.record_deliveries([*pending[:2], turned_away, *pending[2:], replace(pending[0], guid=ONE)])
+    assert new == set("97513")
+    with psycopg.connect(database_url) as connection:
+        jobs = "SELECT args ->> 'guid' FROM procrastinate_jobs WHERE lock = 'lane' ORDER BY id"
+        assert connection.execute(jobs.encode()).fetchall() == [("9",), ("7",), ("1",), ("3",)]
+    with store.begin() as tx:
+        kept = tx.lock_delivery(DeliveryId("5"))
+    assert kept is not None
+    assert (kept.body, kept.outcome) == (b"1", DeliveryOutcome.MALFORMED)
+
+
+def test_two_doors_that_keep_the_same_deliveries_in_another_order_never_block_each_other(store: PostgresStore) -> None:
+    """Sent again while the first is under way, and another process has the door: one of each stays."""
+    given = [NewDelivery(guid=DeliveryId(f"guid-{number:02}"), event="push", body=BODY) for number in range(64)]
+    with ThreadPoolExecutor(4) as pool:
+        orders = [given, given[::-1]] * 20
+        new = list(pool.map(store.record_deliveries, orders))
+    assert sum(map(len, new)) == 64
 
 
 def test_a_delivery_that_is_already_answered_has_no_job(store: PostgresStore, database_url: str) -> None:
@@ -142,8 +167,8 @@ def test_a_delivery_whose_job_ended_in_an_error_of_ours_is_tried_again_after_a_w
     store: PostgresStore, database_url: str
 ) -> None:
     """In its lane, after what came since; for three days, and never one that was carried out."""
-    store.record_delivery(ONE, "push", BODY, outcome=DeliveryOutcome.PENDING, reason="", lane="repository:77")
-    store.record_delivery(TWO, "push", BODY, outcome=DeliveryOutcome.PENDING, reason="", lane="repository:77")
+    lane = "repository:77"
+    store.record_deliveries([NewDelivery(guid=guid, event="push", body=BODY, lane=lane) for guid in (ONE, TWO)])
     with store.begin() as tx:
         tx.close_delivery(TWO, DeliveryOutcome.EVENT, "decided")
 

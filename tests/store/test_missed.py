@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from app.core.event import Standing
 from app.core.missed import KnownRef, MissedDelivery, ask_again_in
 from app.core.names import DeliveryId, Sha
-from app.core.record import DeliveryOutcome
+from app.core.record import DeliveryOutcome, NewDelivery
 from app.core.run import RunState, Step
 from app.store.postgres import PostgresStore
 from tests.store.world import REPOSITORY, bring_to_confirmed, hold_of, make_ready_run, make_stack, step
@@ -46,7 +46,8 @@ def test_what_arrived_is_settled_and_what_was_asked_for_too_often_is_given_up(st
     with store.begin() as tx:
         tx.note_missed([missed(1), missed(2)])
         tx.note_asked(DeliveryId("guid-2"), wait=timedelta())
-    store.record_delivery(DeliveryId("guid-1"), "push", b"{}", outcome=DeliveryOutcome.IGNORED, reason="")
+    arrived = NewDelivery(guid=DeliveryId("guid-1"), event="push", body=b"{}", outcome=DeliveryOutcome.IGNORED)
+    store.record_deliveries([arrived])
     with store.begin() as tx:
         assert tx.list_unheard([DeliveryId("guid-1"), DeliveryId("guid-2")]) == {"guid-2"}
         assert tx.settle_missed(max_asks=2) == (1, 0)

@@ -10,7 +10,7 @@ import psycopg
 
 from app.core.names import DeliveryId
 from app.core.plan import Action, Change, Kind, PlanSummary
-from app.core.record import DeliveryOutcome
+from app.core.record import NewDelivery
 from app.core.run import RunState, Step
 from app.store.jobs_app import make_job_app, rescue_stalled
 from app.store.listen import WorkSignal
@@ -76,7 +76,7 @@ def test_nothing_sealed_is_found_in_a_dump_of_the_database(store: PostgresStore,
 
 
 def test_jobs_of_a_dead_worker_are_put_back(store: PostgresStore, database_url: str) -> None:
-    store.record_delivery(DeliveryId("g-1"), "push", b"{}", outcome=DeliveryOutcome.PENDING, reason="")
+    store.record_deliveries([NewDelivery(guid=DeliveryId("g-1"), event="push", body=b"{}")])
     with psycopg.connect(database_url) as connection:
         connection.execute(
             "INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now() - interval '1 minute') RETURNING"
@@ -95,7 +95,7 @@ def test_jobs_of_a_dead_worker_are_put_back(store: PostgresStore, database_url: 
 
 
 def test_a_job_that_was_deferred_is_run_by_the_app(store: PostgresStore, database_url: str) -> None:
-    store.record_delivery(DeliveryId("g-2"), "push", b"{}", outcome=DeliveryOutcome.PENDING, reason="")
+    store.record_deliveries([NewDelivery(guid=DeliveryId("g-2"), event="push", body=b"{}")])
     done: list[str] = []
 
     async def run() -> None:

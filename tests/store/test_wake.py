@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import psycopg
 
 from app.core.names import DeliveryId
-from app.core.record import DeliveryOutcome
+from app.core.record import DeliveryOutcome, NewDelivery
 from app.store.jobs_app import make_job_app
 from app.store.postgres import PostgresStore
 from app.store.wake import APPLICATION
@@ -19,7 +19,7 @@ QUEUE = "procrastinate_queue_v1#deliver"
 
 
 def keep(store: PostgresStore, number: int, outcome: DeliveryOutcome = DeliveryOutcome.PENDING) -> None:
-    store.record_delivery(DeliveryId(f"guid-{number}"), "push", b"{}", outcome=outcome, reason="")
+    store.record_deliveries([NewDelivery(guid=DeliveryId(f"guid-{number}"), event="push", body=b"{}", outcome=outcome)])
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import io
 import json
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
@@ -49,7 +49,7 @@ from app.core.protocol import (
     TransferAnswer,
     TransferRequest,
 )
-from app.core.record import DeliveryOutcome, LogChunk
+from app.core.record import DeliveryOutcome, LogChunk, NewDelivery
 from app.core.run import RunState
 from app.core.workers import Drained
 from app.web.app import make_app
@@ -88,15 +88,12 @@ class Deliveries:
     rows: dict[str, tuple[str, bytes, DeliveryOutcome, str]] = field(default_factory=dict)
     trouble: Exception | None = None
 
-    def __call__(
-        self, guid: DeliveryId, event: str, body: bytes, /, *, outcome: DeliveryOutcome, reason: str, lane: str = ""
-    ) -> bool:
+    def __call__(self, batch: Sequence[NewDelivery], /) -> frozenset[DeliveryId]:
         if self.trouble is not None:
             raise self.trouble
-        if guid in self.rows:
-            return False
-        self.rows[guid] = (event, body, outcome, reason)
-        return True
+        new = [one for one in batch if one.guid not in self.rows]
+        self.rows.update({one.guid: (one.event, one.body, one.outcome, one.reason) for one in new})
+        return frozenset(one.guid for one in new)
 
 
 @dataclass
@@ -334,7 +331,7 @@ class World:
             "database_connections": 4,
         }
         return Doors(
-            record_delivery=self.deliveries,
+            record_deliveries=self.deliveries,
             work=self.work,
             work_signal=self.signal,
             state=self.states,
