@@ -72,6 +72,12 @@ class ReadingSide(CommitReading, WorkerReading, BudgetReading):
             yield self._open_chunk(row, skip)
             skip = 0
 
+    def count_log_bytes(self, run_id: RunId) -> int:
+        """How long the run's log is."""
+        joined = assignments.join(log_chunks, log_chunks.c.assignment_id == assignments.c.id)
+        wanted = select(func.coalesce(func.sum(log_chunks.c.size_bytes), 0)).select_from(joined)
+        return int(self._ask(wanted.where(assignments.c.run_id == safe_text(run_id)))[0][0])
+
     def list_recent_runs(self, *, stack_id: StackId | None = None, limit: int = 100) -> list[Run]:
         """Runs, of all stacks or one, newest first."""
         wanted = select_runs().order_by(runs.c.created_at.desc(), runs.c.id.desc())

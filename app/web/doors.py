@@ -203,6 +203,10 @@ class Reading(Protocol):
         """The log of all the run's assignments in order, opened, piece by piece."""
         ...
 
+    def read_log_end(self, run_id: RunId, /, *, limit: int) -> tuple[bytes, int]:
+        """The last bytes of that log, at most `limit`, and how many are before them."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gauge:

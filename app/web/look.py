@@ -102,3 +102,8 @@ class Look:
     def read_log(self, run_id: RunId) -> Iterator[LogChunk]:
         """The run's log, piece by piece."""
         return self.reading.read_log(run_id)
+
+    def read_log_end(self, run_id: RunId, *, limit: int) -> tuple[bytes, int]:
+        """The last bytes of the run's log, at most `limit`, and how many are before them; no others are read."""
+        before = max(self.reading.count_log_bytes(run_id) - limit, 0)
+        return b"".join(chunk.text for chunk in self.reading.read_log(run_id, after=before))[:limit], before

@@ -5,7 +5,6 @@ the same 404.
 """
 
 import importlib.resources
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
@@ -59,19 +58,10 @@ class LogTail:
         return self.text.removesuffix("\n").split("\n")
 
 
-def log_tail(chunks: Iterator[LogChunk], limit: int = LOG_TAIL_BYTES) -> LogTail:
-    """The last `limit` bytes, from the beginning of a line on."""
-    kept: deque[bytes] = deque()
-    held = total = 0
-    for chunk in chunks:
-        kept.append(chunk.text)
-        held, total = held + len(chunk.text), total + len(chunk.text)
-        while held - len(kept[0]) > limit:
-            held -= len(kept.popleft())
-    text = b"".join(kept)[-limit:]
-    if total > len(text):
-        text = text.partition(b"\n")[2] or text
-    return LogTail(visible(text.decode("utf-8", "replace")), total - len(text))
+def log_tail(end: bytes, before: int) -> LogTail:
+    """The end of a log, from the beginning of a line on where `before` bytes are left out."""
+    text = end.partition(b"\n")[2] or end if before else end
+    return LogTail(visible(text.decode("utf-8", "replace")), before + len(end) - len(text))
 
 
 def run_view(detail: RunDetail, doors: Doors) -> RunView:
@@ -224,7 +214,7 @@ class Pages:
         return text if is_ulid(text) and self._access.may_read_pages(request.scope) else ""
 
     def _tail(self, run_id: RunId) -> LogTail:
-        return log_tail(self._reading.read_log(run_id))
+        return log_tail(*self._reading.read_log_end(run_id, limit=LOG_TAIL_BYTES))
 
     def _of_run(self, detail: RunDetail) -> dict[str, Any]:
         run = detail.run

@@ -448,3 +448,4 @@ def test_a_log_is_read_in_order_and_a_chunk_sent_twice_is_kept_once(store: Postg
         assert held.log_bytes == 12
     assert b"".join(chunk.text for chunk in store.read_log(run.id)) == b"hello world\n"
     assert [(chunk.offset, chunk.text) for chunk in store.read_log(run.id, after=8)] == [(8, b"rld\n")]
+    assert store.count_log_bytes(run.id) == 12

@@ -290,6 +290,10 @@ class Shelf:
     def read_log(self, run_id: RunId) -> Iterator[LogChunk]:
         return iter(self.logs.get(run_id, []))
 
+    def read_log_end(self, run_id: RunId, *, limit: int) -> tuple[bytes, int]:
+        whole = b"".join(chunk.text for chunk in self.read_log(run_id))
+        return whole[-limit:], max(len(whole) - limit, 0)
+
 
 @dataclass
 class Signal:

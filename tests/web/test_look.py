@@ -1,12 +1,25 @@
 """What the pages read, on the real store: a run that was brought to its decision, and what is not there."""
 
+import psycopg
+import pytest
+
+from app.core.errors import TracksideError
 from app.core.names import RunId, StackId
 from app.core.plan import Action, Change, Kind, PlanSummary
 from app.core.review import PlanReview
-from app.core.run import RunState
+from app.core.run import RunState, Step
 from app.store.postgres import PostgresStore
 from app.web.look import RECENT_RUNS, Look
-from tests.store.world import REPOSITORY, bring_to_unconfirmed, make_ready_run, make_stack, plan_of, stack_id_of
+from tests.store.world import (
+    REPOSITORY,
+    bring_to_unconfirmed,
+    hold_of,
+    make_ready_run,
+    make_stack,
+    plan_of,
+    stack_id_of,
+    step,
+)
 from tests.web.memory import World
 
 
@@ -79,3 +92,20 @@ def test_what_is_not_there_is_none(store: PostgresStore) -> None:
     assert look.find_run(RunId("01JD00000000000000000000ZZ")) is None
     assert look.find_stack(StackId("01JD00000000000000000000ZZ")) is None
     assert list(look.read_log(RunId("01JD00000000000000000000ZZ"))) == []
+    assert look.read_log_end(RunId("01JD00000000000000000000ZZ"), limit=9) == (b"", 0)
+
+
+def test_the_end_of_a_log_is_read_without_what_is_before_it(store: PostgresStore, database_url: str) -> None:
+    make_ready_run(store, "network")
+    with store.begin() as tx:
+        found = tx.claim("default", hold_of(), step(Step.CLAIM))
+        assert found is not None
+        for offset, text in ((0, b"first\n"), (6, b"second\n"), (13, b"third\n")):
+            tx.add_log(found[1].id, offset, text)
+    with psycopg.connect(database_url) as connection:
+        connection.execute("UPDATE log_chunks SET sealed_text = 'cannot be opened' WHERE offset_bytes = 0")
+    look, run_id = Look(store, store), found[0].id
+    assert look.read_log_end(run_id, limit=9) == (b"nd\nthird\n", 10)
+    assert look.read_log_end(run_id, limit=13) == (b"second\nthird\n", 6)
+    with pytest.raises(TracksideError):
+        look.read_log_end(run_id, limit=14)
