@@ -41,14 +41,15 @@ class Gathering:
     async def _write(self) -> None:
         """Write until nothing waits."""
         loop = asyncio.get_running_loop()
-        try:
-            while self._waiting:
-                batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), MAX_TOGETHER))]
+        while self._waiting:
+            batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), MAX_TOGETHER))]
+            try:
                 ends = await loop.run_in_executor(self._threads, self._store, [delivery for delivery, _ in batch])
-                for (_, answer), end in zip(batch, ends, strict=True):
-                    _answer(answer, end)
-        finally:
-            self._writer = None
+            except RuntimeError as error:  # the threads are gone: this process ends
+                ends = [error] * len(batch)
+            for (_, answer), end in zip(batch, ends, strict=True):
+                _answer(answer, end)
+        self._writer = None
 
     def _store(self, batch: Sequence[NewDelivery]) -> list[Stored]:
         """How each of them ended, in their order. What the database cannot take goes alone: the others are kept."""

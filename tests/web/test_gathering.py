@@ -91,6 +91,16 @@ def test_after_trouble_the_next_delivery_is_written_as_ever() -> None:
     assert [str(one) for one in arrive(disk, "a", "b")] == ["unforeseen", "True"]
 
 
+def test_a_process_that_ends_answers_who_still_waits() -> None:
+    async def come_late() -> bool:
+        return await Gathering(Disk(), threads).store(NewDelivery(guid=DeliveryId("a"), event="push", body=b"{}"))
+
+    with ThreadPoolExecutor(1) as threads:
+        threads.shutdown()
+        with pytest.raises(RuntimeError, match="after shutdown"):
+            asyncio.run(asyncio.wait_for(come_late(), 10))
+
+
 def test_a_sender_that_went_away_keeps_nobody_from_being_answered() -> None:
     disk = Disk()
 
