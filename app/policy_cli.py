@@ -91,7 +91,7 @@ def run_tests(
     with _clear_errors():
         backend = PoolBackend(1, Limits())
         try:
-            suite, files = Suite(backend), find_tests(paths)
+            suite, files = Suite(backend, [path for path in paths if path.is_dir()]), find_tests(paths)
             for path in files:
                 typer.echo(f"{path}:")
                 for result in suite.run(path):

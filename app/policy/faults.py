@@ -5,6 +5,7 @@ Pure. Source: the wording of OPA 1.x, `FILE:ROW: CODE: MESSAGE`, several of them
 
 import re
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from app.core.contract import FailureKind, Mistake
@@ -14,6 +15,9 @@ _ENTRY: Final = re.compile(
     r"(?:^|[\n:] ?)(?P<file>[^\s:]*\.rego):(?P<line>\d+): (?:(?P<code>(?:rego|eval)_\w+): )?(?P<text>[^\n]*)"
 )
 _WORD: Final = re.compile(r"[A-Za-z_][\w.]*")
+MAX_FAULTS: Final = 50
+"""Of one message: a policy of a megabyte may hold an error in each of its lines, and fifty show what is wrong."""
+_MAX_EXCERPT: Final = 4_000
 BUILTIN_CODES: Final = frozenset({"eval_builtin_error", "eval_type_error"})
 
 
@@ -29,10 +33,10 @@ class Fault:
 
 
 def faults_of(message: str) -> tuple[Fault, ...]:
-    """The errors that one message of OPA's holds, in order; one without a place when it has none."""
+    """The first errors that one message of OPA's holds, in order; one without a place when it has none."""
     found = []
-    for match in _ENTRY.finditer(message):
-        column = _caret(message[match.end() :])
+    for match in islice(_ENTRY.finditer(message), MAX_FAULTS):
+        column = _caret(message[match.end() : match.end() + _MAX_EXCERPT])
         found.append(Fault(match["file"], int(match["line"]), match["code"] or "", match["text"].strip(), column))
     if found:
         return tuple(found)
@@ -55,7 +59,7 @@ def kind_of(fault: Fault) -> FailureKind:
 def mistake_of(fault: Fault, text: str) -> Mistake:
     """The error as the author sees it. `text` is what was written, before any upgrade."""
     lines = text.split("\n")
-    source = lines[fault.line - 1] if 0 < fault.line <= len(lines) else ""
+    source = lines[fault.line - 1][:_MAX_EXCERPT] if 0 < fault.line <= len(lines) else ""
     column = fault.column if fault.column and fault.column <= len(source) + 1 else _find_column(fault.text, source)
     return Mistake(fault.line, column, f"{fault.code}: {fault.text}" if fault.code else fault.text, source.rstrip())
 

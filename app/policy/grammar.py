@@ -81,6 +81,27 @@ def statements_of(tokens: Sequence[Token]) -> list[Statement]:
     return found
 
 
+def literals_of(tokens: Sequence[Token], body: Body) -> list[Span]:
+    """The literals of a body in braces, in order."""
+    reader, found = _Reader(tokens), []
+    last = min(body.span.last - 1, len(tokens))
+    at = first = next((at for at in range(body.span.first, last) if tokens[at].text == "{"), last) + 1
+    while at < last:
+        is_sign = tokens[at].kind is TokenKind.SIGN
+        reader.at = at
+        if is_sign and tokens[at].text == ";":
+            found.append(Span(first, at))
+            first = at + 1
+        elif at > first and reader.begins_line():
+            found.append(Span(first, at))
+            first = at
+        if is_sign and tokens[at].text in OPENING:
+            at = closing_of(tokens, at)
+        at += 1
+    found.append(Span(first, last))
+    return [each for each in found if each.first < each.last]
+
+
 class _Reader:
     """A place in the tokens; each method reads one thing and moves on."""
 
@@ -177,7 +198,7 @@ class _Reader:
         first = True
         while self.at < len(self._tokens):
             token = self._tokens[self.at]
-            if not first and token.line > self._end_line(self.at - 1) and not self._is_joined():
+            if not first and self.begins_line():
                 return
             if token.text == "else" and token.kind is TokenKind.NAME:
                 return
@@ -185,6 +206,10 @@ class _Reader:
                 self.at = closing_of(self._tokens, self.at)
             self.at += 1
             first = False
+
+    def begins_line(self) -> bool:
+        """True when this token begins a line, and no operator joins it to the one before."""
+        return self._tokens[self.at].line > self._end_line(self.at - 1) and not self._is_joined()
 
     def _is_joined(self) -> bool:
         before, after = self._tokens[self.at - 1], self._tokens[self.at]

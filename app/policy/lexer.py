@@ -79,6 +79,20 @@ def closing_of(tokens: Sequence[Token], at: int) -> int:
     return len(tokens)
 
 
+def closings_of(tokens: Sequence[Token]) -> dict[int, int]:
+    """`closing_of` for every bracket that is closed, in one pass: nested ones cost no more than others."""
+    found: dict[int, int] = {}
+    waiting: list[int] = []
+    for at, token in enumerate(tokens):
+        if token.kind is not TokenKind.SIGN:
+            continue
+        if token.text in OPENING:
+            waiting.append(at)
+        elif token.text in CLOSING and waiting:
+            found[waiting.pop()] = at
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Edit:
     """Replace the text from `start` to `end`; equal: insert."""

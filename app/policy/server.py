@@ -192,7 +192,7 @@ class ServerBackend:
             ) as response:
                 body = _read(response, deadline)
         except httpx.ReadTimeout:
-            return NoAnswer("timeout", f"no answer after {timeout_s:g} s")
+            return NoAnswer("timeout", f"no answer after {timeout_s:.3g} s")
         except httpx.HTTPError as error:
             return NoAnswer("unavailable", f"the OPA server does not answer: {type(error).__name__}")
         if body is None:

@@ -14,9 +14,10 @@ from app.core.contract import PACKAGES, PolicyText, PolicyType
 from app.policy.faults import faults_of, is_builtin, mistake_of
 from app.policy.lenient import SHIM_MODULE, lenient_text, replacements, shim
 from app.policy.prelude import PRELUDE_MODULE, prelude
-from app.policy.prepare import content_key, guess_type, heads_of
+from app.policy.prepare import content_key, guess_type
 from app.policy.program import Ask, Backend, Coverage, Envelope, NoAnswer, Program
 from app.policy.reading import prints_of
+from app.policy.suite_cases import TestRule, failed_cases, tests_of, without_cases
 from app.policy.suite_files import TEST_SUFFIX, Broken, Chosen, Files, Module, shown
 
 TEST_TIMEOUT_S: Final = 30.0
@@ -63,9 +64,10 @@ class LineCoverage:
 class Suite:
     """Runs test files on a backend, and remembers what of each policy they reached."""
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, roots: Sequence[Path] = ()) -> None:
+        """`roots`: the folders in which a test's policy and data are looked for, beside its own."""
         self._backend = backend
-        self._files = Files(backend)
+        self._files = Files(backend, roots)
         self.coverage: dict[Path, LineCoverage] = {}
         """Of policies, not of tests."""
 
@@ -75,9 +77,8 @@ class Suite:
         try:
             chosen = self._files.choose(path)
             hints = chosen.hints
-            lines = {name: places[0][0] for name, places in heads_of(chosen.modules[0].written).items()}
-            for rule, found in self._rules(chosen):
-                result = replace(found, line=lines.get(rule, 1), policy=chosen.subject.path)
+            for found in self._rules(chosen):
+                result = replace(found, policy=chosen.subject.path)
                 is_fine = result.outcome in ("passed", "skipped")
                 yield result if is_fine else replace(result, message="\n".join([*result.message.splitlines(), *hints]))
         except Broken as broken:
@@ -91,23 +92,24 @@ class Suite:
         except Broken as broken:
             yield broken.message
 
-    def _rules(self, chosen: Chosen) -> Iterator[tuple[str, CaseResult]]:
-        """Each test rule by its name, with its result."""
+    def _rules(self, chosen: Chosen) -> Iterator[CaseResult]:
+        """The result of each test of the file."""
         test = chosen.modules[0]
-        program, lenient, calls = self._programs(chosen.modules)
+        tests, text = tests_of(test.text)
+        program, lenient, calls = self._programs([replace(test, text=text), *chosen.modules[1:]])
         package = _reference(test.package)
-        names = dict.fromkeys(rule["name"] for rule in test.summary["rules"])
-        for name in names:
-            if name.startswith("todo_test_"):
-                yield name, CaseResult(path=test.path, name=f"{package}.{name}", outcome="skipped")
-            elif name.startswith("test_"):
-                began = time.monotonic()
-                query = f"x := {package}.{name}"
-                envelope = self._ask(program, query)
-                if isinstance(envelope, Envelope) and envelope.error and _is_builtin(envelope):
-                    envelope = self._ask(lenient, query + replacements(calls))
-                self._cover(chosen.subject, envelope)
-                yield name, _result(test.path, f"{package}.{name}", envelope, time.monotonic() - began)
+        for rule in tests:
+            place = CaseResult(path=test.path, name=f"{package}.{rule.name}", line=rule.line, outcome="skipped")
+            if rule.is_skipped:
+                yield place
+                continue
+            began = time.monotonic()
+            query = f"x := {package}.{rule.reference}"
+            envelope = self._ask(program, query + chosen.data)
+            if isinstance(envelope, Envelope) and envelope.error and _is_builtin(envelope):
+                envelope = self._ask(lenient, query + replacements(calls) + chosen.data)
+            self._cover(chosen.subject, envelope)
+            yield replace(_result(place, rule, envelope), elapsed_s=time.monotonic() - began)
 
     def _programs(self, modules: list[Module]) -> tuple[Program, Program, dict[str, int]]:
         """The program to ask, the one for failing built-in functions, and the functions that are called."""
@@ -136,22 +138,19 @@ class Suite:
         _add_lines(self.coverage.setdefault(policy.path, LineCoverage()), found, str(policy.path))
 
 
-def _result(path: Path, name: str, envelope: Envelope | NoAnswer, elapsed_s: float) -> CaseResult:
+def _result(place: CaseResult, rule: TestRule, envelope: Envelope | NoAnswer) -> CaseResult:
+    """How a test ended, as with OPA: it passes when it is true, and a table when each of its cases is."""
     if isinstance(envelope, NoAnswer):
-        return CaseResult(path=path, name=name, outcome="error", message=envelope.message, elapsed_s=elapsed_s)
-    prints = prints_of(envelope.prints)
+        return replace(place, outcome="error", message=envelope.message)
+    told = without_cases(envelope.prints)
+    prints = prints_of(told)
     if envelope.error:
-        message = envelope.error.message[:1000]
-        return CaseResult(path=path, name=name, outcome="error", message=message, prints=prints, elapsed_s=elapsed_s)
-    outcome: Outcome = "passed" if envelope.result and _is_passed(envelope.value) else "failed"
-    return CaseResult(path=path, name=name, outcome=outcome, prints=prints, elapsed_s=elapsed_s)
-
-
-def _is_passed(value: object) -> bool:
-    """True for anything but false; a rule with cases passes when it has some and none is false."""
-    if isinstance(value, dict):
-        return bool(value) and all(_is_passed(each) for each in value.values())
-    return value is not False
+        return replace(place, outcome="error", message=envelope.error.message[:1000], prints=prints)
+    if not rule.has_cases:
+        return replace(place, outcome="passed" if envelope.value is True else "failed", prints=prints)
+    failed = failed_cases(envelope.value, envelope.prints or ()) if envelope.result else ("no value",)
+    message = "\n".join(f"{name}: FAIL" for name in failed)[:1000]
+    return replace(place, outcome="failed" if failed else "passed", message=message, prints=prints)
 
 
 def _prelude(modules: Sequence[Module]) -> list[tuple[str, str]]:

@@ -10,14 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from app.core.contract import MAX_POLICY_BYTES, TEST_FOLDERS, Mistake, PolicyText, PolicyType
+from app.core.contract import CONTRACTS, MAX_POLICY_BYTES, PACKAGES, TEST_FOLDERS, Mistake, PolicyText, PolicyType
 from app.core.errors import UserError
+from app.policy.lexer import TokenKind, tokens_of
 from app.policy.prepare import Refused, as_v1, forbidden, heads_of
 from app.policy.program import Backend
+from app.policy.suite_data import documents, modifiers
 
 TEST_SUFFIX: Final = "_test.rego"
 _MAX_FILES: Final = 5000
 _TESTS: Final = ("test_", "todo_test_")
+_PREDEFINED: Final = frozenset(rule for contract in CONTRACTS.values() for rule in contract.rules)
 Package = tuple[str, ...]
 
 
@@ -34,6 +37,22 @@ class Module:
     def package(self) -> Package:
         """The segments of its package."""
         return tuple(self.summary["package"])
+
+    @property
+    def defined(self) -> frozenset[str]:
+        """The names of its rules."""
+        return frozenset(rule["name"] for rule in self.summary["rules"])
+
+    @property
+    def is_policy(self) -> bool:
+        """True when it decides something: it has a predefined rule of some type."""
+        return self.package in ((each,) for each in PACKAGES) and not self.defined.isdisjoint(_PREDEFINED)
+
+    def uses_of(self, other: "Module", own: Sequence["Module"]) -> frozenset[str]:
+        """The names of another file of its package that it uses, and that it does not find where it belongs."""
+        known = frozenset[str]().union(*(module.defined for module in own if module.path != other.path))
+        words = {token.text for token in tokens_of(self.text) if token.kind is TokenKind.NAME}
+        return frozenset(name for name in other.defined - known if name in words and not name.startswith(_TESTS))
 
     def refers_to(self, package: Package) -> bool:
         """True when its text names something of that package."""
@@ -56,6 +75,8 @@ class Chosen:
     """The test first, then the policy, if it is another file, then what the test alone uses."""
     hints: tuple[str, ...]
     """What a policy refers to and does not get, one sentence each."""
+    data: str = ""
+    """What gives the test the data files that it alone uses: modifiers of its query."""
 
     @property
     def subject(self) -> Module:
@@ -94,8 +115,9 @@ def find_tests(paths: Sequence[Path]) -> list[Path]:
 class Files:
     """Reads policies and tests, and chooses those that belong together."""
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, roots: Sequence[Path] = ()) -> None:
         self._backend = backend
+        self._roots = sorted(roots, key=lambda root: -len(root.parts))
         self._read: dict[Path, Module | Broken] = {}
 
     def choose(self, path: Path) -> Chosen:
@@ -107,17 +129,31 @@ class Files:
         own = {module.package for module in modules}
         hints = []
         for other in beside:
-            if other.package in own or (subject is not None and other.path == subject.path):
+            if subject is not None and other.path == subject.path:
                 continue
-            if subject is not None and subject.refers_to(other.package):
-                name = f"data.{'.'.join(other.package)}"
-                hints.append(
-                    f"{subject.path} uses {name} of {other.path}, which it does not have when it decides: a policy is "
-                    "evaluated alone. Copy what it uses into it."
-                )
+            if other.package in own:
+                used = test.uses_of(other, modules)
+                if used and not other.is_policy and not (subject and subject.uses_of(other, modules)):
+                    modules.append(other)
+                elif subject is not None and not other.is_policy:
+                    hints += [_hint(subject, name, other.path) for name in sorted(subject.uses_of(other, modules))]
+            elif subject is not None and subject.refers_to(other.package):
+                hints.append(_hint(subject, f"data.{'.'.join(other.package)}", other.path))
             elif test.refers_to(other.package):
                 modules.append(other)
-        return Chosen(modules=modules, hints=tuple(hints))
+        data, more = self._data(test, subject, {module.package for module in modules})
+        return Chosen(modules=modules, hints=(*hints, *more), data=data)
+
+    def _data(self, test: Module, subject: Module | None, packages: set[Package]) -> tuple[str, list[str]]:
+        """The modifiers that give a test its data, and what is said of data that its policy uses too."""
+        root = next((each for each in self._roots if each in test.path.parents), test.path.parent)
+        given, hints = {}, []
+        for name, (value, file) in (documents(root) if test.summary["data"] else {}).items():
+            if subject is not None and subject is not test and subject.refers_to((name,)):
+                hints += [_hint(subject, f"data.{name}", file)] if (name,) not in packages else []
+            elif test.refers_to((name,)):
+                given[name] = value
+        return modifiers(given, packages), hints
 
     def read(self, path: Path) -> Module:
         """One file, read once. Raises: Broken with its mistakes; UserError when it cannot be read at all."""
@@ -140,20 +176,30 @@ class Files:
         return Broken(path, said, found.mistakes[0].line)
 
     def _subject(self, test: Module, beside: Sequence[Module]) -> Module | None:
-        """The policy that a test is named after; else the only one beside it that it can mean."""
-        if not test.path.name.endswith(TEST_SUFFIX):
+        """The policy that a test is named after; else the only one beside it, or of that name, that it can mean."""
+        is_named = test.path.name.endswith(TEST_SUFFIX)
+        if not is_named and test.is_policy:
             return None  # a policy that holds its own tests
-        name = test.path.name.removesuffix(TEST_SUFFIX) + ".rego"
         here = test.path.parent
+        names = [f"{name}.rego" for name in _names_of(test.path)]
         for folder in (here, *([here.parent] if here.name in TEST_FOLDERS else [])):
-            if (folder / name).is_file():
-                return self.read(folder / name)
-        likely = [each for each in beside if each.package == test.package and not each.path.name.endswith(TEST_SUFFIX)]
-        likely = likely or [each for each in beside if test.refers_to(each.package)]
+            for name in names:
+                if (folder / name).is_file():
+                    return self.read(folder / name)
+        likely = [each for each in beside if each.package == test.package and each.is_policy]
+        likely = likely or [each for each in beside if test.refers_to(each.package) and not is_test(each.path)]
         if len(likely) > 1:
-            names = ", ".join(each.path.name.removesuffix(".rego") + TEST_SUFFIX for each in likely)
-            raise Broken(test.path, f"{test.path}: which policy does it test? Call it {names}")
-        return likely[0] if likely else None
+            if not is_named:
+                return None
+            asked = ", ".join(each.path.name.removesuffix(".rego") + TEST_SUFFIX for each in likely)
+            raise Broken(test.path, f"{test.path}: which policy does it test? Call it {asked}")
+        return likely[0] if likely else self._elsewhere(test.path, names)
+
+    def _elsewhere(self, path: Path, names: Sequence[str]) -> Module | None:
+        """The only policy of that name in the folders that are tested, where policies and tests have a tree each."""
+        roots = [root for root in self._roots if root in path.parents]
+        found = {file for root in roots for file in _walk(root) if file.name in names}
+        return self.read(found.pop()) if len(found) == 1 else None
 
     def _beside(self, path: Path) -> list[Module]:
         """The other files of the folder that can be read, by name."""
@@ -166,6 +212,20 @@ class Files:
             except (Broken, UserError):
                 continue  # some other policy's business
         return found
+
+
+def _names_of(path: Path) -> list[str]:
+    """What the policy of a test may be called, by the test's own name."""
+    stem = path.name.removesuffix(".rego")
+    ends = [stem.removesuffix(end) for end in ("_test", "_tests", "-test", ".test") if stem.endswith(end)]
+    return [*ends, *([stem.removeprefix("test_")] if stem.startswith("test_") else [])]
+
+
+def _hint(policy: Module, name: str, file: Path) -> str:
+    return (
+        f"{policy.path} uses {name} of {file}, which it does not have when it decides: a policy is evaluated alone. "
+        "Copy what it uses into it."
+    )
 
 
 def read_policy(path: Path) -> str:

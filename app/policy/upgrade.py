@@ -3,12 +3,12 @@
 Only for text that is not v1 already: `p[x]` means something else there. Knows no engine; OPA judges the result.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from app.policy.grammar import Body, Span, Statement, StatementKind, statements_of
-from app.policy.lexer import Edit, Token, TokenKind, closing_of, edited, tokens_of
+from app.policy.lexer import Edit, Token, TokenKind, closing_of, closings_of, edited, tokens_of
 
 _KEYWORDS: Final = frozenset({"if", "in", "every", "contains"})
 _AFTER_OPERAND: Final = frozenset((":=", "==", "!=", "<=", ">=", *"=<>.,)]};+-*/"))
@@ -33,6 +33,8 @@ _WRAPPED: Final = {
     "cast_set": _Call("{v0_each | some v0_each in (", ")}"),
     "cast_object": _Call("object.union(", ", {})"),
 }
+_MAX_REPEATED: Final = 1_000_000
+"""Characters that chained bodies may add by repeating their head: they come from a file of a megabyte at most."""
 DEPRECATED: Final = frozenset(_WRAPPED) | {"set_diff", "net.cidr_overlap"}
 """Built-in functions of v0 that v1 does not have."""
 
@@ -87,11 +89,12 @@ def _rule(text: str, tokens: Sequence[Token], rule: Statement) -> list[Edit]:
         text[tokens[rule.head.first].start : tokens[rule.head.last - 1].end],
         [_shifted(edit, tokens[rule.head.first].start) for edit in edits],
     )
+    lead = f"{' '.join(head.split())} if "
+    is_long = len(lead) * (len(rule.bodies) - 1) > _MAX_REPEATED
     for number, body in enumerate(rule.bodies):
-        if not body.has_if:
+        if not body.has_if and not (number and is_long):  # as it is, OPA refuses it
             opening = tokens[body.span.first]
-            lead = f"{' '.join(head.split())} if " if number else "if "
-            edits.append(Edit(opening.start, opening.start, _spaced(text, opening.start, lead)))
+            edits.append(Edit(opening.start, opening.start, _spaced(text, opening.start, lead if number else "if ")))
     for branch in rule.branches:
         if branch.body is not None and not branch.body.has_if:
             edits.append(_if_before(text, tokens, branch.body))
@@ -189,24 +192,22 @@ def _renamed(tokens: Sequence[Token], own: frozenset[str], *, has_keywords: bool
 def _deprecated(tokens: Sequence[Token], own: set[str]) -> list[Edit]:
     """Calls of functions that v1 does not have, but for those that the policy defines itself."""
     edits: list[Edit] = []
+    closings = closings_of(tokens)
     for at, token in enumerate(tokens):
         if token.kind is not TokenKind.NAME or (at and tokens[at - 1].text == "."):
             continue
         if token.text == "net" and [each.text for each in tokens[at + 1 : at + 3]] == [".", "cidr_overlap"]:
             edits.append(Edit(tokens[at + 2].start, tokens[at + 2].end, "cidr_contains"))
-        if token.text in own or at + 1 >= len(tokens) or tokens[at + 1].text != "(":
+        if token.text in own or at + 1 >= len(tokens) or tokens[at + 1].text != "(" or at + 1 not in closings:
             continue
-        closing = closing_of(tokens, at + 1)
-        if closing >= len(tokens):
-            continue
-        edits += _call_edits(tokens, at, closing)
+        edits += _call_edits(tokens, at, closings)
     return edits
 
 
-def _call_edits(tokens: Sequence[Token], at: int, closing: int) -> list[Edit]:
-    name, opening, last = tokens[at], tokens[at + 1], tokens[closing]
+def _call_edits(tokens: Sequence[Token], at: int, closings: Mapping[int, int]) -> list[Edit]:
+    name, opening, last = tokens[at], tokens[at + 1], tokens[closings[at + 1]]
     if name.text == "set_diff":
-        comma = _comma(tokens, at + 2, closing)
+        comma = _comma(tokens, at + 2, closings)
         if comma is None:
             return []
         return [
@@ -220,12 +221,13 @@ def _call_edits(tokens: Sequence[Token], at: int, closing: int) -> list[Edit]:
     return [Edit(name.start, opening.end, call.before), Edit(last.start, last.end, call.after)]
 
 
-def _comma(tokens: Sequence[Token], first: int, last: int) -> int | None:
+def _comma(tokens: Sequence[Token], first: int, closings: Mapping[int, int]) -> int | None:
     """The comma between two arguments."""
     at = first
+    last = closings[first - 1]
     while at < last:
-        if tokens[at].kind is TokenKind.SIGN and tokens[at].text in "([{":
-            at = closing_of(tokens, at)
+        if at in closings:
+            at = closings[at]
         elif tokens[at].kind is TokenKind.SIGN and tokens[at].text == ",":
             return at
         at += 1

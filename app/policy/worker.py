@@ -118,7 +118,7 @@ class Worker:
             yield
         except TimeoutError as error:
             self.kill()
-            raise Died("timeout", f"no answer after {timeout_s:g} s") from error
+            raise Died("timeout", f"no answer after {timeout_s:.3g} s") from error
         except OSError as error:
             raise self._post_mortem() from error
 

@@ -1,10 +1,12 @@
 """Upgrading: every line keeps its number, v1 comes back untouched, and what v0 had is said in v1."""
 
+import time
 from pathlib import Path
 
 import pytest
 
 from app.core.contract import Dialect, PolicyType
+from app.policy.faults import MAX_FAULTS, faults_of
 from app.policy.pool import OpaPool
 from app.policy.prepare import guess_type, heads_of
 from app.policy.upgrade import is_v1_by_its_words, upgrade
@@ -123,3 +125,28 @@ def test_the_type_is_told_from_the_rules() -> None:
     assert {path.name: guess_type(path.read_text()).value for path in EXAMPLES.glob("*.rego")} == {
         path.name: path.name.partition("-")[0] for path in EXAMPLES.glob("*.rego")
     }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "any([" * 30_000,
+        "p { " + "set_diff(" * 20_000 + "a" + ", b)" * 20_000 + " }",
+        'p["' + "a" * 90_000 + '"]' + "{x}" * 30_000,
+    ],
+    ids=["never closed", "nested", "a long head repeated"],
+)
+def test_upgrading_takes_time_and_space_that_grow_with_the_text(text: str) -> None:
+    """Done with pairs of brackets or heads over and over, each of these would take minutes, or gigabytes."""
+    began = time.process_time()
+    assert len(upgrade(f"package a\n{text}\n")) < 3_000_000
+    assert time.process_time() - began < 10
+
+
+def test_of_very_many_errors_the_first_are_told() -> None:
+    """A policy of a megabyte may hold one in each line; reading them is not the child's time, but ours."""
+    said = "\n".join(f"policy.rego:{line}: rego_parse_error: no\n\tx\n\t ^" for line in range(1, 60_001))
+    began = time.process_time()
+    found = faults_of(f"60000 errors occurred:\n{said}")
+    assert [(each.line, each.column) for each in (found[0], found[-1])] == [(1, 2), (MAX_FAULTS, 2)]
+    assert time.process_time() - began < 2

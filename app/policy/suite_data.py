@@ -1,0 +1,85 @@
+"""The data files beside tests, as OPA's own runner loads them: `mocks/prod.json` is `data.mocks`.
+
+Reads files; what cannot be read as an object is passed over, since many a JSON file beside policies is no data.
+"""
+
+import json
+import os
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+_ENDS: Final = (".json", ".yaml", ".yml")
+_MAX_FILES: Final = 200
+_MAX_BYTES: Final = 1_000_000
+_MAX_DEPTH: Final = 50
+
+
+def documents(root: Path) -> dict[str, tuple[object, Path]]:
+    """What `data` holds at its top, each with the file that brought it first. Folders below the root are keys."""
+    found: dict[str, Any] = {}
+    files: dict[str, Path] = {}
+    for file in _files(root):
+        value = _value(file)
+        for part in reversed(file.parent.relative_to(root).parts):
+            value = {part: value}
+        if isinstance(value, dict):
+            for name in value:
+                files.setdefault(str(name), file)
+            _merge(found, value)
+    return {name: (value, files[name]) for name, value in found.items()}
+
+
+def modifiers(given: Mapping[str, object], packages: Collection[tuple[str, ...]]) -> str:
+    """What gives those documents to a query: one `with` for each that is no package, and none for a package's rules."""
+    said: list[str] = []
+    waiting: list[tuple[tuple[str, ...], object]] = [((name,), value) for name, value in given.items()]
+    while waiting:
+        path, value = waiting.pop(0)
+        if path in packages:
+            continue
+        if isinstance(value, dict) and any(each[: len(path)] == path for each in packages):
+            waiting += [((*path, name), each) for name, each in value.items()]
+            continue
+        said.append(f" with data{''.join(f'[{json.dumps(part)}]' for part in path)} as {json.dumps(value)}")
+    return "".join(said)
+
+
+def _files(root: Path) -> list[Path]:
+    found: list[Path] = []
+    for here, folders, names in os.walk(root):
+        folders[:] = sorted(each for each in folders if not each.startswith("."))
+        found += [Path(here) / name for name in sorted(names) if name.endswith(_ENDS) and not name.startswith(".")]
+        if len(found) > _MAX_FILES:
+            break
+    return found[:_MAX_FILES]
+
+
+def _value(file: Path) -> object:
+    """The document; None when there is none to be had."""
+    try:
+        with file.open("rb") as source:
+            raw = source.read(_MAX_BYTES + 1)
+        if len(raw) > _MAX_BYTES:
+            return None
+        value = json.loads(raw) if file.suffix == ".json" else yaml.safe_load(raw)
+        return json.loads(json.dumps(value, allow_nan=False)) if _is_shallow(value, 0) else None
+    except (OSError, ValueError, TypeError, RecursionError, yaml.YAMLError):
+        return None
+
+
+def _is_shallow(value: object, depth: int) -> bool:
+    if depth > _MAX_DEPTH:
+        return False
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return all(_is_shallow(each, depth + 1) for each in inner)
+
+
+def _merge(into: dict[str, Any], value: Mapping[str, Any]) -> None:
+    for name, each in value.items():
+        if isinstance(each, dict) and isinstance(into.get(name), dict):
+            _merge(into[name], each)
+        else:
+            into.setdefault(name, each)
