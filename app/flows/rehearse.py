@@ -25,6 +25,7 @@ from app.flows.ports import Mirror, Policies, Store
 from app.flows.rehearse_organisation import RehearseOrganisation
 from app.flows.rejudge import Rejudge, imagined_stacks
 from app.flows.replay import (
+    ENDS,
     FORK,
     MAX_EVENTS,
     PolicyTests,
@@ -120,7 +121,8 @@ class Rehearse:
     def _test(self, source: Any, sha: Sha, found: Found) -> tuple[tuple[TestLine, ...], str]:
         """The tests beside the policies, run."""
         policies = {policy.path for policy in found.configuration.policies} if found.configuration else set()
-        files = [path for path in self.mirror.find_files(source, sha, (".rego",)) if is_beside(path, policies)]
+        there = self.mirror.find_files(source, sha, ENDS)
+        files = [path for path in there if is_beside(path, policies)]
         return run_tests(self.tests, files, partial(self.mirror.read_file, source, sha))
 
     def _replay(
@@ -144,4 +146,7 @@ def _concerns(edited: tuple[str, ...] | None, found: Found, stacks: Sequence[Sta
         return True
     policies = {policy.path for stack in stacks for policy in stack.policies if not policy.is_of_organisation}
     policies |= {policy.path for policy in found.configuration.policies} if found.configuration else set()
-    return any(path == CONFIG_PATH or path in policies or is_beside(path, policies) for path in edited)
+    return any(
+        path == CONFIG_PATH or path in policies or (path.endswith(".rego") and is_beside(path, policies))
+        for path in edited
+    )

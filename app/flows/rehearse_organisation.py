@@ -22,6 +22,7 @@ from app.flows.organisation import GONE, read_settings
 from app.flows.ports import Mirror, Policies, Store
 from app.flows.rejudge import Rejudge, imagined_stacks
 from app.flows.replay import (
+    ENDS,
     FORK,
     MAX_EVENTS,
     PolicyTests,
@@ -90,9 +91,7 @@ class RehearseOrganisation:
         )
         if wanted.is_fork:
             return rehearsal_report(replace(view, replay_note=FORK))
-        files = [
-            path for path in self.mirror.find_files(source, head_sha, (".rego",)) if path.startswith(POLICY_FOLDER)
-        ]
+        files = [path for path in self.mirror.find_files(source, head_sha, ENDS) if path.startswith(POLICY_FOLDER)]
         tests, tests_note = run_tests(self.tests, files, read)
         concerned = self._concerned(repository)
         replay = self._replay(concerned, repository, found.organisation, found.texts)

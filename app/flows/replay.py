@@ -27,6 +27,11 @@ MAX_ASKED: Final = 5_000
 REPLAY_S: Final = 30.0
 TESTS_S: Final = 60.0
 MAX_TEST_FILES: Final = 200
+DATA_ENDS: Final = (".json", ".yaml", ".yml")
+"""Of files that a test may use as data."""
+ENDS: Final = (".rego", *DATA_ENDS)
+"""Of files that tests are made of."""
+_MAX_DATA_FILES: Final = 50
 FORK: Final = "This pull request comes from a fork: its policies are checked, and not run"
 
 
@@ -65,10 +70,10 @@ def edited_by(mirror: Mirror, source: Any, sha: Sha, base_ref: str) -> tuple[str
 
 
 def is_beside(path: str, policies: Iterable[str]) -> bool:
-    """True for Rego in the folder of one of those policies, or in a folder of tests below it."""
+    """True for Rego and data in the folder of one of those policies, or in a folder of tests below it."""
     folder, _, last = path.rpartition("/")[0].rpartition("/")
     here = {path.rpartition("/")[0], *([folder] if last in TEST_FOLDERS else [])}
-    return path.endswith(".rego") and any(policy.rpartition("/")[0] in here for policy in policies)
+    return path.endswith(ENDS) and any(policy.rpartition("/")[0] in here for policy in policies)
 
 
 def policy_lines(specs: Sequence[PolicySpec], edited: Sequence[str] | None) -> tuple[PolicyLine, ...]:
@@ -81,20 +86,32 @@ def policy_lines(specs: Sequence[PolicySpec], edited: Sequence[str] | None) -> t
 
 def run_tests(tests: PolicyTests, files: Sequence[str], read: ReadFile) -> tuple[tuple[TestLine, ...], str]:
     """The results of the tests among those files, and why some are missing."""
-    if not files:
+    rego = [path for path in files if path.endswith(".rego")]
+    if not rego:
         return (), ""
-    if len(files) > MAX_TEST_FILES:
-        is_tested = any(path.endswith("_test.rego") for path in files)
+    if len(rego) > MAX_TEST_FILES:
+        is_tested = any(path.endswith("_test.rego") for path in rego)
         return (), f"not run, more than {MAX_TEST_FILES} files beside the policies" if is_tested else ""
+    data = [path for path in files if path.endswith(DATA_ENDS)][:_MAX_DATA_FILES]
     texts: dict[str, str] = {}
     try:
-        for path in files:
-            raw = read(path, max_bytes=MAX_POLICY_BYTES)
+        for path in (*rego, *data):
+            raw = _read(read, path)
             if raw is not None:
                 texts[path] = raw.decode("utf-8", "replace")
         return tests.run(texts, timeout_s=TESTS_S)
     except UserError as error:
         return (), f"not run: {error}"
+
+
+def _read(read: ReadFile, path: str) -> bytes | None:
+    """A file; None for what is too long to be data."""
+    try:
+        return read(path, max_bytes=MAX_POLICY_BYTES)
+    except UserError:
+        if path.endswith(DATA_ENDS):
+            return None
+        raise
 
 
 @dataclass(slots=True, kw_only=True)

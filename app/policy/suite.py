@@ -17,7 +17,7 @@ from app.policy.prelude import PRELUDE_MODULE, prelude
 from app.policy.prepare import content_key, guess_type
 from app.policy.program import Ask, Backend, Coverage, Envelope, NoAnswer, Program
 from app.policy.reading import prints_of
-from app.policy.suite_cases import TestRule, failed_cases, tests_of, without_cases
+from app.policy.suite_cases import TestRule, failed_cases, rules_of, without_cases
 from app.policy.suite_files import TEST_SUFFIX, Broken, Chosen, Files, Module, shown
 
 TEST_TIMEOUT_S: Final = 30.0
@@ -95,7 +95,7 @@ class Suite:
     def _rules(self, chosen: Chosen) -> Iterator[CaseResult]:
         """The result of each test of the file."""
         test = chosen.modules[0]
-        tests, text = tests_of(test.text)
+        tests, text = rules_of(test.text)
         program, lenient, calls = self._programs([replace(test, text=text), *chosen.modules[1:]])
         package = _reference(test.package)
         for rule in tests:

@@ -43,7 +43,7 @@ class _Part:
     source: str
 
 
-def tests_of(text: str) -> tuple[list[TestRule], str]:
+def rules_of(text: str) -> tuple[list[TestRule], str]:
     """The tests of a v1 text, in order, and the text in which each can be asked apart and tells of its cases.
 
     Every line stays where it is.

@@ -9,11 +9,12 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
+from app.core.document import Document, read_document
 
 _ENDS: Final = (".json", ".yaml", ".yml")
 _MAX_FILES: Final = 200
 _MAX_BYTES: Final = 1_000_000
+"""Of all of them."""
 _MAX_DEPTH: Final = 50
 
 
@@ -21,8 +22,10 @@ def documents(root: Path) -> dict[str, tuple[object, Path]]:
     """What `data` holds at its top, each with the file that brought it first. Folders below the root are keys."""
     found: dict[str, Any] = {}
     files: dict[str, Path] = {}
+    left = _MAX_BYTES
     for file in _files(root):
-        value = _value(file)
+        value, size = _value(file, left)
+        left -= size
         for part in reversed(file.parent.relative_to(root).parts):
             value = {part: value}
         if isinstance(value, dict):
@@ -57,17 +60,20 @@ def _files(root: Path) -> list[Path]:
     return found[:_MAX_FILES]
 
 
-def _value(file: Path) -> object:
-    """The document; None when there is none to be had."""
+def _value(file: Path, most: int) -> tuple[object, int]:
+    """The document and its size; None and 0 when there is none to be had."""
     try:
         with file.open("rb") as source:
-            raw = source.read(_MAX_BYTES + 1)
-        if len(raw) > _MAX_BYTES:
-            return None
-        value = json.loads(raw) if file.suffix == ".json" else yaml.safe_load(raw)
-        return json.loads(json.dumps(value, allow_nan=False)) if _is_shallow(value, 0) else None
-    except (OSError, ValueError, TypeError, RecursionError, yaml.YAMLError):
-        return None
+            raw = source.read(most + 1)
+        if len(raw) > most:
+            return None, 0
+        if file.suffix != ".json":
+            read = read_document(raw, max_bytes=_MAX_BYTES)  # no aliases: a short text could stand for gigabytes
+            return (read.data, len(raw)) if isinstance(read, Document) and not read.problems else (None, 0)
+        value = json.loads(raw, parse_constant=float)
+        return (value, len(raw)) if _is_shallow(value, 0) and json.dumps(value, allow_nan=False) else (None, 0)
+    except (OSError, ValueError, RecursionError):
+        return None, 0
 
 
 def _is_shallow(value: object, depth: int) -> bool:

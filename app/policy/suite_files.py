@@ -32,6 +32,8 @@ class Module:
     written: str
     text: str
     summary: Mapping[str, Any]
+    words: frozenset[str]
+    """All that is named in it."""
 
     @property
     def package(self) -> Package:
@@ -46,13 +48,12 @@ class Module:
     @property
     def is_policy(self) -> bool:
         """True when it decides something: it has a predefined rule of some type."""
-        return self.package in ((each,) for each in PACKAGES) and not self.defined.isdisjoint(_PREDEFINED)
+        return self.package[0] in PACKAGES and len(self.package) == 1 and not self.defined.isdisjoint(_PREDEFINED)
 
     def uses_of(self, other: "Module", own: Sequence["Module"]) -> frozenset[str]:
         """The names of another file of its package that it uses, and that it does not find where it belongs."""
         known = frozenset[str]().union(*(module.defined for module in own if module.path != other.path))
-        words = {token.text for token in tokens_of(self.text) if token.kind is TokenKind.NAME}
-        return frozenset(name for name in other.defined - known if name in words and not name.startswith(_TESTS))
+        return frozenset(name for name in (other.defined & self.words) - known if not name.startswith(_TESTS))
 
     def refers_to(self, package: Package) -> bool:
         """True when its text names something of that package."""
@@ -132,11 +133,13 @@ class Files:
             if subject is not None and other.path == subject.path:
                 continue
             if other.package in own:
-                used = test.uses_of(other, modules)
-                if used and not other.is_policy and not (subject and subject.uses_of(other, modules)):
+                if other.is_policy:
+                    continue
+                missed = subject.uses_of(other, modules) if subject is not None else ()
+                if subject is not None and missed:
+                    hints += [_hint(subject, name, other.path) for name in sorted(missed)]
+                elif test.uses_of(other, modules):
                     modules.append(other)
-                elif subject is not None and not other.is_policy:
-                    hints += [_hint(subject, name, other.path) for name in sorted(subject.uses_of(other, modules))]
             elif subject is not None and subject.refers_to(other.package):
                 hints.append(_hint(subject, f"data.{'.'.join(other.package)}", other.path))
             elif test.refers_to(other.package):
@@ -147,8 +150,9 @@ class Files:
     def _data(self, test: Module, subject: Module | None, packages: set[Package]) -> tuple[str, list[str]]:
         """The modifiers that give a test its data, and what is said of data that its policy uses too."""
         root = next((each for each in self._roots if each in test.path.parents), test.path.parent)
+        is_used = test.summary["data"] or (subject and subject.summary["data"])
         given, hints = {}, []
-        for name, (value, file) in (documents(root) if test.summary["data"] else {}).items():
+        for name, (value, file) in (documents(root) if is_used else {}).items():
             if subject is not None and subject is not test and subject.refers_to((name,)):
                 hints += [_hint(subject, f"data.{name}", file)] if (name,) not in packages else []
             elif test.refers_to((name,)):
@@ -170,7 +174,8 @@ class Files:
         if not isinstance(found, Refused):
             refused = forbidden(policy, found[1])
             if refused is None:
-                return Module(path, policy.text, *found)
+                words = frozenset(token.text for token in tokens_of(found[0]) if token.kind is TokenKind.NAME)
+                return Module(path, policy.text, *found, words)
             found = refused
         said = "\n".join(shown(path, mistake) for mistake in found.mistakes)
         return Broken(path, said, found.mistakes[0].line)

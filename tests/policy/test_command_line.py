@@ -217,8 +217,9 @@ def test_a_test_finds_its_policy_by_name_above_it_or_because_there_is_no_other(f
     (folder / "tests" / "release_test.rego").write_text(text)
     assert run("test", folder).stdout.endswith("2 passed, 0 failed\n")
     (folder / "tests").rename(folder / "elsewhere")
-    done = run("test", folder)
-    assert "var track is unsafe" in done.stdout, "nothing above any other folder is read"
+    assert run("test", folder).stdout.endswith("2 passed, 0 failed\n"), "the only one of that name in what is tested"
+    done = run("test", folder / "elsewhere")
+    assert "var track is unsafe" in done.stdout, "nothing above what is tested is read"
     assert done.exit_code == 1
     (folder / "elsewhere" / "release_test.rego").rename(folder / "all_test.rego")
     assert run("test", folder).stdout.endswith("2 passed, 0 failed\n")

@@ -1,0 +1,157 @@
+"""`trackside policy test` beside `opa test`: what counts as a test, when it passes, and what belongs to it."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from app.policy.grammar import literals_of, statements_of
+from app.policy.lexer import tokens_of
+from app.policy.suite_cases import rules_of
+from app.policy.suite_data import documents, modifiers
+from app.policy_cli import policy_app
+
+POLICY = 'package spacelift\n\ntrack if input.push.branch == "main"\n'
+TESTS = """package spacelift
+
+test_true if track with input as {"push": {"branch": "main"}}
+test_number := 1
+test_set contains "x"
+test_twice if true
+test_twice if track
+default test_default := false
+test_default if true
+tests.test_inner if track
+todo_test_later if false
+test_fits[note] if {
+	some note, branch in {"a": "main", "b": "main"}
+	track with input as {"push": {"branch": branch}}
+}
+test_cases[tc.note] if {
+	some tc in [{"note": "good", "branch": "main"}, {"note": "bad", "branch": "dev"}] # a table
+	print("asked", tc.branch)
+	track with input as {"push": {"branch": tc.branch}}
+}
+test_values[part][at] := held if { some part in ["x", "y"]; some at, held in [true, part == "x"] }
+"""
+
+
+def run(folder: Path, **files: str) -> list[str]:
+    """The lines of testing a folder with those files, times left out. Names: `__` for `/`, the last `_` for a dot."""
+    for name, text in files.items():
+        path = folder / name.replace("__", "/")
+        path = path.with_name(".".join(path.name.rsplit("_", 1)))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    done = CliRunner().invoke(policy_app, ["test", str(folder)])
+    return [line.partition(" (")[0].removeprefix("data.spacelift.") for line in done.stdout.splitlines()]
+
+
+def test_each_test_ends_as_with_opa(tmp_path: Path) -> None:
+    """True alone is a pass; a second definition is a second test; each row of a table counts."""
+    assert run(tmp_path, p_rego=POLICY, p_test_rego=TESTS)[1:] == [
+        "test_true: PASS",
+        "test_number: FAIL",
+        "test_set: FAIL",
+        "test_twice: PASS",
+        "test_twice#01: FAIL",
+        "test_default: FAIL",
+        "test_default#01: PASS",
+        "tests.test_inner: FAIL",
+        "todo_test_later: SKIPPED",
+        "test_fits: PASS",
+        "test_cases: FAIL",
+        "  18: asked main",
+        "  18: asked dev",
+        "  bad: FAIL",
+        "test_values: FAIL",
+        "  y / 1: FAIL",
+        "1 skipped",
+        "4 passed, 7 failed",
+    ]
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {
+            "p_rego": POLICY,
+            "p_test_rego": "package spacelift\ntest_it if track with input as main\n",
+            "made_rego": 'package spacelift\nmain := {"push": {"branch": "main"}}\n',
+        },
+        {
+            "p_rego": POLICY,
+            "p_test_rego": "package spacelift\ntest_it if track with input as data.made.main\n",
+            "data_json": '{"made": {"main": {"push": {"branch": "main"}}}}',
+        },
+        {
+            "p_rego": POLICY,
+            "p_test_rego": "package spacelift\nimport data.made as d\ntest_it if track with input as d.main\n",
+            "made__deep_yaml": "main: {push: {branch: main}}\n",
+            "list_json": "[1]",
+        },
+        {
+            "p_rego": POLICY,
+            "test_p_rego": 'package spacelift\ntest_it if track with input as {"push": {"branch": "main"}}\n',
+        },
+        {
+            "policies__push__p_rego": POLICY,
+            "tests__push__p_test_rego": "package t\nimport data.spacelift\n"
+            'test_it if spacelift.track with input as {"push": {"branch": "main"}}\n'
+            "test_default if spacelift.track == false\n",
+        },
+    ],
+    ids=["helper", "json", "yaml", "name", "mirrored"],
+)
+def test_a_test_is_given_what_opa_would_load_for_it(tmp_path: Path, files: dict[str, str]) -> None:
+    said = run(tmp_path, **files)
+    assert said[-1].endswith("passed, 0 failed"), said
+
+
+@pytest.mark.parametrize(
+    ("policy", "name", "file"),
+    [
+        ("package spacelift\ntrack if on_main\n", "on_main", "made.rego"),
+        ("package spacelift\ntrack if data.made.main == input.push.branch\n", "data.made", "data.json"),
+    ],
+)
+def test_what_the_policy_uses_too_is_named_and_not_given(tmp_path: Path, policy: str, name: str, file: str) -> None:
+    """It would pass thanks to something that the policy does not have when it decides."""
+    said = run(
+        tmp_path,
+        p_rego=policy,
+        p_test_rego='package spacelift\ntest_it if track with input as {"push": {"branch": "main"}}\n',
+        made_rego='package spacelift\non_main if input.push.branch == "main"\n',
+        data_json='{"made": {"main": "main"}}',
+    )
+    assert said[-1] == "0 passed, 1 failed"
+    assert f"p.rego uses {name} of {tmp_path / file}, which it does not have when it decides" in "\n".join(said)
+
+
+def test_the_literals_of_a_body_are_told_apart() -> None:
+    text = 'p if {\n\tsome a,\n\t\tb in {"x": [1,\n2]}; a == b # ; c\n\tnot f(a) with input as\n\t\tb\n\t{1} == a\n}\n'
+    tokens = tokens_of(text)
+    (statement,) = statements_of(tokens)
+    found = literals_of(tokens, statement.bodies[0])
+    assert [" ".join(token.text for token in tokens[each.first : each.last]) for each in found] == [
+        'some a , b in { "x" : [ 1 , 2 ] }',
+        "a == b",
+        "not f ( a ) with input as b",
+        "{ 1 } == a",
+    ]
+
+
+def test_what_is_added_to_a_test_moves_no_line() -> None:
+    rules, text = rules_of(TESTS)
+    assert text.count("\n") == TESTS.count("\n")
+    assert [rule.line for rule in rules] == [3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 16, 21]
+
+
+def test_data_is_merged_by_folders_and_never_replaces_a_package(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "x.json").write_text('{"b": {"c": 1}}')
+    (tmp_path / "data.yaml").write_text("a: {b: {d: 2}}\n")
+    (tmp_path / "broken.yml").write_text("x: &x [1]\na: *x\n")
+    (tmp_path / "deep.json").write_text('{"deep": ' + "[" * 5000 + "]" * 5000 + "}")
+    assert documents(tmp_path)["a"][0] == {"b": {"c": 1, "d": 2}}
+    assert modifiers({"a": {"b": {"c": 1}, "e": 2}}, {("a", "b")}) == ' with data["a"]["e"] as 2'
