@@ -38,6 +38,8 @@ _WANTED: Final = {
 }
 _LITERALS: Final = {RuleKind.BOOL: "boolean", RuleKind.TEXT: "string"}
 _NOT_LITERAL: Final = frozenset({"", "var", "ref", "call", "templatestring"})
+_LISTS: Final = frozenset({"var", "ref", "call", "set", "setcomprehension", "array", "arraycomprehension"})
+"""Values that a rule with members may have all at once: `deny := broken | {"no"}`, `trigger := {id | …}`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,7 +241,8 @@ def _contract(policy: PolicyText, text: str, summary: Mapping[str, Any]) -> Refu
         shape, words = _WANTED[rules[name]]
         literal = _LITERALS.get(rules[name])
         is_other = literal and rule["value"] not in _NOT_LITERAL and rule["value"] != literal and not rule["default"]
-        if rule["kind"] == shape and not is_other:
+        is_whole = shape == "set" and rule["kind"] == "complete" and (rule["default"] or rule["value"] in _LISTS)
+        if is_whole or (rule["kind"] == shape and not is_other):
             continue
         line, column = heads.get(name, ((0, 0),))[0]
         wanted = words.format(rule=name)
