@@ -15,7 +15,7 @@ package trackside_test
 
 import data.trackside
 
-test_main_is_tracked if trackside.track with input as {"push": {"branch": "main"}}
+test_main_is_tracked if trackside.track with input as data.made.main
 
 test_topic_is_not if not trackside.track with input as {"push": {"branch": "topic"}}
 """
@@ -55,8 +55,9 @@ def test_mistakes_are_annotations_on_their_lines(world: World) -> None:
 
 
 def test_a_new_policy_is_tested_and_tried_on_what_happened(world: World) -> None:
-    """Its own tests run; recorded events are decided again: what would be otherwise is a table, nothing is run. A
-    policy that is not asked about events is compiled and tested, and said to be one of those."""
+    """Its own tests run, with the data beside them; recorded events are decided again: what would be otherwise is a
+    table, nothing is run. A policy that is not asked about events is compiled and tested, and said to be one of those.
+    """
     repo = world.repository(FILES)
     words = world.push(repo, {"docs/a.md": "words\n"}, "Words")
     world.settle()
@@ -65,6 +66,7 @@ def test_a_new_policy_is_tested_and_tried_on_what_happened(world: World) -> None
         ".trackside/stacks.yml": WITH_BOTH,
         "policies/calm.rego": POLICY,
         "policies/calm_test.rego": TEST,
+        "policies/made.json": '{"made": {"main": {"push": {"branch": "main"}}}}',
         ".trackside/policies/cost.rego": COST,
         ".trackside/policies/tests/cost_test.rego": COST_TEST,
     }
