@@ -204,6 +204,7 @@ MAX_COMPARED: Final = 500
 NOTE_MARK: Final = "--"
 """What follows it is a note, whatever it begins with."""
 _TARGET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,99}")
+_RUN = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}", re.IGNORECASE | re.ASCII)
 _OPTION = re.compile(r"--?[A-Za-z].*", re.DOTALL)
 """What a person means as an option, where a note could stand as well: a dash alone begins a note."""
 _MEANT: Final = {
@@ -330,7 +331,7 @@ def _read_one(form: Form, words: Sequence[str], prefix: str) -> Command | Unread
         most = "one stack or run" if form.takes_target else "nothing"
         why = f"{form.verb.value} takes {most} behind it, and `{surplus[0][:40]}` is too much"
         return _unreadable(words, prefix, why=why)
-    return Command(verb=form.verb, target=target, even_if_superseded=SUPERSEDED_OPTION in options)
+    return Command(verb=form.verb, target=_named(target), even_if_superseded=SUPERSEDED_OPTION in options)
 
 
 def _read_noted(form: Form, words: Sequence[str], prefix: str) -> Command | Unreadable:
@@ -349,12 +350,12 @@ def _read_noted(form: Form, words: Sequence[str], prefix: str) -> Command | Unre
     if target and _TARGET.fullmatch(target) is None:
         return _unreadable(words, prefix, why=_no_name(target))
     note = rest[1:] if first == NOTE_MARK else rest
-    return Command(verb=form.verb, target=target, note=" ".join(note)[:MAX_NOTE])
+    return Command(verb=form.verb, target=_named(target), note=" ".join(note)[:MAX_NOTE])
 
 
 def _read_many(form: Form, words: Sequence[str], prefix: str) -> Command | Unreadable:
     """A command that names any number of stacks, and perhaps a commit."""
-    sha, rest = "", [plain_word(word) for word in words[1:]]
+    sha, rest = "", [part for word in words[1:] for part in _parted(plain_word(word), form)]
     if SHA_OPTION in form.options and SHA_OPTION in rest:
         at = rest.index(SHA_OPTION)
         sha = "".join(rest[at + 1 : at + 2]).lower()
@@ -368,7 +369,7 @@ def _read_many(form: Form, words: Sequence[str], prefix: str) -> Command | Unrea
         return _unreadable(words, prefix, why=_takes_no(form, odd) if odd.startswith("-") else _no_name(odd))
     if len(rest) > MAX_TARGETS:
         return _unreadable(words, prefix, why=f"{form.verb.value} takes at most {MAX_TARGETS} stacks at a time")
-    return Command(verb=form.verb, targets=tuple(dict.fromkeys(rest)), sha=sha)
+    return Command(verb=form.verb, targets=tuple(dict.fromkeys(map(_named, rest))), sha=sha)
 
 
 def _read_choice(form: Form, rest: str, prefix: str) -> Command | Unreadable:
@@ -387,7 +388,19 @@ def _read_choice(form: Form, rest: str, prefix: str) -> Command | Unreadable:
     if picks and choice is None:
         why = f"behind the stack or run come {ONLY} or {EXCEPT}, and then changes, but not `{picks[0][:40]}`"
         return _unreadable(words, prefix, why=why)
-    return Command(verb=form.verb, target=target, choice=choice)
+    return Command(verb=form.verb, target=_named(target), choice=choice)
+
+
+def _parted(word: str, form: Form) -> list[str]:
+    """An option with its value behind a sign of equality as the two words that it stands for."""
+    name, sign, value = word.partition("=")
+    return [name, value] if sign and name in form.options else [word]
+
+
+def _named(word: str) -> str:
+    """A name as it is written: those of stacks have small letters alone, ids of runs capitals, whatever was typed."""
+    small = lowered(word)
+    return word.upper() if word != small and _RUN.fullmatch(word) else small
 
 
 def _takes_no(form: Form, option: str) -> str:

@@ -62,13 +62,22 @@ def told_runs(runs: Sequence[Run], switches: Mapping[str, Comments]) -> tuple[Ru
     told = [run for run in runs if _is_told(run, switches.get(run.stack_id, Comments.ON))]
     newest: dict[str, Run] = {}
     for run in sorted(told, key=lambda run: (run.created_at, run.id)):
-        newest[run.stack_id] = run
+        if not _is_told_better(newest.get(run.stack_id), run):
+            newest[run.stack_id] = run
     kept = [
         run
         for run in told
         if newest[run.stack_id] is run or (run.type is RunType.TRACKED and not run.state.is_terminal)
     ]
     return tuple(sorted(kept, key=lambda run: (run.stack_name, run.created_at, run.id)))
+
+
+def _is_told_better(older: Run | None, newer: Run) -> bool:
+    """True where the older of two is the deployment of the commit that the newer one previewed meanwhile: what became
+    of it is the news."""
+    if older is None or older.type is not RunType.TRACKED or newer.type is not RunType.PROPOSED:
+        return False
+    return older.head_sha == newer.head_sha and older.updated_at > newer.created_at
 
 
 def is_crowded(runs: Sequence[Run]) -> bool:

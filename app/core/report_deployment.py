@@ -93,10 +93,12 @@ def _is_applied(view: RunView) -> bool:
 
 
 def _why(view: RunView) -> str:
-    """The first line of the reason; it may name what the plan is of, so not where everybody reads it."""
+    """The first line of the reason, and of what it announces; it may name what the plan is of, so not where everybody
+    reads it."""
     if view.is_veiled:
         return "failed: the run's page says why"
-    return next(iter(view.run.reason.strip().splitlines()), "") or "failed"
+    first, *others = view.run.reason.strip().splitlines() or ["failed"]
+    return f"{first} {others[0].strip().removeprefix('- ')}" if first.endswith(":") and others else first
 
 
 def _bounded(text: str) -> str:

@@ -38,6 +38,13 @@ def unreadable(line: Unreadable, prefix: str) -> str:
     return f"I do not understand {code(line.text)}.{meant}{way_on}"
 
 
+def joined(answers: Sequence[str], prefix: str) -> str:
+    """The answers of one comment, one below the other; the grammar is in it once, where it is asked for first."""
+    grammar = help_text(prefix)
+    before, found, after = "\n\n".join(answers).partition(grammar)
+    return before + found + after.replace(f"\n\n{grammar}", "")
+
+
 def no_run(verb: Verb, target: str, *, nearest: str = "") -> str:
     """No run is here that the command could mean. `nearest`: the command that was probably meant."""
     if target:

@@ -136,7 +136,7 @@ class Control:
                 answer or self._line(tx, comment, line, one, person)
                 for line, answer, one in zip(lines, told, found, strict=True)
             ]
-            self._say(tx, comment.repository, f"comment/{guid}", _answer_to(comment, person, results))
+            self._say(tx, comment.repository, f"comment/{guid}", self._answer_to(comment, person, results))
             said = "; ".join(_head(result) for result in results)
             tx.close_delivery(guid, DeliveryOutcome.EVENT, said[:1000])
         self.forget(results)
@@ -317,11 +317,12 @@ class Control:
             runs = [run for run in runs if run.type is not RunType.DESTROY or run.id == command.target]
         if command.target:
             named = [run for run in runs if command.target in (run.stack_name, run.id)]
-            by_id = tx.find_run(RunId(command.target)) if not named else None
+            by_id = tx.find_run(RunId(command.target.upper())) if not named else None
             if by_id is not None and by_id.repository_id == repository.id:
                 named = [by_id]
             fitting = [run for run in named if takes(command.verb, run)]
-            return (fitting or named)[0] if named else self._no_run(command, runs)
+            tracked = [run for run in named if run.type is not RunType.PROPOSED]  # more is to be said of it
+            return (fitting or tracked or named)[0] if named else self._no_run(command, runs)
         meant = [run for run in runs if takes(command.verb, run)]
         if len(meant) == 1:
             return meant[0]
@@ -348,6 +349,20 @@ class Control:
             return self.start.refuse(tx, line.verb, repository.id, unknown, person)
         return keep_stack(tx, stack, line, person, self.prefix)
 
+    def _answer_to(self, comment: Comment, person: Person, results: list[Done | Not]) -> Reply:
+        """A reaction where GitHub has one for us, words only when there is something to say."""
+        is_fine = all(isinstance(result, Done) for result in results)
+        on_pull = comment.pull_number is not None
+        spoken = [result.text for result in results if not on_pull or isinstance(result, Not) or result.is_answer]
+        return Reply(
+            body=words.joined(spoken, self.prefix),
+            pull_number=comment.pull_number,
+            sha=comment.sha,
+            reaction=("+1" if is_fine else "-1") if on_pull else "",
+            comment_id=comment.comment_id,
+            is_courtesy=not person.may_write,
+        )
+
     def _say(self, tx: Transaction, repository: Repository, subject: str, reply: Reply) -> None:
         tx.want_report(ReportKind.REPLY, repository.id, subject, run_id=None, document=msgspec.json.encode(reply))
 
@@ -360,21 +375,6 @@ class Control:
     def _close(self, guid: DeliveryId, outcome: DeliveryOutcome, reason: str) -> None:
         with self.store.begin() as tx:
             tx.close_delivery(guid, outcome, reason)
-
-
-def _answer_to(comment: Comment, person: Person, results: list[Done | Not]) -> Reply:
-    """A reaction where GitHub has one for us, words only when there is something to say."""
-    is_fine = all(isinstance(result, Done) for result in results)
-    on_pull = comment.pull_number is not None
-    spoken = [result.text for result in results if not on_pull or isinstance(result, Not) or result.is_answer]
-    return Reply(
-        body="\n\n".join(spoken),
-        pull_number=comment.pull_number,
-        sha=comment.sha,
-        reaction=("+1" if is_fine else "-1") if on_pull else "",
-        comment_id=comment.comment_id,
-        is_courtesy=not person.may_write,
-    )
 
 
 def _is_start(line: Command | Unreadable) -> bool:

@@ -37,6 +37,11 @@ def named(run: Run, name: str, at: int = 0) -> Run:
     return replace(run, id=RunId(f"01{name}{at}"), stack_id=StackId(name), stack_name=name, created_at=made)
 
 
+def ended(run: Run, at: int) -> Run:
+    """The run, ended so many seconds after everything began."""
+    return replace(run, updated_at=NOW + timedelta(seconds=at))
+
+
 def test_the_comment_on_an_open_pull_request() -> None:
     quiet = replace(named(PREVIEW, "quiet"), plan=NO_CHANGES)
     under_way = named(replace(run_in(RunState.PLANNING), type=RunType.PROPOSED), "slow")
@@ -203,6 +208,8 @@ def test_any_plans_share_the_room_and_every_fold_is_closed(counts: list[int], is
         ([named(PREVIEW, "a"), named(WAITING, "a", 1)], ["a1"]),
         ([named(WAITING, "a"), named(PREVIEW, "a", 1)], ["a0", "a1"]),
         ([named(run_in(RunState.FINISHED), "a"), named(PREVIEW, "a", 1)], ["a1"]),
+        ([ended(named(run_in(RunState.FINISHED), "a"), 2), named(PREVIEW, "a", 1)], ["a0"]),
+        ([ended(named(run_in(RunState.FINISHED), "a"), 2), replace(named(PREVIEW, "a", 1), head_sha=Sha("b" * 40))], ["a1"]),
         ([named(PREVIEW, "off")], []),
         ([named(WAITING, "changes")], ["changes"]),
         ([replace(named(PREVIEW, "changes"), plan=NO_CHANGES)], []),

@@ -41,6 +41,7 @@ def deployed(run: Run) -> tuple[str, str] | None:
         (replace(CONFIRMED, state=RunState.APPLYING), ("in_progress", "applying +1 ~1 -1 · outputs ~1")),
         (replace(CONFIRMED, state=RunState.FINISHED), ("success", "applied: +1 ~1 -1 · outputs ~1")),
         (replace(CONFIRMED, state=RunState.FAILED, reason="a\nb"), ("failure", "a")),
+        (replace(CONFIRMED, state=RunState.FAILED, reason="denied:\n  - a\n  - b"), ("failure", "denied: a")),
         (
             replace(CONFIRMED, state=RunState.FAILED, is_outcome_unknown=True),
             ("failure", "outcome unknown: the worker was lost while applying"),

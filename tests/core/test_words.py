@@ -9,7 +9,7 @@ from inline_snapshot import snapshot
 from markdown_it import MarkdownIt
 
 from app.core import words
-from app.core.command import Unreadable, Verb
+from app.core.command import Unreadable, Verb, help_text
 from app.core.names import RunId, Sha
 from app.core.run import Run, RunState
 from tests.core.made import CONFIRMED, WAITING, run_in
@@ -109,6 +109,12 @@ def test_an_unreadable_line_gets_the_nearest_command_in_full_or_else_the_grammar
     assert "- `/trackside help` lists these commands" in lost
     bare = words.unreadable(Unreadable(text="/trackside", nearest="/trackside help"), PREFIX)
     assert bare.startswith("`/trackside` alone says nothing.\n\nI read these commands")
+
+
+def test_the_answers_of_one_comment_have_the_grammar_once() -> None:
+    lost = [words.unreadable(Unreadable(text=f"/trackside {word}", nearest="/trackside help"), PREFIX) for word in "xy"]
+    said = words.joined([*lost, help_text(PREFIX), "Last."], PREFIX)
+    assert said == f"{lost[0]}\n\nI do not understand `/trackside y`.\n\nLast."
 
 
 def test_a_long_list_of_candidates_is_cut_and_counted() -> None:
