@@ -69,7 +69,8 @@ def may(
     least = needed(verb, required)
     if permission.rank >= least.rank:
         return Permitted()
-    return Refused(f"{actor} has {permission.value} permission on {repository}, and {verb.value} needs {least.value}")
+    has = "no" if permission is Permission.NONE else permission.value
+    return Refused(f"{actor} has {has} permission on {repository}, and {verb.value} needs {least.value}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ Markdown, foreign words in code; a run's check and the stack's page say it the s
 
 from app.core.command import Verb
 from app.core.markdown import code, sentence
-from app.core.stack import CONFIG_PATH, ConfirmRules, Stack
+from app.core.stack import CONFIG_PATH, ConfirmRules, Permission, Stack
 
 
 def on_hold(name: str, reason: str, prefix: str) -> str:
@@ -18,8 +18,8 @@ def on_hold(name: str, reason: str, prefix: str) -> str:
 
 
 def who_confirms(rules: ConfirmRules, owner: str) -> str:
-    """Who may confirm, where more than a permission is asked for; empty elsewhere. Markdown."""
-    if not rules.is_refined:
+    """Who may confirm, where more than write permission is asked for; empty elsewhere. Markdown."""
+    if not rules.is_refined and rules.permission is Permission.WRITE:
         return ""
     needs = [f"has {rules.permission.value} permission"]
     if rules.roles:
@@ -28,7 +28,8 @@ def who_confirms(rules: ConfirmRules, owner: str) -> str:
         needs.append(f"is a member of {' or '.join(code(f'{owner}/{team}') for team in rules.teams)}")
     if rules.not_author:
         needs.append("neither made the change nor asked for the run")
-    return f"Whoever confirms it {', '.join(needs[:-1])} and {needs[-1]}."
+    *others, last = needs
+    return f"Whoever confirms it {', '.join(others)}{' and ' if others else ''}{last}."
 
 
 def locked(owner: str, note: str) -> str:

@@ -158,7 +158,8 @@ def _change(tx: Transaction, run: Run, stack: Stack, order: Order, prefix: str) 
         match order.command.verb:
             case Verb.CONFIRM:
                 _confirm(tx, run, stack, order)
-                return Done(words.confirmed(run) + words_policy.by_force(_forced(stack, order)))
+                forced = _forced(stack, order)
+                return Done(words.confirmed(run) + words_policy.by_force(forced), is_answer=bool(forced))
             case Verb.DISCARD:
                 _end(tx, run, order, Step.DISCARD)
                 return Done(words.discarded(run), _archive(run))

@@ -55,6 +55,8 @@ def test_a_refusal_says_who_has_what_where_and_what_is_needed() -> None:
         Verb.CONFIRM, permission=Permission.READ, required=Permission.WRITE, actor="alice", repository="acme/infra"
     )
     assert answer == Refused("alice has read permission on acme/infra, and confirm needs write")
+    nobody = may(Verb.WHY, permission=Permission.NONE, required=Permission.WRITE)
+    assert nobody == Refused("the sender has no permission on this repository, and why needs read")
 
 
 def confirming(**known: object) -> Confirming:

@@ -26,7 +26,7 @@ from app.core.ruling import (
     verdict_of,
 )
 from app.core.run import Run, RunState, RunType, confirm
-from app.core.stack import ConfirmRules, PolicySpec
+from app.core.stack import ConfirmRules, Permission, PolicySpec
 from tests.core.made import NOW, PLAN, RUN_ID, SETTINGS, WAITING, view_of
 
 COST = PolicySpec(name="cost", type="plan", path="policies/cost.rego", digest="d1")
@@ -229,6 +229,8 @@ def test_who_confirms_is_said_where_more_than_a_permission_is_asked_for() -> Non
         "Whoever confirms it has write permission, has the role `maintain`, is a member of `acme/platform` or "
         "`acme/sre` and neither made the change nor asked for the run." in report.summary
     )
+    admins = check_report(replace(view_of(WAITING), confirm_rules=ConfirmRules(permission=Permission.ADMIN)))
+    assert "Whoever confirms it has admin permission." in admins.summary
     assert "Whoever confirms it" not in check_report(view_of(WAITING)).summary
 
 

@@ -57,8 +57,8 @@ def test_an_environments_reviewers_confirm_and_admins_pass_over_them_by_force_al
     repo.set_permission("carol", "admin")
     repo.set_permission("dora", "write")
     repo.environment("production", reviewers=["dora"])
-    sha = world.push(repo, files(", autodeploy: true, github_environment: production"), "First")
-    check = world.expect_check(repo, sha, "deploy/app", "action_required")
+    number, sha = world.land(repo, files(", autodeploy: true, github_environment: production"), "First")
+    world.expect_check(repo, sha, "deploy/app", "action_required")
 
     world.comment_on_commit(repo, sha, "/trackside confirm app")
     world.settle()
@@ -69,10 +69,11 @@ def test_an_environments_reviewers_confirm_and_admins_pass_over_them_by_force_al
     said = world.remarks(repo, sha)[-1]
     assert "rules that cannot be fulfilled here (a wait timer of 30 minutes; a rule of the type quantum" in said
     repo.environment("production", reviewers=["dora"])
-    world.press(check, "Confirm", by="carol")
+    world.comment(repo, number, "/trackside confirm", by="carol")
     world.expect_check(repo, sha, "deploy/app", "success")
     (told,) = world.sql("SELECT reason FROM audit WHERE actor = 'carol'")
     assert "By force: `carol is no required reviewer of GitHub's environment production (dora)`" in str(told[0])
+    assert world.replies(repo, number) == [told[0]], "a reaction alone would not say it"
 
 
 def test_a_public_repository_shows_counts_and_states_and_nothing_of_a_plan(world: World) -> None:
