@@ -188,7 +188,7 @@ class PullRecord:
     landed_sha: Sha | None = None
     """The commit of the base branch that it became; None before it is merged."""
     ticks: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    """The changes that people have ticked, by the first 16 digits of the plan's digest; ascending."""
+    """The changes that people have ticked, by the key of the plan (`app.core.ticks`); ascending."""
     edits: int = 0
     """How many edits of the comment by others were read."""
     title: str = ""

@@ -18,7 +18,7 @@ from app.core.report_summary import CROWD
 from app.core.run import Run, RunState, RunType
 from app.core.runview import RunView, short
 from app.core.stack import Comments
-from app.core.ticks import DIGITS, box, heading, replan_box
+from app.core.ticks import box, heading, plan_key, replan_box
 from app.core.words_run import run_line, state_word
 
 LIMIT: Final = 65_000
@@ -49,7 +49,7 @@ class CommentView:
     """By stack name."""
     landed_sha: Sha | None = None
     ticks: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    """What people have ticked, by the first digits of the plan's digest."""
+    """What people have ticked, by the key of the plan (`app.core.ticks`)."""
     prefix: str = "/trackside"
 
 
@@ -86,9 +86,9 @@ def is_crowded(runs: Sequence[Run]) -> bool:
 
 
 def boxed(run: Run) -> str:
-    """The first digits of the plan's digest, by which its boxes are known; empty for a run that has none."""
+    """The key by which the boxes of the run's plan are known; empty for a run that has none."""
     is_boxed = run.type is RunType.TRACKED and run.state is RunState.UNCONFIRMED and run.plan is not None
-    return run.plan.digest[:DIGITS] if is_boxed and run.plan is not None else ""
+    return plan_key(run.stack_name, run.plan.digest) if is_boxed and run.plan is not None else ""
 
 
 def comment_body(view: CommentView) -> str:

@@ -20,7 +20,7 @@ from app.core.names import DeliveryId
 from app.core.record import AuditLine, DeliveryOutcome, Remote, ReportKind, ReportRecord
 from app.core.report_comment import boxed
 from app.core.run import Run
-from app.core.ticks import BoxEdit, applied, compare
+from app.core.ticks import BoxEdit, applied, compare, digits_of
 from app.flows.answer import Done, Not, Person
 from app.flows.order import Order, carry_out
 from app.flows.ports import Artifacts, GitHub, Store, Transaction
@@ -100,19 +100,19 @@ class Tick:
         _note(tx, event, edited, edits=pull.edits, is_kept=is_plain)
         tx.want_comment(repository_id, number)
         # What the person saw counts with what was ticked: a click may have been lost between two bodies.
-        seen = {digest: sorted({*ticks.get(digest, ()), *edit.standing.get(digest, ())}) for digest in edit.replans}
-        return [self._replan(tx, event, digest, _Selection(waiting, seen), person) for digest in edit.replans]
+        seen = {key: sorted({*ticks.get(key, ()), *edit.standing.get(key, ())}) for key in edit.replans}
+        return [self._replan(tx, event, key, _Selection(waiting, seen), person) for key in edit.replans]
 
     def _replan(
-        self, tx: Transaction, event: CommentEdited, digest: str, selection: "_Selection", person: Person
+        self, tx: Transaction, event: CommentEdited, key: str, selection: "_Selection", person: Person
     ) -> Done | Not:
         """Ask for the plan of what is ticked."""
-        run = selection.waiting.get(digest)
+        run, digest = selection.waiting.get(key), digits_of(key)
         if run is None:
             return _written_down(tx, event, person, f"replan {digest}", Not(words_tick.tick_too_old(digest)))
         if tx.now() - event.edited_at > TOO_LATE:
             return _written_down(tx, event, person, f"replan {run.id}", Not(words_tick.tick_too_late()))
-        numbers = tuple(str(number) for number in selection.ticks.get(digest, ()))
+        numbers = tuple(str(number) for number in selection.ticks.get(key, ()))
         command = Command(verb=Verb.REPLAN, target=run.id, choice=Choice(is_only=True, only=numbers))
         return carry_out(tx, Order(command=command, run_id=run.id, person=person, digest_start=digest), self.prefix)
 

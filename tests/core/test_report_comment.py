@@ -67,7 +67,7 @@ Trackside keeps this comment true: ticks are read, and anything else that is cha
 
 def test_the_comment_on_a_merged_one_with_a_plan_that_waits() -> None:
     failed = replace(named(run_in(RunState.FAILED), "broken"), reason="Error: no such region")
-    view = CommentView(rows=(row(failed), row(WAITING)), landed_sha=Sha("3fa9c1d2" * 5), ticks={DIGEST[:16]: (2,)})
+    view = CommentView(rows=(row(failed), row(WAITING)), landed_sha=Sha("3fa9c1d2" * 5), ticks={f"{DIGEST[:16]} network": (2,)})
     body = comment_body(view)
     assert re.sub(r"(?s)(\+1 ~1 -1[^<]*</summary>).*?</details>", r"\1…</details>", body) == snapshot("""\
 ### Trackside
@@ -116,9 +116,9 @@ The output has no box: the engine's `-target` knows resources alone, and outputs
 
 Trackside keeps this comment true: ticks are read, and anything else that is changed in it is put back.\
 """)
-    assert read_boxes(body).numbers == {DIGEST[:16]: {1: False, 2: True, 3: False}}, "outputs cannot be chosen"
+    assert read_boxes(body).numbers == {f"{DIGEST[:16]} network": {1: False, 2: True, 3: False}}, "outputs cannot be chosen"
     without = comment_body(replace(view, ticks={}))
-    assert compare(without, body).ticked == {DIGEST[:16]: frozenset({2})}
+    assert compare(without, body).ticked == {f"{DIGEST[:16]} network": frozenset({2})}
     assert not compare(without, body).is_other
 
 
@@ -154,7 +154,7 @@ def test_what_was_turned_down_is_not_called_a_failure() -> None:
 def test_boxes_are_for_what_can_be_replanned_in_part() -> None:
     one = PlanSummary(delta=DELTA, changes=SUMMARY.changes[:1])
     assert "- [ ]" not in comment_body(CommentView(rows=(row(WAITING, one),))), "there is no part of one change"
-    assert [boxed(run) for run in (WAITING, PREVIEW, run_in(RunState.CONFIRMED))] == [DIGEST[:16], "", ""]
+    assert [boxed(run) for run in (WAITING, PREVIEW, run_in(RunState.CONFIRMED))] == [f"{DIGEST[:16]} network", "", ""]
 
 
 def test_it_says_why_outputs_have_no_box_where_some_change() -> None:
