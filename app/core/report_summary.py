@@ -116,7 +116,7 @@ def summary_report(view: SummaryView) -> CheckReport:
         conclusion=conclusion,
         title=_title(view),
         summary=_table(view),
-        text=_not_affected(ignored, view.left_out),
+        text=_ignored(ignored, view.left_out),
         details_url=view.details_url,
     )
 
@@ -245,13 +245,21 @@ def _why(line: StackLine) -> str:
     return sentence(line.reason, limit=MAX_REASON) if line.reason else "-"
 
 
-def _not_affected(lines: list[StackLine], left_out: int) -> str:
-    """The stacks that nothing follows for, each with its reason, as far as they fit; the rest counted exactly."""
+def _ignored(lines: list[StackLine], left_out: int) -> str:
+    """The stacks that nothing follows for: what a fork's commit would change, and what is not affected."""
+    held = _listed("Held back", [line for line in lines if line.is_held_back], 0, _ROOM // 2)
+    rest = [line for line in lines if not line.is_held_back]
+    unaffected = _listed("Not affected", rest, left_out, _ROOM - size_bytes(held))
+    return "\n\n".join(part for part in (held, unaffected) if part)
+
+
+def _listed(title: str, lines: list[StackLine], left_out: int, room: int) -> str:
+    """Each with its reason, as far as they fit; the rest counted exactly."""
     if not lines and not left_out:
         return ""
     names = {line.stack_name for line in lines}
-    head = f"### Not affected: {len(names) + left_out:,}\n\n"
-    shown = fitting((_item(line) for line in lines), _ROOM - size_bytes(head))
+    head = f"### {title}: {len(names) + left_out:,}\n\n"
+    shown = fitting((_item(line) for line in lines), room - size_bytes(head))
     missing = len(lines) - len(shown) + left_out
     more = [f"- and {missing:,} more"] if missing else []
     return head + "\n".join((*shown, *more))

@@ -77,6 +77,21 @@ Planned only: nothing is applied before the change has landed.\
 """)
 
 
+def test_what_is_held_back_is_not_told_as_not_affected() -> None:
+    held = replace(DNS, stack_name="app", reason="app/main.tf changed", is_held_back=True)
+    report = summary_report(of_pull(DNS, held))
+    assert report.title == "1 of 2 stacks held back: a fork's commit"
+    assert report.text == snapshot("""\
+### Held back: 1
+
+- `app`: app/main.tf changed
+
+### Not affected: 1
+
+- `dns`: outside infra/dns\
+""")
+
+
 def test_a_pull_request_that_touches_nothing_passes_at_once() -> None:
     report = summary_report(of_pull(DNS))
     assert seen(report) == ("completed", "success", "the one stack is not affected")
