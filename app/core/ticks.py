@@ -131,9 +131,7 @@ def applied(ticks: Mapping[str, tuple[int, ...]], edit: BoxEdit, present: frozen
     """What is ticked after the edit, of the plans that are present; what was ticked elsewhere meanwhile stays."""
     found = {}
     for key in sorted(present):
-        left = (frozenset(ticks.get(key, ())) | edit.ticked.get(key, frozenset())) - edit.cleared.get(
-            key, frozenset()
-        )
+        left = (frozenset(ticks.get(key, ())) | edit.ticked.get(key, frozenset())) - edit.cleared.get(key, frozenset())
         if left:
             found[key] = tuple(sorted(left)[:MAX_TICKED])
     return found

@@ -67,7 +67,9 @@ Trackside keeps this comment true: ticks are read, and anything else that is cha
 
 def test_the_comment_on_a_merged_one_with_a_plan_that_waits() -> None:
     failed = replace(named(run_in(RunState.FAILED), "broken"), reason="Error: no such region")
-    view = CommentView(rows=(row(failed), row(WAITING)), landed_sha=Sha("3fa9c1d2" * 5), ticks={f"{DIGEST[:16]} network": (2,)})
+    view = CommentView(
+        rows=(row(failed), row(WAITING)), landed_sha=Sha("3fa9c1d2" * 5), ticks={f"{DIGEST[:16]} network": (2,)}
+    )
     body = comment_body(view)
     assert re.sub(r"(?s)(\+1 ~1 -1[^<]*</summary>).*?</details>", r"\1…</details>", body) == snapshot("""\
 ### Trackside
@@ -116,7 +118,9 @@ The output has no box: the engine's `-target` knows resources alone, and outputs
 
 Trackside keeps this comment true: ticks are read, and anything else that is changed in it is put back.\
 """)
-    assert read_boxes(body).numbers == {f"{DIGEST[:16]} network": {1: False, 2: True, 3: False}}, "outputs cannot be chosen"
+    assert read_boxes(body).numbers == {f"{DIGEST[:16]} network": {1: False, 2: True, 3: False}}, (
+        "outputs cannot be chosen"
+    )
     without = comment_body(replace(view, ticks={}))
     assert compare(without, body).ticked == {f"{DIGEST[:16]} network": frozenset({2})}
     assert not compare(without, body).is_other
@@ -209,7 +213,10 @@ def test_any_plans_share_the_room_and_every_fold_is_closed(counts: list[int], is
         ([named(WAITING, "a"), named(PREVIEW, "a", 1)], ["a0", "a1"]),
         ([named(run_in(RunState.FINISHED), "a"), named(PREVIEW, "a", 1)], ["a1"]),
         ([ended(named(run_in(RunState.FINISHED), "a"), 2), named(PREVIEW, "a", 1)], ["a0"]),
-        ([ended(named(run_in(RunState.FINISHED), "a"), 2), replace(named(PREVIEW, "a", 1), head_sha=Sha("b" * 40))], ["a1"]),
+        (
+            [ended(named(run_in(RunState.FINISHED), "a"), 2), replace(named(PREVIEW, "a", 1), head_sha=Sha("b" * 40))],
+            ["a1"],
+        ),
         ([named(PREVIEW, "off")], []),
         ([named(WAITING, "changes")], ["changes"]),
         ([replace(named(PREVIEW, "changes"), plan=NO_CHANGES)], []),

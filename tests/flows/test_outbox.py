@@ -388,7 +388,7 @@ def test_a_push_of_many_stacks_takes_few_writes_until_somebody_acts(outbox: Outb
     assert "40 waiting for confirmation" in (summary.title or "")
 
 
-def test_a_command_that_comes_too_late_is_answered_of_the_deployment_not_of_a_preview_made_since(outbox: Outbox) -> None:
+def test_a_late_command_is_answered_of_the_deployment_not_of_a_preview_made_since(outbox: Outbox) -> None:
     sha = outbox.repo.push(files={"late.md": "late\n"}, message="late", author="alice")
     stack = outbox.stack("late")
     run = outbox.run(stack, sha=sha)
