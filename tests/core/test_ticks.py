@@ -62,7 +62,8 @@ def test_equal_plans_of_two_stacks_have_boxes_of_their_own() -> None:
 
 
 def test_what_stands_in_code_is_no_box() -> None:
-    code = f"````diff\n#### `x` · plan 1 · `{OTHER}`\n- [x] **1. create** `x`\n```\n- [x] **Replan with the selection**\n````\n"
+    head = f"#### `x` · plan 1 · `{OTHER}`"
+    code = f"````diff\n{head}\n- [x] **1. create** `x`\n```\n- [x] **Replan with the selection**\n````\n"
     found = read_boxes(f"{code}{body()}")
     assert list(found.numbers) == [KEY]
     assert found.replans == {KEY: False}
