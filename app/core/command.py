@@ -87,6 +87,16 @@ class Command:
     note: str = ""
     """Why, in the person's words, where the form takes a note; at most MAX_NOTE characters, still hostile text."""
 
+    def line(self, meant: str) -> str:
+        """The command as the audit log has it: about that run, with what else was asked; hostile text, cut."""
+        choice, words = self.choice, [self.verb.value, meant]
+        if self.even_if_superseded:
+            words.append(SUPERSEDED_OPTION)
+        if choice is not None:
+            words += [ONLY, *choice.only] if choice.is_only else []
+            words += [EXCEPT, *choice.excepted] if choice.is_except else []
+        return " ".join(words)[:MAX_AUDITED]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unreadable:
@@ -196,6 +206,8 @@ MAX_BODY: Final = 65_536
 """Characters of a comment; GitHub takes no longer one, so a longer one is not from GitHub and says nothing."""
 MAX_LINE: Final = 200
 """Characters of an unreadable line that are shown again."""
+MAX_AUDITED: Final = 1_000
+"""Characters of a command in the audit log."""
 MAX_NOTE: Final = 500
 MAX_TARGETS: Final = 50
 """Stacks that one command names."""

@@ -113,7 +113,7 @@ def _is_free_to(person: Person, keep: _Keep) -> bool:
 def _forced(keep: _Keep, person: Person) -> str:
     """The words of what was taken away; that it was not one's own is said, and so written down."""
     is_own = keep.owner is None or keep.owner.lower() == person.actor.lower()
-    return keep.words if is_own or person.permission is not Permission.ADMIN else f"{keep.words}, by force"
+    return keep.words if is_own or person.permission is not Permission.ADMIN else f"{keep.words} (by force)"
 
 
 def _without(stack: Stack, taken: Sequence[_Keep]) -> Stack:

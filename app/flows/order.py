@@ -75,7 +75,7 @@ def carry_out(tx: Transaction, order: Order, prefix: str) -> Done | Not:
             at=tx.now(),
             actor=order.person.actor,
             source=order.person.source,
-            command=f"{order.command.verb.value} {run.id}",
+            command=order.command.line(run.id),
             run_id=run.id,
             repository_id=run.repository_id,
             is_allowed=isinstance(result, Done),

@@ -7,7 +7,7 @@ read, and large ones are read from authorised workers alone.
 import asyncio
 import math
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -19,6 +19,7 @@ from starlette.routing import Route
 
 from app.core import protocol, words_workers
 from app.core.names import AssignmentId
+from app.core.plan import Delta
 from app.core.protocol import (
     ApplyRequest,
     ClaimRequest,
@@ -28,6 +29,7 @@ from app.core.protocol import (
     StageReport,
     TransferRequest,
 )
+from app.core.run import StepRefused
 from app.core.workers import MAX_ENGINES, MAX_LABEL_CHARS, MAX_SLOTS, Drained
 from app.web.access import bearer_token, is_token
 from app.web.answers import encoded, nothing, problem
@@ -161,7 +163,10 @@ class WorkerApi:
                 return message
             limiter = self._plans if isinstance(message, PlanReport) else self._calls
             arguments = (_assignment_id(request), bearer_token(request.scope), message)
-            answer = await to_thread.run_sync(method, *arguments, limiter=limiter)
+            try:
+                answer = await to_thread.run_sync(method, *arguments, limiter=limiter)
+            except StepRefused as error:  # out of its order, or said of another plan after the engine was told to apply
+                return problem(409, str(error))
             return nothing() if answer is None else encoded(answer)
 
         return handle
@@ -263,6 +268,8 @@ def complain(message: object) -> str:
             return "digest must be a SHA-256 in hex"
         case PlanReport() | ApplyRequest() if not _ENGINE.fullmatch(message.engine):
             return "engine must be a name and a version: terraform 1.11.4"
+        case PlanReport() if not all(0 <= number < MAX_NUMBER for number in _numbers(message.summary.delta)):
+            return "what the plan counts is out of bounds"
         case TransferRequest() if message.is_upload and not _DIGEST.fullmatch(message.sha256):
             return "sha256 must be a SHA-256 in hex"
         case TransferRequest() if not 0 <= message.size_bytes <= protocol.MAX_ARCHIVE_BYTES:
@@ -272,6 +279,12 @@ def complain(message: object) -> str:
     fencing = getattr(message, "fencing", 0)
     left_out = getattr(message, "log_bytes_left_out", 0)
     return "" if 0 <= fencing < MAX_NUMBER and 0 <= left_out < MAX_NUMBER else "a number is out of bounds"
+
+
+def _numbers(delta: Delta) -> Iterator[int]:
+    """Everything that a delta counts."""
+    for counts in (delta.resources, delta.outputs):
+        yield from msgspec.structs.astuple(counts)
 
 
 def _complain_facts(message: ClaimRequest) -> str:

@@ -20,7 +20,8 @@ _WHY: Final = {
     400: "The call cannot be read, or is of another version of the protocol.",
     401: "No such assignment, or not its token: the hold is over.",
     403: "The token belongs to another pool than the worker was started for.",
-    409: "The hold is over: ended, expired, or a newer one exists. The worker stops its engine at once.",
+    409: "The hold is over (ended, expired, or a newer one exists), or the run is not where this call belongs. "
+    "The worker stops its engine at once.",
     413: "The body is larger than the protocol takes.",
     422: "The call cannot be carried out; the text says why.",
     423: "The worker, or its pool, is drained: it gets no run. Ask again after `retry-after` seconds.",

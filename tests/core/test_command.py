@@ -10,6 +10,7 @@ from inline_snapshot import snapshot
 from app.core.choice import Choice
 from app.core.command import (
     GRAMMAR,
+    MAX_AUDITED,
     MAX_BODY,
     MAX_COMMANDS,
     MAX_LINE,
@@ -361,3 +362,26 @@ def test_help_has_no_button_and_neither_has_a_plan_without_a_digest() -> None:
 )
 def test_an_identifier_that_is_not_ours_is_none(text: str) -> None:
     assert parse_identifier(text) is None
+
+
+@pytest.mark.parametrize(
+    ("written", "line"),
+    [
+        ("confirm app", "confirm RUN"),
+        ("confirm --even-if-superseded", "confirm RUN --even-if-superseded"),
+        ("replan app", "replan RUN"),
+        ('replan app only 1,4-7 a.b["x y"] except 5', 'replan RUN only 1 4-7 a.b["x y"] except 5'),
+        ("replan except module.a", "replan RUN except module.a"),
+        ("discard app it was not meant", "discard RUN"),
+    ],
+)
+def test_the_audit_log_has_what_was_asked_besides_the_run(written: str, line: str) -> None:
+    """A superseded plan that was confirmed all the same, and the choice of a replan."""
+    (command,) = parse_comment(f"/trackside {written}", "/trackside")
+    assert isinstance(command, Command)
+    assert command.line("RUN") == line
+
+
+def test_a_command_is_cut_for_the_audit_log() -> None:
+    command = Command(verb=Verb.REPLAN, choice=Choice(is_only=True, only=("a" * 5000,)))
+    assert len(command.line("RUN")) == MAX_AUDITED

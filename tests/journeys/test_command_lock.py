@@ -96,7 +96,7 @@ def test_an_admin_takes_any_lock_away_and_that_is_written_down(world: World) -> 
     world.comment_on_commit(repo, sha, "/trackside lock net")
     world.comment_on_commit(repo, sha, "/trackside unlock net she is away", by="dora")
     world.settle()
-    assert "the lock of alice, by force" in world.remarks(repo, sha)[-1]
+    assert "the lock of alice (by force) was taken away" in world.remarks(repo, sha)[-1]
     assert world.operate("lock", stack, "maintenance").returncode == 0
     assert "locked by " in world.operate("stacks").stdout
     freed = world.operate("unlock", stack)

@@ -61,4 +61,5 @@ def test_a_superseded_plan_is_applied_when_a_person_insists_and_the_next_one_sta
     assert [run.state for run in tracked] == [RunState.FINISHED, RunState.UNCONFIRMED]
     world.expect_check(repo, first, "deploy/app", "success")
     assert world.sql("SELECT cause FROM run_steps WHERE step = 'confirm'") == [("even if superseded",)]
-    assert world.sql("SELECT source, is_allowed FROM audit") == [("comment", True)]
+    forced = f"confirm {older.id} --even-if-superseded"
+    assert world.sql("SELECT source, command, is_allowed FROM audit") == [("comment", forced, True)]

@@ -12,8 +12,10 @@ from anyio import to_thread
 
 from app.core.errors import LeaseLost, RetryableError, UserError
 from app.core.protocol import MAX_ARCHIVE_BYTES, MAX_LOG_CHUNK_BYTES, ResultReport
+from app.core.run import RunState, Step, StepRefused
 from app.core.workers import Drained
 from app.web.transfer import Upload, UploadBrokenError
+from tests.web.made import run
 from tests.web.memory import ASSIGNMENT, OTHER_TOKEN, POOL_TOKEN, TOKEN, World, as_json, served
 
 AT = f"/worker/v1/assignments/{ASSIGNMENT}"
@@ -237,6 +239,8 @@ def test_an_older_fencing_number_is_409(world: World, call: str) -> None:
         ("plan", PLAN | {"engine": "terraform"}),
         ("plan", PLAN | {"engine": "terraform 1.0\nx"}),
         ("plan", PLAN | {"summary": {"changes": [{}]}}),
+        ("plan", PLAN | {"summary": {"changes": [], "delta": {"resources": {"create": -1}}}}),
+        ("plan", PLAN | {"summary": {"changes": [], "delta": {"outputs": {"import": 2**60}}}}),
         ("apply", {"fencing": 1, "digest": "", "engine": "terraform 1.11.4"}),
         ("result", {"fencing": 1, "outcome": "splendid"}),
         ("result", {"fencing": 1, "outcome": "failed", "log_bytes_left_out": -1}),
@@ -380,6 +384,7 @@ def test_an_archive_is_closed_when_the_worker_goes_away(world: World) -> None:
         (UserError("storing the archive of run X: the run is over"), 422, "the run is over"),
         (RetryableError("asking the database: gone", retry_after_s=7), 503, "ask again later"),
         (LeaseLost("assignment is over"), 409, "assignment is over"),
+        (StepRefused(run(RunState.APPLYING), Step.AWAIT), 409, "is applying: cannot await"),
         (ZeroDivisionError("a detail of the inside"), 500, "something broke here"),
     ],
 )
