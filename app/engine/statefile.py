@@ -40,7 +40,9 @@ def change_state(engine: Engine, data: bytes, verb: str, addresses: Sequence[str
         with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
             out.write(data)
         env = engine_env(home=folder, tmp=folder, data_dir=folder / "data", environment={})
-        argv = [*engine.argv, "state", verb, f"-state={file}", f"-backup={folder / 'backup'}", *addresses]
+        Path(env["TF_CLI_CONFIG_FILE"]).touch(mode=0o600)  # else the engine warns that it is missing
+        files = (f"-state={file}", f"-backup={folder / 'backup'}")
+        argv = [*engine.argv, "state", verb, "-no-color", *files, *addresses]
         done = run(argv, env=env, cwd=folder, timeout_s=TIMEOUT_S)
         said = (done.stdout if done.code == 0 else done.stderr).decode("utf-8", "replace").strip()[-MAX_SAID_CHARS:]
         if done.code != 0:

@@ -91,7 +91,10 @@ def test_a_resource_is_moved_in_the_state_and_the_next_plan_has_nothing_to_do(wo
     assert "state rm terraform_data.site of app" in audit
     assert f"state pull {older} of app" in audit
 
-    assert "No matching objects found" in refusal(world, "rm", stack, "terraform_data.nowhere")
+    no = refusal(world, "rm", stack, "terraform_data.nowhere")
+    assert "No matching objects found" in no
+    assert "[31m" not in no
+    assert "CLI configuration" not in no
     assert "no address of a resource" in refusal(world, "rm", stack, "--", "-state=/etc/passwd")
     assert said(world, "list", stack).splitlines()[1:] == lines, "what was refused made no version"
 
