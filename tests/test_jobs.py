@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from procrastinate.exceptions import ConnectorException
 from procrastinate.jobs import Job, Status
+from structlog.testing import capture_logs
 
 from app.core.errors import BrokenError, RetryableError
 from app.core.names import DeliveryId
@@ -104,9 +105,11 @@ def test_what_the_database_refuses_is_not_said_again(database_url: str) -> None:
             done = app.job_manager.finish_job_by_id_async(job_id, Status.SUCCEEDED, delete_job=True)
             await asyncio.wait_for(done, 20)
 
-    for nobody in (7, 2**70):
-        with pytest.raises(ConnectorException):
-            asyncio.run(finish(nobody))
+    with pytest.raises(ConnectorException):
+        asyncio.run(finish(2**70))
+    with capture_logs() as logs:
+        asyncio.run(finish(7))  # rescued while this process stood still, and ended by another
+    assert [(line["job"], line["log_level"]) for line in logs] == [(7, "warning")]
 
 
 def test_a_sweep_that_breaks_ends_neither_the_other_ones_nor_the_workers(database_url: str) -> None:

@@ -6,6 +6,7 @@ not 0) is a `Failure` whose text may be shown once redacted; what it prints goes
 
 import json
 import os
+import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -275,8 +276,10 @@ def how_it_ended(ended: Ended) -> str:
     """`exited 1`, `was ended by signal 9`, or which limit ended it."""
     if ended.excess:
         return f"was ended: {ended.excess}"
-    signal = -ended.code if ended.code < 0 else ended.code - 128  # a box says it as a shell does
-    return f"was ended by signal {signal}" if 0 < signal < 65 else f"exited {ended.code}"
+    number = -ended.code if ended.code < 0 else ended.code - 128  # a box says it as a shell does
+    if number == signal.SIGXFSZ:
+        return f"was ended by signal {number}: one file was about to grow larger than the workspace may be"
+    return f"was ended by signal {number}" if 0 < number < 65 else f"exited {ended.code}"
 
 
 class _Tail:

@@ -12,6 +12,7 @@ import procrastinate
 import procrastinate.manager
 import psycopg
 import stamina
+import structlog
 from procrastinate import exceptions, utils
 
 from app.core.errors import RetryableError
@@ -28,6 +29,7 @@ AGAIN_S: Final = 2.0
 """How long it waits at most before it says once more how a job ended."""
 CONNECTIONS: Final = 5
 """Of one jobs process: two that listen, one for each kind of queue, and three for everything else."""
+log = structlog.get_logger(__name__)
 
 
 class PatientManager(procrastinate.manager.JobManager):
@@ -39,7 +41,7 @@ class PatientManager(procrastinate.manager.JobManager):
 
     async def finish_job_by_id_async(self, job_id: int, status: procrastinate.jobs.Status, delete_job: bool) -> None:
         """Once, however often it has to be said."""
-        await _until_taken(partial(super().finish_job_by_id_async, job_id, status, delete_job))
+        await _until_taken(job_id, partial(super().finish_job_by_id_async, job_id, status, delete_job))
 
     async def retry_job_by_id_async(
         self,
@@ -50,18 +52,22 @@ class PatientManager(procrastinate.manager.JobManager):
         lock: str | None = None,
     ) -> None:
         """Once, however often it has to be said."""
-        await _until_taken(partial(super().retry_job_by_id_async, job_id, retry_at, priority, queue, lock))
+        await _until_taken(job_id, partial(super().retry_job_by_id_async, job_id, retry_at, priority, queue, lock))
 
 
-async def _until_taken(say: Callable[[], Awaitable[None]]) -> None:
+async def _until_taken(job_id: int, say: Callable[[], Awaitable[None]]) -> None:
+    """Say it until the database answers. A process that stood still for longer than SILENT_S says it of a job that is
+    another's by then: nothing of it is lost, since jobs are safe to run twice."""
     async for attempt in stamina.retry_context(on=_is_away, attempts=None, timeout=None, wait_max=AGAIN_S):
         with attempt:
             try:
                 await say()
             except exceptions.ConnectorException as error:
-                if attempt.num > 1 and isinstance(error.__cause__, psycopg.errors.RaiseException):
-                    return  # it was taken before, and only the answer was lost
-                raise
+                if not isinstance(error.__cause__, psycopg.errors.RaiseException):
+                    raise
+                if attempt.num == 1:  # else it was taken before, and only the answer was lost
+                    log.warning("the end of a job came too late: it was given to another process", job=job_id)
+                return
 
 
 def _is_away(error: Exception) -> bool:
