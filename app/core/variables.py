@@ -1,5 +1,6 @@
 """What a run's commands are told by variables: the stack's own by phase, and ours about the run. Values only."""
 
+import json
 from typing import Final
 
 from app.core.event import Repository
@@ -39,7 +40,9 @@ def run_variables(run: Run, stack: Stack, repository: Repository) -> dict[str, s
         "run_id": run.id,
         "run_trigger": run.trigger.value,
         "run_type": run.type.value,
+        "space_id": "root",  # there is one space, as policies see it
         "stack_branch": settings.branch,
         "stack_id": stack.policy_id or f"{repository.full_name}/{settings.name}",
         "stack_labels": ",".join(settings.labels),
+        "stack_labels_list": json.dumps(settings.labels),  # a list as terraform reads it
     }

@@ -17,6 +17,7 @@ stacks:
         - export BUILD=seven
       after_apply:
         - echo "told $(terraform output -raw told)"
+        - echo "label $(terraform output -raw label)"
       before_apply:
         - echo "apply as $ROLE, only $ONLY_APPLY, build $BUILD, $TF_VAR_trackside_run_state"
       after_run:
@@ -32,7 +33,9 @@ CODE = """
 variable "trackside_commit_sha" {}
 variable "trackside_run_trigger" {}
 variable "spacelift_stack_labels" {}
+variable "spacelift_stack_labels_list" { type = list(string) }
 output "told" { value = "${var.trackside_commit_sha} ${var.trackside_run_trigger} ${var.spacelift_stack_labels}" }
+output "label" { value = var.spacelift_stack_labels_list[1] }
 """
 PREPARE = '#!/bin/sh\necho \'resource "terraform_data" "made" {}\' >made.tf\necho "prepared as $ROLE"\n'
 
@@ -51,6 +54,7 @@ def test_hooks_of_a_stack_run_from_the_first_to_the_last(world: World) -> None:
     owner, _, name = repo.full_name.partition("/")
     assert f"\n{owner}/{name}/app of {owner} ended as finished\n" in log
     assert f"\ntold {sha} push prod,web\n" in log
+    assert "\nlabel web\n" in log
 
 
 def test_a_hook_before_the_plan_cannot_move_the_state(world: World) -> None:
