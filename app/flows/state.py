@@ -46,12 +46,17 @@ class States:
             self._record(tx, caller)
 
     def read(self, caller: StateCaller) -> StateFound | StateMissing:
-        """The current state. Raises: NotAuthorised, LeaseLost."""
+        """The current state. Raises: NotAuthorised, LeaseLost.
+
+        Before the first write of a state Terraform asks whether there is none; a lost apply is told so as well, else
+        what it made would never be written, and kept apart.
+        """
         with self.store.begin() as tx:
             record = self._record(tx, caller)
-            if not _is_live(tx, record):
-                raise LeaseLost(f"assignment {record.id} is over")
             version = tx.find_state(caller.stack_id)
+            may_ask = version is None and has_come_to_apply(tx.get_run(record.run_id), record)
+            if not may_ask and not _is_live(tx, record):
+                raise LeaseLost(f"assignment {record.id} is over")
         if version is None:
             return StateMissing()
         with self.artifacts.open(version.artifact_key) as sealed:
