@@ -72,7 +72,8 @@ def test_one_comment_goes_with_a_pull_request_from_its_first_plan_to_its_deploym
     assert world.own_comment(repo, number).id == comment.id
     assert "| `app` | [applied a part](<" in comment.body
     assert world.replies(repo, number) == []
-    assert world.sql("SELECT command, is_allowed FROM audit WHERE source = 'tick'") == [(f"replan {run.id}", True)]
+    ticked = f"replan {run.id} only 2 4"
+    assert world.sql("SELECT command, is_allowed FROM audit WHERE source = 'tick'") == [(ticked, True)]
 
 
 def test_whatever_people_do_to_the_comment_it_stays_true_and_there_is_one(world: World) -> None:
