@@ -3,21 +3,32 @@
 Called inside the transaction that moves the run, with the stack locked.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
 from app.core.record import AuditLine
 from app.core.ruling import Approval, Verdict
-from app.core.run import Plan, Run, RunType, Step, Transition, Trigger, advance, confirm
+from app.core.run import Plan, Run, RunState, RunType, Step, Transition, Trigger, advance, confirm
 from app.core.stack import Stack
 from app.flows.ports import Transaction
 
 AUTODEPLOY: Final = "autodeploy"
+WAITS_BEHIND: Final = (RunState.QUEUED, RunState.READY)
 
 
 def may_autodeploy(tx: Transaction, run: Run, stack: Stack, plan: Plan) -> bool:
     """True when the setting may confirm that plan."""
-    return asks_nobody(run, stack, plan) and tx.is_current(stack.id)
+    if not asks_nobody(run, stack, plan) or not tx.is_current(stack.id):
+        return False
+    return is_in_turn(run, stack, tx.list_live_runs(stack.id))
+
+
+def is_in_turn(run: Run, stack: Stack, live: Sequence[Run]) -> bool:
+    """True for the stack's newest commit, and for an older one whose successor still waits behind it: they are deployed
+    one after the other. An older commit never follows a newer one unasked."""
+    newer = (other for other in live if other.type is RunType.TRACKED and other.head_seq == stack.head_seq)
+    return run.head_seq == stack.head_seq or any(other.state in WAITS_BEHIND for other in newer)
 
 
 def asks_nobody(run: Run, stack: Stack, plan: Plan) -> bool:
@@ -27,11 +38,10 @@ def asks_nobody(run: Run, stack: Stack, plan: Plan) -> bool:
     is_free = not (stack.is_detached or stack.hold_reason or stack.lock_key or stack.lock_owner)
     is_same = stack.settings.digest() == run.stack_digest  # else they changed while it was planned
     is_whole = run.targeting is None  # a part was asked for by a person, who has not seen it yet
-    is_newest = run.head_seq == stack.head_seq
     # Whoever orders a run must not pass over who may confirm it.
     is_ordered = run.trigger in (Trigger.COMMAND, Trigger.POLICY) and stack.settings.confirm_rules.is_refined
     is_judged = plan.verdict in (Verdict.NONE, Verdict.PASSED) and plan.approval in (Approval.NONE, Approval.APPROVED)
-    return is_free and is_same and is_whole and is_newest and is_judged and not is_ordered
+    return is_free and is_same and is_whole and is_judged and not is_ordered
 
 
 def confirm_by_setting(tx: Transaction, run: Run, stack: Stack, plan: Plan, what: Step) -> None:

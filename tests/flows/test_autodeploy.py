@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 
 from app.core.choice import Targeting
+from app.core.names import RunId
 from app.core.ruling import Approval, ApprovalRuling, PlanRuling
-from app.core.run import Plan, Run, RunType, Trigger
+from app.core.run import Plan, Run, RunState, RunType, Trigger
 from app.core.stack import Stack
-from app.flows.autodeploy import asks_nobody
+from app.flows.autodeploy import asks_nobody, is_in_turn
 from tests.core.made import PLAN, WAITING
 from tests.flows.made import stack
 
@@ -49,7 +50,6 @@ def test_a_warning_a_denial_or_a_missing_review_asks_for_a_person(plan: Plan) ->
     ("run", "on"),
     [
         (replace(RUN, type=RunType.DESTROY), STACK),
-        (replace(RUN, head_seq=RUN.head_seq - 1), STACK),
         (replace(RUN, targeting=Targeting(of_plan=1, chosen=("a.b",))), STACK),
         (RUN, MADE),
         (RUN, replace(STACK, hold_reason="lost")),
@@ -61,6 +61,26 @@ def test_a_warning_a_denial_or_a_missing_review_asks_for_a_person(plan: Plan) ->
 )
 def test_what_is_out_of_the_ordinary_asks_for_a_person(run: Run, on: Stack) -> None:
     assert not asks_nobody(run, on, PLAN)
+
+
+OLDER = replace(RUN, head_seq=RUN.head_seq - 1)
+NEWER = replace(RUN, id=RunId("01JD000000000000000000NEWR"))
+
+
+@pytest.mark.parametrize(
+    ("live", "goes_on"),
+    [
+        ([OLDER, replace(NEWER, state=RunState.QUEUED)], True),
+        ([OLDER], False),
+        ([OLDER, replace(NEWER, state=RunState.QUEUED, type=RunType.PROPOSED)], False),
+        ([OLDER, replace(NEWER, state=RunState.UNCONFIRMED)], False),
+        ([OLDER, replace(NEWER, state=RunState.QUEUED, head_seq=OLDER.head_seq)], False),
+    ],
+)
+def test_an_older_commit_goes_on_only_while_the_newest_waits_behind_it(live: list[Run], goes_on: bool) -> None:
+    """Two pushes within a plan's time are deployed one after the other; what was deployed since is not taken back."""
+    assert is_in_turn(OLDER, STACK, live) is goes_on
+    assert is_in_turn(RUN, STACK, [])
 
 
 def test_whoever_orders_a_run_does_not_pass_over_who_may_confirm_it() -> None:
