@@ -99,11 +99,13 @@ def web() -> None:
     import uvicorn
 
     from app.logs import set_up_logging
+    from app.serve import check_port
     from app.settings import load_settings
     from app.wiring import open_control
 
     settings = load_settings(os.environ)
     set_up_logging(settings.log_level)
+    check_port(settings.host, settings.port)
     with open_control(settings, _database_url()) as plane:
         config = uvicorn.Config(
             plane.make_web(),

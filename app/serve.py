@@ -123,6 +123,7 @@ class Tree:
     def run(self, stop: threading.Event) -> None:
         """Start everything, keep it alive until `stop`, end it in order. Raises: UserError when it cannot start."""
         check_host(self.settings.host)
+        check_port(self.settings.host, self.settings.port)
         postgres = None if self.settings.database_url else EmbeddedPostgres(self.settings.data_dir)
         url = postgres.start() if postgres else self.settings.database_url.reveal()
         try:
@@ -203,3 +204,22 @@ def check_host(host: str) -> None:
             f"starting with HOST={host}: `serve` runs a worker that reaches the web process over loopback; "
             "set HOST to 127.0.0.1 or 0.0.0.0, or start `web`, `jobs` and `worker` apart"
         )
+
+
+def check_port(host: str, port: int) -> None:
+    """Raises: UserError when the web process could not listen there.
+
+    Asked before anything is started: a worker would otherwise show its token to whatever listens there.
+    """
+    try:
+        for family, kind, protocol, _, address in socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        ):
+            with socket.socket(family, kind, protocol) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if family == socket.AF_INET6:
+                    probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                probe.bind(address)
+    except OSError as error:
+        way_out = "set HOST and PORT to an address of this machine that nothing else listens on"
+        raise UserError(f"listening on {host}:{port}: {error.strerror or error}; {way_out}") from error

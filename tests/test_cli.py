@@ -1,6 +1,7 @@
 """The command line met with mistakes: each is one line that names the thing and the way out, and exit code 1 or 2."""
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -91,3 +92,18 @@ def test_something_outside_is_never_said_to_be_pending(tmp_path: Path) -> None:
     assert "<finished|skipped|failed>" in trackside(tmp_path, "external", "--help").stdout
     said = trackside(tmp_path, "external", "run", "quota", "pending")
     assert (said.returncode, "'finished', 'skipped', 'failed'" in said.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("part", ["serve", "web"])
+def test_a_port_that_something_else_listens_on_is_named_before_anything_is_started(part: str, tmp_path: Path) -> None:
+    """A worker would show its token there."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        data = str(tmp_path / "data")
+        said = trackside(tmp_path, part, environ=SERVER | {"PORT": str(port), "DATA_DIR": data})
+    assert (said.returncode, said.stderr) == (
+        1,
+        f"trackside: listening on 127.0.0.1:{port}: Address already in use; set HOST and PORT to an address of this "
+        "machine that nothing else listens on\n",
+    )
+    assert not (tmp_path / "data" / "postgres").exists()
