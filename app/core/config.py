@@ -51,7 +51,7 @@ _REMEDIES: Final = {
     "version": "begin the file with `version: 1`",
     "stacks": "list at least one stack, or write `stacks: []`",
     "name": "give it a name that is unique in this file",
-    "type": "write `type: push`, `type: plan` or `type: approval`",
+    "type": "write `type: push`, or `plan`, `approval`, `trigger`, `notification`",
     "path": "name its Rego file",
     "attach": 'write `[network, dns]`, `{labels: [prod]}` or `"*"`',
 }

@@ -47,7 +47,7 @@ _TERM: Final = r"\s*(?:=|!=|>=|<=|>|<|~>)?\s*v?[0-9]{1,9}(?:\.[0-9]{1,9}){0,2}(?
 _CONSTRAINT = re.compile(rf"(?=.{{1,100}}\Z){_TERM}(?:,{_TERM})*")
 """As app.engine.version reads it: what it could not, no worker would find a tool for."""
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,199}")
-_BAD_REF = re.compile(r"\.\.|@\{|//|[\x00-\x20\x7f~^:?*\[\\]|^[-/.]|/\.|[/.]$|\.lock(?:/|$)")
+_BAD_REF = re.compile(r"^refs/(?:heads|tags|remotes)/|\.\.|@\{|//|[\x00-\x20\x7f~^:?*\[\\]|^[-/.]|/\.|[/.]$|\.lock(?:/|$)")
 _REFUSED: Final = (
     (re.compile(r"PATH|HOME|TF_INPUT|TF_IN_AUTOMATION"), "the worker sets it", "take it away"),
     (re.compile(r"LD_.*|DYLD_.*|BASH_ENV|ENV"), "it loads foreign code into the engine", "take it away"),
@@ -123,7 +123,9 @@ def _glob(value: str) -> str:
 def _branch(value: str) -> str:
     if not value or (len(value) <= 250 and not _BAD_REF.search(value) and value != "@"):
         return value
-    raise wrong(f"{quoted(value)} is no name of a branch", "write it as git shows it, without `refs/heads/`")
+    near = value.removeprefix("refs/heads/")
+    remedy = f"try {quoted(near)}" if near and not _BAD_REF.search(near) else "write it as git shows it"
+    raise wrong(f"{quoted(value)} is no name of a branch", f"{remedy}, without `refs/heads/`")
 
 
 def _label(value: str) -> str:
@@ -168,6 +170,8 @@ def _variable(value: str) -> str:
     if value.startswith("wo_TF_VAR_"):
         raise wrong(f"{quoted(value)} would do nothing: an apply keeps the variables of its plan", "drop the `wo_`")
     name = re.sub(r"^(ro|wo)_", "", value)
+    if not _VARIABLE.fullmatch(name):
+        raise wrong(f"{quoted(value)} is no name of a variable: `{value[:3]}` is taken off", "write a name after it")
     for pattern, reason, remedy in _REFUSED:
         if pattern.fullmatch(name):
             raise wrong(f"the variable {quoted(value)} must not be set: {reason}", remedy)
@@ -192,7 +196,9 @@ def _setting(value: Any) -> str | SecretReference:
         return SecretReference(name)
     if not isinstance(value, str):
         raise PydanticKnownError("string_type")
-    if "\x00" in value or len(value) > MAX_VALUE:
+    if "\x00" in value:
+        raise wrong("the value has a NUL, which no variable can hold", "take it away")
+    if len(value) > MAX_VALUE:
         raise wrong(f"the value is longer than {MAX_VALUE:,} characters", "put it into a file of the repository")
     return value
 
@@ -236,7 +242,8 @@ def _deployment_environment(value: Any) -> str | None:
 def _one(value: Any) -> int:
     if type(value) is int and value == 1:
         return 1
-    raise wrong(f"`version` must be the number 1, not {quoted(value)}", "begin the file with `version: 1`")
+    given = f"the text {quoted(value)}" if isinstance(value, str) else quoted(value)
+    raise wrong(f"`version` must be the number 1, not {given}", "begin the file with `version: 1`")
 
 
 @dataclass(frozen=True, slots=True)

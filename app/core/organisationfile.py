@@ -18,7 +18,7 @@ from app.core.stack import MAX_CONFIG_BYTES, Permission, PolicySpec, Problem, To
 _REMEDIES: Final = {
     "version": "begin the file with `version: 1`",
     "name": "give it a name that is unique in this file",
-    "type": "write `type: push`, `type: plan` or `type: approval`",
+    "type": "write `type: push`, or `plan`, `approval`, `trigger`, `notification`",
     "path": "name its Rego file below `policies/`",
     "attach": 'write `{labels: [prod]}` or `"*"`',
 }
