@@ -16,12 +16,12 @@ import typer
 
 from app.core.command import MAX_NOTE, Command, Verb
 from app.core.errors import TracksideError, UserError
-from app.core.names import RunId, is_sha
+from app.core.names import RunId, StackId, is_sha
 from app.core.run import ExternalState, RunType
 from app.identity_cli import attestation_app, oidc_app, secret_app
 from app.keep_cli import backup, restore, rotate_key
 from app.list_cli import runs, stacks
-from app.on_server import actor, error_text, reachable_database_url
+from app.on_server import actor, error_text, reachable_database_url, stack_meant
 from app.on_server import control as _control
 from app.on_server import database_url as _database_url
 from app.policy_cli import policy_app
@@ -58,9 +58,9 @@ app.add_typer(webhook_app)
 
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="The run's id, as in its page's address.")]
 RunOrStack = Annotated[
-    str, typer.Argument(metavar="RUN|STACK", help="The run's id, or the stack's: its one run that takes the command.")
+    str, typer.Argument(metavar="RUN|STACK", help="The run's id, or a stack: its one run that takes the command.")
 ]
-StackArgument = Annotated[str, typer.Argument(metavar="STACK", help="The stack's id, as in its page's address.")]
+StackArgument = Annotated[str, typer.Argument(metavar="STACK", help="The stack's id, its name, or OWNER/REPO/NAME.")]
 ShaOption = Annotated[
     str, typer.Option("--sha", help="All 40 digits of the commit; default: the stack's head, else its branch's tip.")
 ]
@@ -270,29 +270,29 @@ def deploy(stack: StackArgument, sha: ShaOption = "") -> None:
 @app.command()
 def destroy(stack: StackArgument) -> None:
     """Plan to destroy everything that a stack's state holds; a person has to confirm that plan."""
-    _say(lambda operate: operate.begin_here(stack, RunType.DESTROY, actor()))
+    _say(stack, lambda operate, meant: operate.begin_here(meant, RunType.DESTROY, actor()))
 
 
 @app.command()
 def drift(stack: StackArgument) -> None:
     """Compare what exists with what a stack has deployed; nothing is applied."""
-    _say(lambda operate: operate.begin_here(stack, RunType.DRIFT, actor()))
+    _say(stack, lambda operate, meant: operate.begin_here(meant, RunType.DRIFT, actor()))
 
 
 @app.command()
 def lock(stack: StackArgument, note: NoteArgument = "") -> None:
     """Keep a stack for yourself: only your runs go ahead, and nothing is deployed by itself."""
-    _say(lambda operate: operate.keep(stack, Command(verb=Verb.LOCK, note=note[:MAX_NOTE]), actor()))
+    _say(stack, lambda operate, meant: operate.keep(meant, Command(verb=Verb.LOCK, note=note[:MAX_NOTE]), actor()))
 
 
 @app.command()
 def unlock(stack: StackArgument, note: NoteArgument = "") -> None:
     """Take a stack's locks away, and the hold after an apply of unknown outcome, once a person has looked."""
-    _say(lambda operate: operate.keep(stack, Command(verb=Verb.UNLOCK, note=note[:MAX_NOTE]), actor()))
+    _say(stack, lambda operate, meant: operate.keep(meant, Command(verb=Verb.UNLOCK, note=note[:MAX_NOTE]), actor()))
 
 
 def _command(run: str, command: Command) -> None:
-    _say(lambda operate: operate.run(RunId(run), command, actor()))
+    _say(run, lambda operate, meant: operate.run(RunId(meant), command, actor()))
 
 
 def _begin(stack: str, verb: Verb, sha: str) -> None:
@@ -301,15 +301,15 @@ def _begin(stack: str, verb: Verb, sha: str) -> None:
         raise UserError(
             f"starting a run at {sha[:60]!r}: that is no full commit SHA; git rev-parse prints all 40 digits"
         )
-    _say(lambda operate: operate.begin(stack, Command(verb=verb, sha=named), actor()))
+    _say(stack, lambda operate, meant: operate.begin(meant, Command(verb=verb, sha=named), actor()))
 
 
-def _say(act: "Callable[[Operate], Done | Not]") -> None:
-    """What became of a command; exit code 1 when it was refused."""
+def _say(word: str, act: "Callable[[Operate, StackId], Done | Not]") -> None:
+    """What became of a command for a run or a stack; exit code 1 when it was refused."""
     from app.flows.answer import Done
 
     with _control() as plane:
-        result = act(plane.operate)
+        result = act(plane.operate, stack_meant(plane, word))
     typer.echo(result.text)
     if not isinstance(result, Done):
         raise typer.Exit(1)
@@ -363,20 +363,26 @@ def why(
 ) -> None:
     """Say why each stack did or did not run for a commit."""
     from app.core.names import Sha
-    from app.core.words_why import why_document, why_lines
+    from app.core.words_why import other_stacks, why_document, why_lines
 
     if not is_sha(sha.lower()):
         raise UserError(f"explaining {sha[:60]!r}: that is no full commit SHA; git rev-parse prints all 40 digits")
     with _control() as plane:
         found = plane.store.find_repository_id(repository)
-        told = plane.control.explain.why(found, Sha(sha.lower()), stack) if found is not None else ()
+        if found is None:
+            raise UserError(
+                f"looking up repository {repository[:140]!r}: no event of it has arrived; write OWNER/NAME as "
+                "`trackside stacks` does, and see that the App is installed on it"
+            )
+        told = plane.control.explain.why(found, Sha(sha.lower()), stack)
+        others = () if told or not stack else plane.control.explain.why(found, Sha(sha.lower()))
     if as_json:
         typer.echo(json.dumps(why_document(told), indent=2))
     for line in () if as_json else why_lines(told):
         typer.echo(line)
     if not told:
         which = f" of stack {stack[:80]}" if stack else ""
-        typer.echo(f"no decision{which} is recorded for {sha[:40]} of {repository}", err=True)
+        typer.echo(f"no decision{which} is recorded for {sha[:40]} of {repository}{other_stacks(others)}", err=True)
         raise typer.Exit(1)
 
 

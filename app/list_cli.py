@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from app.on_server import AsJson, control, say_json, say_lines
+from app.on_server import AsJson, control, named_stacks, say_json, say_lines
 
 
 def runs(
@@ -27,10 +27,7 @@ def stacks(as_json: AsJson = False) -> None:
     from app.core.words_list import NO_STACKS, stack_document, stack_lines
 
     with control() as plane:
-        found = plane.store.list_all_stacks()
-        with plane.store.begin() as tx:
-            known = {one: tx.find_repository(one) for one in {stack.repository_id for stack in found}}
-    named = [(stack, known[stack.repository_id]) for stack in found]
+        named = named_stacks(plane)
     if as_json:
         say_json([stack_document(stack, repository) for stack, repository in named])
     else:

@@ -5,7 +5,7 @@
 from collections.abc import Callable, Iterable, Mapping
 
 from app.core.budget import Spending
-from app.core.errors import TracksideError
+from app.core.errors import TracksideError, UserError
 from app.store.artifacts_disk import DiskArtifacts
 from app.store.artifacts_s3 import S3Artifacts
 from app.store.postgres import PostgresStore
@@ -15,7 +15,15 @@ from app.web.worker_gauges import worker_gauges
 
 def readiness(store: PostgresStore, artifacts: DiskArtifacts | S3Artifacts) -> Mapping[str, str]:
     """What must work, to what is wrong with it."""
-    return {"database": _wrong(store.check_ready), "artifacts": _wrong(artifacts.check_ready)}
+    try:
+        missing = store.list_missing_migrations()
+    except UserError as error:
+        database, migrations = "", str(error)
+    except TracksideError as error:
+        database, migrations = str(error), "not looked at: the database comes first"
+    else:
+        database, migrations = "", f"{', '.join(missing)} missing: run `trackside migrate`" if missing else ""
+    return {"database": database, "migrations": migrations, "artifacts": _wrong(artifacts.check_ready)}
 
 
 def _wrong(check: Callable[[], None]) -> str:

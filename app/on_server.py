@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from app.core.errors import TracksideError
+from app.core.errors import TracksideError, UserError
 from app.core.markdown import shortened
+from app.core.names import StackId
 
 if TYPE_CHECKING:
+    from app.core.event import Repository
+    from app.core.stack import Stack
     from app.wiring import ControlPlane
 
 
@@ -96,6 +99,26 @@ def control() -> "Iterator[ControlPlane]":
     check_ready(url, embedded_in=_embedded_in())
     with open_control(settings, url) as plane:
         yield plane
+
+
+def named_stacks(plane: "ControlPlane") -> "list[tuple[Stack, Repository | None]]":
+    """Every stack with its repository, by repository and name; None: that is not known any more."""
+    found = plane.store.list_all_stacks()
+    with plane.store.begin() as tx:
+        known = {one: tx.find_repository(one) for one in {stack.repository_id for stack in found}}
+    return [(stack, known[stack.repository_id]) for stack in found]
+
+
+def stack_meant(plane: "ControlPlane", word: str) -> StackId:
+    """The id of the stack that a word means: an id as it is, or the id of the one stack that has that name. What means
+    none stays as it is: whoever looks it up says so. Raises: UserError that lists them, when several have the name."""
+    from app.core.words_list import several_called, stacks_called
+    from app.web.ulid import is_ulid
+
+    called = {} if is_ulid(word) else stacks_called(word, named_stacks(plane))
+    if len(called) > 1:
+        raise UserError(several_called(word, called.values()))
+    return next(iter(called), StackId(word))
 
 
 def _embedded_in() -> str:

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from app.core.errors import UserError
-from app.core.names import StackId
 from app.core.words_state import version_document, version_lines
-from app.on_server import AsJson, actor, control, say_json, say_lines
+from app.on_server import AsJson, actor, control, say_json, say_lines, stack_meant
 
 if TYPE_CHECKING:
     from app.flows.state_by_hand import Writing
@@ -23,7 +22,7 @@ state_app = typer.Typer(
 )
 
 MAX_FILE_BYTES: Final = 256 * 1024 * 1024
-StackArgument = Annotated[str, typer.Argument(metavar="STACK", help="The stack's id, as `trackside stacks` lists it.")]
+StackArgument = Annotated[str, typer.Argument(metavar="STACK", help="The stack's id, its name, or OWNER/REPO/NAME.")]
 VersionArgument = Annotated[str, typer.Argument(metavar="VERSION", help="As `trackside state list` shows it.")]
 Force = Annotated[bool, typer.Option("--force", help="Whatever its lineage and serial are.")]
 
@@ -32,7 +31,7 @@ Force = Annotated[bool, typer.Option("--force", help="Whatever its lineage and s
 def list_versions(stack: StackArgument, as_json: AsJson = False) -> None:
     """List the versions of a stack's state, newest first, also those that were kept apart."""
     with control() as plane:
-        versions, current = plane.states_by_hand.list_versions(StackId(stack))
+        versions, current = plane.states_by_hand.list_versions(stack_meant(plane, stack))
     if as_json:
         say_json([version_document(version, current) for version in versions])
     else:
@@ -46,7 +45,7 @@ def pull(
 ) -> None:
     """Print a state as JSON. It may hold secrets in clear."""
     with control() as plane:
-        found = plane.states_by_hand.pull(StackId(stack), version, actor())
+        found = plane.states_by_hand.pull(stack_meant(plane, stack), version, actor())
     sys.stdout.buffer.write(found.data)
     sys.stdout.buffer.flush()
 
@@ -60,7 +59,9 @@ def push(
     """Make a state the stack's current one; to a stack without a state it brings one in."""
     data = _read(file)
     with control() as plane:
-        typer.echo(plane.states_by_hand.push(StackId(stack), data, _writing(f"push {file.name}", is_forced=force)))
+        typer.echo(
+            plane.states_by_hand.push(stack_meant(plane, stack), data, _writing(f"push {file.name}", is_forced=force))
+        )
 
 
 @state_app.command(name="mv")
@@ -87,14 +88,14 @@ def adopt(stack: StackArgument, version: VersionArgument, force: Force = False) 
     """Make a version that was kept apart the current one."""
     with control() as plane:
         writing = _writing(f"adopt {version}", is_forced=force)
-        typer.echo(plane.states_by_hand.adopt(StackId(stack), version, writing))
+        typer.echo(plane.states_by_hand.adopt(stack_meant(plane, stack), version, writing))
 
 
 @state_app.command()
 def drop(stack: StackArgument, version: VersionArgument) -> None:
     """Let go of a version that was kept apart, for good."""
     with control() as plane:
-        typer.echo(plane.states_by_hand.drop(StackId(stack), version, actor()))
+        typer.echo(plane.states_by_hand.drop(stack_meant(plane, stack), version, actor()))
 
 
 def _change(stack: str, verb: str, addresses: tuple[str, ...]) -> None:
@@ -102,8 +103,8 @@ def _change(stack: str, verb: str, addresses: tuple[str, ...]) -> None:
     from app.engine.tools import find_engine
 
     with control() as plane:
-        states = plane.states_by_hand
-        found = states.pull(StackId(stack), "", actor())
+        states, meant = plane.states_by_hand, stack_meant(plane, stack)
+        found = states.pull(meant, "", actor())
         engine = find_engine(
             found.stack.settings.tool.value,
             terraform_bin=os.environ.get("TERRAFORM_BIN", ""),
@@ -113,7 +114,7 @@ def _change(stack: str, verb: str, addresses: tuple[str, ...]) -> None:
         changed = change_state(engine, found.data, verb, addresses)
         typer.echo(changed.said)
         writing = _writing(f"{verb} {' '.join(addresses)}", based_on=found.version.id)
-        typer.echo(states.push(StackId(stack), changed.data, writing))
+        typer.echo(states.push(meant, changed.data, writing))
 
 
 def _read(file: Path) -> bytes:

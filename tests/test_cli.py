@@ -103,7 +103,9 @@ def test_a_port_that_something_else_listens_on_is_named_before_anything_is_start
         said = trackside(tmp_path, part, environ=SERVER | {"PORT": str(port), "DATA_DIR": data})
     assert (said.returncode, said.stderr) == (
         1,
-        f"trackside: listening on 127.0.0.1:{port}: Address already in use; set HOST and PORT to an address of this "
-        "machine that nothing else listens on\n",
+        (
+            f"trackside: listening on 127.0.0.1:{port}: Address already in use; set HOST and PORT to an address of "
+            "this machine that nothing else listens on\n"
+        ),
     )
     assert not (tmp_path / "data" / "postgres").exists()

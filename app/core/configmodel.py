@@ -47,7 +47,9 @@ _TERM: Final = r"\s*(?:=|!=|>=|<=|>|<|~>)?\s*v?[0-9]{1,9}(?:\.[0-9]{1,9}){0,2}(?
 _CONSTRAINT = re.compile(rf"(?=.{{1,100}}\Z){_TERM}(?:,{_TERM})*")
 """As app.engine.version reads it: what it could not, no worker would find a tool for."""
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,199}")
-_BAD_REF = re.compile(r"^refs/(?:heads|tags|remotes)/|\.\.|@\{|//|[\x00-\x20\x7f~^:?*\[\\]|^[-/.]|/\.|[/.]$|\.lock(?:/|$)")
+_BAD_REF = re.compile(
+    r"^refs/(?:heads|tags|remotes)/|\.\.|@\{|//|[\x00-\x20\x7f~^:?*\[\\]|^[-/.]|/\.|[/.]$|\.lock(?:/|$)"
+)
 _REFUSED: Final = (
     (re.compile(r"PATH|HOME|TF_INPUT|TF_IN_AUTOMATION"), "the worker sets it", "take it away"),
     (re.compile(r"LD_.*|DYLD_.*|BASH_ENV|ENV"), "it loads foreign code into the engine", "take it away"),

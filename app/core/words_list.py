@@ -1,12 +1,14 @@
-"""What `trackside runs` and `trackside stacks` print: for a person in columns, for a program as one document.
+"""What `trackside runs` and `trackside stacks` print: for a person in columns, for a program as one document; and which
+of the stacks a word on the command line means.
 
 Pure. A person reads the words of the checks; a program gets those of the table (`unconfirmed`) as well.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from app.core.event import Repository
-from app.core.markdown import cut
+from app.core.markdown import code, cut, shortened
+from app.core.names import StackId
 from app.core.report_check import check_name
 from app.core.run import Run
 from app.core.runview import short
@@ -16,6 +18,8 @@ from app.core.words_run import part_word, run_line, word_of
 
 MAX_WHY = 120
 """Characters of a reason that a line shows."""
+MAX_CALLED = 10
+"""Stacks of one name that a message lists."""
 NO_RUNS = "no runs yet: push a change to a stack's project root"
 NO_STACKS = "no stacks yet: push .trackside/stacks.yml to a default branch"
 _RUNS = ("RUN", "CHECK", "COMMIT", "STATE", "CHANGES", "WHY")
@@ -54,6 +58,27 @@ def run_document(run: Run) -> dict[str, object]:
 def stack_lines(stacks: Sequence[tuple[Stack, Repository | None]]) -> list[str]:
     """The table of stacks; empty without any."""
     return table_lines(_STACKS, (_stack_row(stack, repository) for stack, repository in stacks))
+
+
+def stacks_called(word: str, stacks: Sequence[tuple[Stack, Repository | None]]) -> dict[StackId, str]:
+    """The stacks that have that name, plainly or as OWNER/REPO/NAME, each with its full name. Detached ones count only
+    where no other has it."""
+    found = [
+        (stack, full)
+        for stack, repository in stacks
+        for full in [f"{repository.full_name}/{stack.name}" if repository is not None else stack.name]
+        if word == stack.name or word.lower() == full.lower()
+    ]
+    attached = [(stack, full) for stack, full in found if not stack.is_detached]
+    return {stack.id: full for stack, full in attached or found}
+
+
+def several_called(word: str, names: Iterable[str]) -> str:
+    """A name that several stacks have."""
+    listed = sorted(names)
+    shown = ", ".join(code(name) for name in listed[:MAX_CALLED])
+    more = f" and {len(listed) - MAX_CALLED:,} more" if len(listed) > MAX_CALLED else ""
+    return f"looking up stack {shortened(word, 80)}: several are called that; write one of {shown}{more}"
 
 
 def stack_document(stack: Stack, repository: Repository | None) -> dict[str, object]:

@@ -48,6 +48,13 @@ def why(told: Sequence[Explained], sha: Sha, *, stack: str, prefix: str) -> str:
     return "\n".join((head, *shown))
 
 
+def other_stacks(told: Sequence[Explained]) -> str:
+    """Which stacks a commit was decided for, behind a sentence that one was not; empty when for none."""
+    names = list(dict.fromkeys(each.decision.stack_name for each in told))
+    more = f" and {len(names) - MAX_STACKS:,} more" if len(names) > MAX_STACKS else ""
+    return f"; there are some of {', '.join(names[:MAX_STACKS])}{more}" if names else ""
+
+
 def why_lines(told: Sequence[Explained]) -> Iterator[str]:
     """The same for a terminal, every decision, one to a few lines each."""
     for each in told:

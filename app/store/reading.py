@@ -9,7 +9,6 @@ from typing import Any, Final
 from sqlalchemy import Engine, Executable, Row, func, select, text
 
 from app.core.decision import Decision
-from app.core.errors import RetryableError
 from app.core.names import AssignmentId, RepositoryId, RunId, Sha, StackId
 from app.core.protocol import Phase
 from app.core.record import LogChunk
@@ -145,16 +144,12 @@ class ReadingSide(CommitReading, WorkerReading, BudgetReading):
         rows = self._ask(text("SELECT name, is_on FROM endpoints ORDER BY name"))
         return {row.name: row.is_on for row in rows}
 
-    def check_ready(self) -> None:
-        """Returns when the database answers and is current.
+    def list_missing_migrations(self) -> list[str]:
+        """The migrations that the database lacks, oldest first.
 
-        Raises: RetryableError saying what is missing: an answer, or migrations (`trackside migrate`).
+        Raises: RetryableError when it does not answer; UserError when a newer release made it.
         """
-        missing = pending_migrations(self._url)
-        if missing:
-            raise RetryableError(
-                f"checking the database: migrations {', '.join(missing)} are missing: trackside migrate"
-            )
+        return pending_migrations(self._url)
 
     def _open_chunk(self, row: Row[Any], skip: int) -> LogChunk:
         key = (log_chunks.c.assignment_id == row.id) & (log_chunks.c.offset_bytes == row.offset_bytes)

@@ -13,7 +13,7 @@ from app.core.rest import Rest, rest_of
 from app.core.ruling import Approval, ApprovalRuling, PlanRuling
 from app.core.run import Plan, Run, RunState, RunType
 from app.core.stack import Stack, StackSettings
-from app.core.words_list import run_document, run_lines, stack_document, stack_lines
+from app.core.words_list import run_document, run_lines, several_called, stack_document, stack_lines, stacks_called
 from app.core.words_run import part_word, phase_word, word_of
 from tests.core.made import DIGEST, NO_CHANGES, PLAN, SUMMARY, WAITING, run_in
 
@@ -186,3 +186,15 @@ def test_stacks_are_listed_with_what_keeps_them() -> None:
         ]
     )
     assert stack_document(kept, repository)["hold_reason"] == "unknown"
+
+    other = replace(stack, id=StackId("01JDV3F4K5M6N7P8Q9R0S1T2S2"), repository_id=RepositoryId(8))
+    gone = replace(kept, id=StackId("01JDV3F4K5M6N7P8Q9R0S1T2S3"))
+    both = [(stack, repository), (other, replace(repository, id=RepositoryId(8), name="labs")), (gone, repository)]
+    called = stacks_called("network", both)
+    assert called == {stack.id: "acme/infra/network", other.id: "acme/labs/network"}
+    assert several_called("network", called.values()) == (
+        "looking up stack network: several are called that; write one of `acme/infra/network`, `acme/labs/network`"
+    )
+    assert list(stacks_called("Acme/labs/network", both)) == [other.id]
+    assert list(stacks_called("network", both[2:])) == [gone.id]
+    assert stacks_called("networ", both) == {}

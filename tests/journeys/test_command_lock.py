@@ -101,9 +101,9 @@ def test_an_admin_takes_any_lock_away_and_that_is_written_down(world: World) -> 
     assert "locked by " in world.operate("stacks").stdout
     freed = world.operate("unlock", stack)
     assert (freed.returncode, "`net` is free again" in freed.stdout) == (0, True)
-    idle = world.operate("unlock", stack)
+    idle = world.operate("unlock", "net")  # its name, where no other stack has it
     assert (idle.returncode, idle.stdout) == (0, "`net` is neither on hold nor locked.\n")
-    assert world.operate("stop", stack).returncode == 1
+    assert world.operate("stop", "acme/infra/net").returncode == 1
     assert world.sql("SELECT command, is_allowed, reason FROM audit ORDER BY id DESC LIMIT 1") == [
         ("stop", False, "nothing to stop: no run of this stack takes it")
     ]

@@ -89,5 +89,10 @@ def test_an_operator_asks_on_the_server(world: World) -> None:
     nothing = world.operate("why", "acme/infra", "f" * 40, "--stack", "net")
     assert (nothing.returncode, nothing.stdout) == (1, "")
     assert nothing.stderr == f"no decision of stack net is recorded for {'f' * 40} of acme/infra\n"
+    other = world.operate("why", "acme/infra", sha, "--stack", "nets").stderr
+    assert other == f"no decision of stack nets is recorded for {sha} of acme/infra; there are some of app, net\n"
+    elsewhere = world.operate("why", "acme/infrs", sha)
+    assert (elsewhere.returncode, elsewhere.stdout) == (1, "")
+    assert elsewhere.stderr.startswith("trackside: looking up repository 'acme/infrs': no event of it has arrived")
     short = world.operate("why", "acme/infra", "abc1234")
     assert (short.returncode, "no full commit SHA" in short.stderr) == (1, True)

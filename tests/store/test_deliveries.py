@@ -138,7 +138,7 @@ def test_a_database_that_is_not_there_is_a_retryable_error() -> None:
         with pytest.raises(RetryableError), nowhere.begin() as tx:
             tx.now()
         with pytest.raises(RetryableError):
-            nowhere.check_ready()
+            nowhere.list_missing_migrations()
 
 
 def test_the_door_opens_again_after_its_connections_were_cut(store: PostgresStore, database_url: str) -> None:
@@ -149,7 +149,7 @@ def test_the_door_opens_again_after_its_connections_were_cut(store: PostgresStor
             " WHERE pid <> pg_backend_pid() AND datname = current_database()"
         )
     assert keep(store, TWO)
-    store.check_ready()
+    assert store.list_missing_migrations() == []
 
 
 def test_where_the_stacks_file_was_read_last_is_known_of_this_default_branch_alone(store: PostgresStore) -> None:

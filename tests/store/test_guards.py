@@ -9,14 +9,18 @@ import pytest
 from procrastinate.schema import migrations_path
 from sqlalchemy import create_engine
 
+from app.core.errors import UserError
 from app.core.names import AssignmentId
 from app.core.record import ReportKind
 from app.core.run import Run, RunState, RunType, Step, Transition, advance
+from app.measure import readiness
 from app.store import migrations
+from app.store.artifacts_disk import DiskArtifacts
 from app.store.migrations import migrate, pending_migrations
 from app.store.postgres import PostgresStore
 from app.store.schema import metadata
 from app.store.url import engine_url
+from tests.database import made_store
 from tests.store.world import (
     NOW,
     PLAN_DIGEST,
@@ -296,6 +300,29 @@ def test_a_database_is_made_from_nothing_and_the_second_time_changes_nothing(emp
     assert pending_migrations(empty_database_url) == []
     migrate(empty_database_url)
     assert pending_migrations(empty_database_url) == []
+    with psycopg.connect(empty_database_url) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    for asked in (migrate, pending_migrations):
+        with pytest.raises(UserError, match="it is at version 9999, which a newer release than this one made; install"):
+            asked(empty_database_url)
+
+
+def test_readiness_tells_a_database_that_is_away_from_one_of_another_version(
+    store: PostgresStore, database_url: str, tmp_path: Path
+) -> None:
+    artifacts = DiskArtifacts(tmp_path)
+    assert readiness(store, artifacts) == {"database": "", "migrations": "", "artifacts": ""}
+    with psycopg.connect(database_url) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = %s", (VERSIONS[-2],))
+    told = f"{VERSIONS[-1]} missing: run `trackside migrate`"
+    assert readiness(store, artifacts) == {"database": "", "migrations": told, "artifacts": ""}
+    with psycopg.connect(database_url) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    assert "a newer release" in readiness(store, artifacts)["migrations"]
+    with made_store("postgresql://postgres@127.0.0.1:1/none?connect_timeout=1", pool_size=1) as nowhere:
+        told = readiness(nowhere, artifacts)["migrations"]
+        assert told == "not looked at: the database comes first"
+        assert readiness(nowhere, artifacts)["database"]
 
 
 def test_the_migrations_make_what_the_schema_says(database_url: str, empty_database_url: str) -> None:
