@@ -44,6 +44,24 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        from importlib.metadata import version
+
+        typer.echo(f"trackside {version('trackside')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    """From git push to applied infrastructure, on GitHub."""
+
+
 app.add_typer(policy_app)
 app.add_typer(state_app)
 app.command()(backup)

@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -109,3 +110,8 @@ def test_a_port_that_something_else_listens_on_is_named_before_anything_is_start
         ),
     )
     assert not (tmp_path / "data" / "postgres").exists()
+
+
+def test_the_version_is_the_installed_one(tmp_path: Path) -> None:
+    said = trackside(tmp_path, "--version")
+    assert (said.returncode, said.stdout) == (0, f"trackside {version('trackside')}\n")
