@@ -91,7 +91,8 @@ def run_tests(
     with _clear_errors():
         backend = PoolBackend(1, Limits())
         try:
-            suite, files = Suite(backend, [path for path in paths if path.is_dir()]), find_tests(paths)
+            files = find_tests(paths)
+            suite = Suite(backend, [path for path in paths if path.is_dir()])
             for path in files:
                 typer.echo(f"{path}:")
                 for result in suite.run(path):
