@@ -56,9 +56,9 @@ def list_secrets(
     with control() as plane:
         found = plane.secrets.told(read_scope(scope) if scope else None)
     if as_json:
-        say_json([asdict(one) for one in found])
+        say_json([asdict(one) | {"updated_at": one.updated_at.isoformat()} for one in found])
         return
-    rows = ((one.name, one.scope, one.updated_at, one.updated_by) for one in found)
+    rows = ((one.name, one.scope, f"{one.updated_at:%Y-%m-%d %H:%M} UTC", one.updated_by) for one in found)
     say_lines(table_lines(("NAME", "SCOPE", "SET", "BY"), rows), NO_SECRETS)
 
 

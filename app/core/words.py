@@ -153,6 +153,14 @@ def not_waiting(verb: Verb, run: Run, prefix: str) -> str:
     return f"Not done: the run of {code(run.stack_name)} {_where(run)}, so there is nothing to {verb.value}.{way_on}"
 
 
+def by_id_alone(run: Run, prefix: str) -> str:
+    """A confirmation meant a run that destroys everything, without its id."""
+    return (
+        f"Not done: what waits at {code(run.stack_name)} destroys everything, and is confirmed by its own id alone: "
+        f"{code(f'{prefix} confirm {run.id}')}."
+    )
+
+
 def too_late(verb: Verb, prefix: str) -> str:
     """The command arrived long after it was written."""
     again = code(f"{prefix} {verb.value}")

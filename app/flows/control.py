@@ -313,7 +313,9 @@ class Control:
         """The one run that a command of a comment can mean, else the reason why there is none."""
         if command.verb is Verb.RETRY:
             runs = only_newest(runs)
-        if command.verb is Verb.CONFIRM:  # what destroys everything is confirmed by its own id alone
+        if command.verb is Verb.CONFIRM:
+            if waiting := _by_id_alone(command, runs):
+                return Not(words.by_id_alone(waiting, self.prefix))
             runs = [run for run in runs if run.type is not RunType.DESTROY or run.id == command.target]
         if command.target:
             named = [run for run in runs if command.target in (run.stack_name, run.id)]
@@ -410,6 +412,13 @@ def only_newest(runs: Sequence[Run]) -> list[Run]:
     for run in runs:
         newest.setdefault((run.stack_id, run.type), run)
     return list(newest.values())
+
+
+def _by_id_alone(command: Command, runs: Sequence[Run]) -> Run | None:
+    """What destroys everything is confirmed by its own id alone: the run that waits for it, where nothing else does."""
+    fitting = [run for run in runs if takes(command.verb, run) and command.target in ("", run.stack_name, run.id)]
+    only_destroys = fitting and all(run.type is RunType.DESTROY for run in fitting)
+    return fitting[0] if only_destroys and command.target != fitting[0].id else None
 
 
 def _head(result: Done | Not) -> str:

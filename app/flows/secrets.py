@@ -4,6 +4,7 @@ A value is sealed before it reaches the store and opened when a worker claims; i
 """
 
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 import msgspec
 
@@ -53,7 +54,7 @@ class SecretLine:
 
     name: str
     scope: str
-    updated_at: str
+    updated_at: datetime
     updated_by: str
 
 
@@ -97,7 +98,7 @@ class Secrets:
                 SecretLine(
                     name=secret.name,
                     scope=_told(tx, secret.scope),
-                    updated_at=f"{secret.updated_at:%Y-%m-%d %H:%M} UTC",
+                    updated_at=secret.updated_at,
                     updated_by=secret.updated_by,
                 )
                 for secret in found

@@ -227,6 +227,8 @@ def test_an_operator_starts_runs_on_the_server(world: World) -> None:
     world.comment_on_commit(repo, sha, "/trackside confirm app")
     world.comment_on_commit(repo, sha, "/trackside confirm")
     assert world.expect_state(RunState.UNCONFIRMED, "app").id == run.id, "a name means the deployment"
+    remarks = world.remarks(repo, sha)[-2:]
+    assert [f"`/trackside confirm {run.id}`" in said for said in remarks] == [True, True]
     by_stack = world.operate("confirm", app)
     assert (by_stack.returncode, "a stack's id never means a destroy" in by_stack.stdout) == (1, True)
     assert run.id in by_stack.stdout

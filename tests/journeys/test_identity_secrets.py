@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import httpx
@@ -126,7 +127,9 @@ def test_the_nearest_scope_wins_and_the_digest_knows_the_name_alone(world: World
         ["WHO", "acme/infra/app"],
     ]
     assert "own" not in "".join(listed)
-    names = [(one["name"], one["scope"]) for one in json.loads(world.operate("secret", "list", "--json").stdout)]
+    told = json.loads(world.operate("secret", "list", "--json").stdout)
+    assert all(datetime.fromisoformat(one["updated_at"]).tzinfo for one in told)
+    names = [(one["name"], one["scope"]) for one in told]
     assert ("WHO", "acme/infra/app") in names
     assert world.operate("secret", "delete", "WHO", "--scope", "acme/infra/app").returncode == 0
     commands = [str(row[0]) for row in world.sql("SELECT command FROM audit WHERE source = 'cli' ORDER BY id")]
