@@ -65,15 +65,15 @@ class Arrival:
     """How a delivery reached us."""
 
     guid: DeliveryId
-    is_asked_for: bool
-    """GitHub could not bring it, and was asked to deliver it again."""
+    is_missed: bool
+    """GitHub could not bring it at first, and has sent it again."""
     is_late: bool
     """What it tells of happened so long ago that a command in it is not obeyed."""
 
     @property
     def is_overdue(self) -> bool:
         """True when newer events may have been carried out before it."""
-        return self.is_asked_for or self.is_late
+        return self.is_missed or self.is_late
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +107,7 @@ class Deliver:
                     return
             missed_at, now = tx.find_missed_at(guid), tx.now()
         happened_at = min(delivery.received_at, missed_at or delivery.received_at)
-        arrival = Arrival(guid=guid, is_asked_for=missed_at is not None, is_late=now - happened_at > TOO_LATE)
+        arrival = Arrival(guid=guid, is_missed=missed_at is not None, is_late=now - happened_at > TOO_LATE)
         event = self._read(delivery)
         match event:
             case Ignored(reason):

@@ -59,7 +59,7 @@ class MissedRows(Protocol):
         ...
 
     def find_missed_at(self, guid: DeliveryId) -> datetime | None:
-        """When GitHub first tried to deliver what was asked for again; None for every other delivery."""
+        """When GitHub first tried to deliver what was missed; None for every other delivery."""
         ...
 
     def sweep_missed(self, *, kept_days: int, limit: int) -> int:

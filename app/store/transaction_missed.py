@@ -206,9 +206,12 @@ class MissedWrites(Wire):
         self._execute(update(missed_deliveries).where(mine).values(outcome=Outcome.GIVEN_UP.value))
 
     def find_missed_at(self, guid: DeliveryId) -> datetime | None:
-        """When GitHub first tried to deliver what was asked for again; None for every other delivery."""
+        """When GitHub first tried to deliver what was missed; None for every other delivery.
+
+        Whether it was asked for again does not matter: it may come before that is noted, or be sent again by a person.
+        """
         table = missed_deliveries.c
-        found: datetime | None = self._scalar(select(table.delivered_at).where(table.guid == guid, table.asked > 0))
+        found: datetime | None = self._scalar(select(table.delivered_at).where(table.guid == guid))
         return found
 
     def sweep_missed(self, *, kept_days: int, limit: int) -> int:

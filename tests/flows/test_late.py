@@ -27,18 +27,17 @@ class Post:
     outbox: Outbox
 
     def tell(self, event: str, payload: dict[str, Any], *, hours_ago: int = 0, **facts: object) -> str:
-        """An event of the repository (with other facts) is carried out; if it is old, GitHub was asked for it again.
-        What became of it."""
+        """An event of the repository (with other facts) is carried out; if it is old, GitHub was asked for it again,
+        and was quicker than our note of that. What became of it."""
         (push,) = (one.payload for one in self.outbox.world.github.deliveries if one.event == "push")
         common = {"repository": push["repository"] | facts, "installation": push["installation"]}
         body = json.dumps({**common, "sender": push["sender"], "at": str(uuid4()), **payload}).encode()
         guid, store = DeliveryId(str(uuid4())), self.outbox.world.plane.store
-        store.record_deliveries([NewDelivery(guid=guid, event=event, body=body, lane="lane")])
         if hours_ago:
             with store.begin() as tx:
                 then = tx.now() - timedelta(hours=hours_ago)
                 tx.note_missed([MissedDelivery(guid=guid, event=event, attempt_id=1, delivered_at=then)])
-                tx.note_asked(guid, wait=timedelta(hours=1))
+        store.record_deliveries([NewDelivery(guid=guid, event=event, body=body, lane="lane")])
         self.outbox.world.plane.tasks.deliver(guid)
         ((reason,),) = self.outbox.world.sql(f"SELECT reason FROM deliveries WHERE guid = '{guid}'")  # noqa: S608 - ours
         return str(reason)
@@ -51,6 +50,7 @@ def post(tmp_path_factory: pytest.TempPathFactory, server_url: str, database_tem
         made_database(server_url, template=database_template) as url,
         open_outbox(tmp_path_factory.mktemp("late"), url) as made,
     ):
+        made.world.github.wait_deliveries()
         yield Post(made)
 
 
