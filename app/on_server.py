@@ -117,7 +117,7 @@ def stack_meant(plane: "ControlPlane", word: str) -> StackId:
 
     called = {} if is_ulid(word) else stacks_called(word, named_stacks(plane))
     if len(called) > 1:
-        raise UserError(several_called(word, called.values()))
+        raise UserError(several_called(word, called))
     return next(iter(called), StackId(word))
 
 

@@ -15,6 +15,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -212,14 +213,26 @@ def check_port(host: str, port: int) -> None:
     Asked before anything is started: a worker would otherwise show its token to whatever listens there.
     """
     try:
-        for family, kind, protocol, _, address in socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        ):
-            with socket.socket(family, kind, protocol) as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                if family == socket.AF_INET6:
-                    probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-                probe.bind(address)
-    except OSError as error:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        usable = [_probe(*each) for each in found]
+        if not any(usable):
+            raise OSError("this machine has no such kind of address")
+    except (OSError, UnicodeError) as error:
         way_out = "set HOST and PORT to an address of this machine that nothing else listens on"
-        raise UserError(f"listening on {host}:{port}: {error.strerror or error}; {way_out}") from error
+        why = error.strerror if isinstance(error, OSError) else None
+        raise UserError(f"listening on {host[:80]}:{port}: {why or error}; {way_out}") from error
+
+
+def _probe(family: int, kind: int, protocol: int, _name: str, address: Any) -> bool:
+    """True for an address that can be listened on; False for a family that this machine does not have, which the web
+    process passes over. Raises: OSError when something else listens there."""
+    try:
+        probe = socket.socket(family, kind, protocol)
+    except OSError:
+        return False
+    with probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        probe.bind(address)
+    return True

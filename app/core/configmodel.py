@@ -126,8 +126,11 @@ def _branch(value: str) -> str:
     if not value or (len(value) <= 250 and not _BAD_REF.search(value) and value != "@"):
         return value
     near = value.removeprefix("refs/heads/")
-    remedy = f"try {quoted(near)}" if near and not _BAD_REF.search(near) else "write it as git shows it"
-    raise wrong(f"{quoted(value)} is no name of a branch", f"{remedy}, without `refs/heads/`")
+    if near != value and near and not _BAD_REF.search(near):
+        remedy = f"try {quoted(near)}, without `refs/heads/`"
+    else:
+        remedy = "write it as `git branch` shows it"
+    raise wrong(f"{quoted(value)} is no name of a branch", remedy)
 
 
 def _label(value: str) -> str:

@@ -1,6 +1,7 @@
 """What a run's commands are told by variables: the stack's own by phase, and ours about the run. Values only."""
 
 import json
+from collections.abc import Sequence
 from typing import Final
 
 from app.core.event import Repository
@@ -44,5 +45,10 @@ def run_variables(run: Run, stack: Stack, repository: Repository) -> dict[str, s
         "stack_branch": settings.branch,
         "stack_id": stack.policy_id or f"{repository.full_name}/{settings.name}",
         "stack_labels": ",".join(settings.labels),
-        "stack_labels_list": json.dumps(settings.labels),  # a list as terraform reads it
+        "stack_labels_list": _hcl_list(settings.labels),
     }
+
+
+def _hcl_list(texts: Sequence[str]) -> str:
+    """A list as terraform reads it from a variable: an expression, in which nothing of the texts is a template."""
+    return json.dumps(list(texts), ensure_ascii=False).replace("${", "$${").replace("%{", "%%{")

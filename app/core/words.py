@@ -153,12 +153,13 @@ def not_waiting(verb: Verb, run: Run, prefix: str) -> str:
     return f"Not done: the run of {code(run.stack_name)} {_where(run)}, so there is nothing to {verb.value}.{way_on}"
 
 
-def by_id_alone(run: Run, prefix: str) -> str:
-    """A confirmation meant a run that destroys everything, without its id."""
-    return (
-        f"Not done: what waits at {code(run.stack_name)} destroys everything, and is confirmed by its own id alone: "
-        f"{code(f'{prefix} confirm {run.id}')}."
-    )
+def by_id_alone(waiting: Sequence[Run], prefix: str) -> str:
+    """A confirmation can only have meant runs that destroy everything, and had no id."""
+    shown = waiting[:MAX_CANDIDATES]
+    rows = [f"- {code(f'{prefix} confirm {run.id}')} destroys {code(run.stack_name)}" for run in shown]
+    if len(waiting) > len(shown):
+        rows.append(f"- and {len(waiting) - len(shown):,} more")
+    return "\n".join(("Not done: what destroys a stack is confirmed by its own id alone. What waits:", "", *rows))
 
 
 def too_late(verb: Verb, prefix: str) -> str:

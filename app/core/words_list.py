@@ -4,7 +4,8 @@ of the stacks a word on the command line means.
 Pure. A person reads the words of the checks; a program gets those of the table (`unconfirmed`) as well.
 """
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from app.core.event import Repository
 from app.core.markdown import code, cut, shortened
@@ -61,21 +62,24 @@ def stack_lines(stacks: Sequence[tuple[Stack, Repository | None]]) -> list[str]:
 
 
 def stacks_called(word: str, stacks: Sequence[tuple[Stack, Repository | None]]) -> dict[StackId, str]:
-    """The stacks that have that name, plainly or as OWNER/REPO/NAME, each with its full name. Detached ones count only
-    where no other has it."""
-    found = [
-        (stack, full)
-        for stack, repository in stacks
-        for full in [f"{repository.full_name}/{stack.name}" if repository is not None else stack.name]
-        if word == stack.name or word.lower() == full.lower()
-    ]
-    attached = [(stack, full) for stack, full in found if not stack.is_detached]
-    return {stack.id: full for stack, full in attached or found}
+    """The stacks that have that name, plainly or as OWNER/REPO/NAME, each with its full name. Within a repository,
+    detached ones count only where no other has the name."""
+    found: dict[str, list[Stack]] = {}
+    for stack, repository in stacks:
+        full = f"{repository.full_name}/{stack.name}" if repository is not None else stack.name
+        if word == stack.name or word.lower() == full.lower():
+            found.setdefault(full, []).append(stack)
+    called: dict[StackId, str] = {}
+    for full, namesakes in found.items():
+        attached = [stack for stack in namesakes if not stack.is_detached]
+        called |= {stack.id: full for stack in attached or namesakes}
+    return called
 
 
-def several_called(word: str, names: Iterable[str]) -> str:
-    """A name that several stacks have."""
-    listed = sorted(names)
+def several_called(word: str, called: Mapping[StackId, str]) -> str:
+    """A name that several stacks have. One that two of a repository have had is told by their ids."""
+    names = Counter(called.values())
+    listed = sorted(full if names[full] == 1 else f"{stack_id} ({full})" for stack_id, full in called.items())
     shown = ", ".join(code(name) for name in listed[:MAX_CALLED])
     more = f" and {len(listed) - MAX_CALLED:,} more" if len(listed) > MAX_CALLED else ""
     return f"looking up stack {shortened(word, 80)}: several are called that; write one of {shown}{more}"

@@ -3,7 +3,7 @@
 Called inside the transaction that moves the run, with the stack locked.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -14,21 +14,26 @@ from app.core.stack import Stack
 from app.flows.ports import Transaction
 
 AUTODEPLOY: Final = "autodeploy"
-WAITS_BEHIND: Final = (RunState.QUEUED, RunState.READY)
+WAITS_BEHIND: Final = frozenset({RunState.QUEUED, RunState.READY})
+NOT_BEGUN: Final = WAITS_BEHIND | {RunState.CANCELED, RunState.SKIPPED}
 
 
 def may_autodeploy(tx: Transaction, run: Run, stack: Stack, plan: Plan) -> bool:
     """True when the setting may confirm that plan."""
     if not asks_nobody(run, stack, plan) or not tx.is_current(stack.id):
         return False
-    return is_in_turn(run, stack, tx.list_live_runs(stack.id))
+    return run.head_seq == stack.head_seq or is_next(stack.head_seq, tx.list_newer_states(stack.id, run.head_seq))
 
 
-def is_in_turn(run: Run, stack: Stack, live: Sequence[Run]) -> bool:
-    """True for the stack's newest commit, and for an older one whose successor still waits behind it: they are deployed
-    one after the other. An older commit never follows a newer one unasked."""
-    newer = (other for other in live if other.type is RunType.TRACKED and other.head_seq == stack.head_seq)
-    return run.head_seq == stack.head_seq or any(other.state in WAITS_BEHIND for other in newer)
+def is_next(newest: int, newer: Mapping[int, Sequence[RunState]]) -> bool:
+    """True for a commit that was passed, when the stack's newest one still waits behind it and none between has begun:
+    they are deployed one after the other. An older commit never follows a newer one unasked.
+
+    `newest`: the stack's `head_seq`. `newer`: the states of its state-changing runs of newer commits, by `head_seq`,
+    ended ones too.
+    """
+    has_none_begun = all(state in NOT_BEGUN for states in newer.values() for state in states)
+    return has_none_begun and any(state in WAITS_BEHIND for state in newer.get(newest, ()))
 
 
 def asks_nobody(run: Run, stack: Stack, plan: Plan) -> bool:

@@ -414,11 +414,11 @@ def only_newest(runs: Sequence[Run]) -> list[Run]:
     return list(newest.values())
 
 
-def _by_id_alone(command: Command, runs: Sequence[Run]) -> Run | None:
-    """What destroys everything is confirmed by its own id alone: the run that waits for it, where nothing else does."""
+def _by_id_alone(command: Command, runs: Sequence[Run]) -> list[Run]:
+    """What destroys everything is confirmed by its own id alone: the runs that wait for it, where nothing else does."""
     fitting = [run for run in runs if takes(command.verb, run) and command.target in ("", run.stack_name, run.id)]
-    only_destroys = fitting and all(run.type is RunType.DESTROY for run in fitting)
-    return fitting[0] if only_destroys and command.target != fitting[0].id else None
+    is_other = any(run.type is not RunType.DESTROY or run.id == command.target for run in fitting)
+    return [] if is_other else fitting
 
 
 def _head(result: Done | Not) -> str:

@@ -261,6 +261,10 @@ class RunRows(Protocol):
         """Runs of the stack that have not ended, oldest first."""
         ...
 
+    def list_newer_states(self, stack_id: StackId, head_seq: int) -> dict[int, list[RunState]]:
+        """The states, each once, of the stack's state-changing runs of newer commits, by `head_seq`; ended ones too."""
+        ...
+
     def list_stack_runs(self, stack_id: StackId, *, limit: int) -> list[Run]:
         """The stack's newest runs, newest first."""
         ...

@@ -31,7 +31,6 @@ DATA_ENDS: Final = (".json", ".yaml", ".yml")
 """Of files that a test may use as data."""
 ENDS: Final = (".rego", *DATA_ENDS)
 """Of files that tests are made of."""
-_MAX_DATA_FILES: Final = 50
 FORK: Final = "This pull request comes from a fork: its policies are checked, and not run"
 
 
@@ -92,16 +91,18 @@ def run_tests(tests: PolicyTests, files: Sequence[str], read: ReadFile) -> tuple
     if len(rego) > MAX_TEST_FILES:
         is_tested = any(path.endswith("_test.rego") for path in rego)
         return (), f"not run, more than {MAX_TEST_FILES} files beside the policies" if is_tested else ""
-    data = [path for path in files if path.endswith(DATA_ENDS)][:_MAX_DATA_FILES]
+    data = [path for path in files if path.endswith(DATA_ENDS)]
+    left_out = f"without data beyond {MAX_TEST_FILES} files beside the policies" if len(data) > MAX_TEST_FILES else ""
     texts: dict[str, str] = {}
     try:
-        for path in (*rego, *data):
+        for path in (*rego, *data[:MAX_TEST_FILES]):
             raw = _read(read, path)
             if raw is not None:
                 texts[path] = raw.decode("utf-8", "replace")
-        return tests.run(texts, timeout_s=TESTS_S)
+        results, missing = tests.run(texts, timeout_s=TESTS_S)
     except UserError as error:
         return (), f"not run: {error}"
+    return results, missing or left_out
 
 
 def _read(read: ReadFile, path: str) -> bytes | None:

@@ -37,6 +37,9 @@ from app.store.wire import Sealer
 
 POOL_TIMEOUT_S: Final = 10
 """How long a caller waits for a free connection."""
+DOOR_TIMEOUT_S: Final = 20
+"""After that, storing deliveries has not worked: whoever waits behind them is not kept for longer. GitHub itself gives
+up after 10 s."""
 _SESSION: Final = (
     "SET TIME ZONE 'UTC'; SET statement_timeout = '60s'; SET lock_timeout = '30s';"
     " SET idle_in_transaction_session_timeout = '60s'"
@@ -87,7 +90,8 @@ class PostgresStore(ReadingSide):
             min_size=1,
             max_size=pool_size,
             open=False,
-            kwargs={"autocommit": True},
+            kwargs={"autocommit": True, "tcp_user_timeout": DOOR_TIMEOUT_S * 1000},
+            configure=_prepare_door,
             timeout=POOL_TIMEOUT_S,
         )
         self._waker = JobWaker(url)
@@ -167,6 +171,10 @@ def _record(
     with pool.connection() as connection:
         row = connection.execute(RECORD_DELIVERIES, delivery_values(batch), binary=True).fetchone()
     return frozenset(row[0]) if row is not None else frozenset()
+
+
+def _prepare_door(driver: psycopg.Connection[Any]) -> None:
+    driver.execute(f"SET statement_timeout = '{DOOR_TIMEOUT_S}s'; SET lock_timeout = '{DOOR_TIMEOUT_S // 2}s'")
 
 
 def _prepare_session(driver: psycopg.Connection[Any], _record: object) -> None:

@@ -142,6 +142,15 @@ class RunWrites(ReportWrites):
         wanted = select_runs().where(runs.c.stack_id == stack_id, text(IS_LIVE))
         return self._runs(wanted.order_by(runs.c.created_at, runs.c.id).limit(MAX_LIVE_RUNS))
 
+    def list_newer_states(self, stack_id: StackId, head_seq: int) -> dict[int, list[RunState]]:
+        """The states, each once, of the stack's state-changing runs of newer commits, by `head_seq`; ended ones too."""
+        columns = (runs.c.head_seq, runs.c.state)
+        wanted = select(*columns).where(runs.c.stack_id == stack_id, runs.c.head_seq > head_seq)
+        found: dict[int, list[RunState]] = {}
+        for row in self._all(wanted.where(text(IS_STATE_CHANGING)).distinct().order_by(*columns)):
+            found.setdefault(row.head_seq, []).append(RunState(row.state))
+        return found
+
     def list_stack_runs(self, stack_id: StackId, *, limit: int) -> list[Run]:
         """The stack's newest runs, newest first."""
         wanted = select_runs().where(runs.c.stack_id == stack_id)

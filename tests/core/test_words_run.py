@@ -192,9 +192,14 @@ def test_stacks_are_listed_with_what_keeps_them() -> None:
     both = [(stack, repository), (other, replace(repository, id=RepositoryId(8), name="labs")), (gone, repository)]
     called = stacks_called("network", both)
     assert called == {stack.id: "acme/infra/network", other.id: "acme/labs/network"}
-    assert several_called("network", called.values()) == (
+    assert several_called("network", called) == (
         "looking up stack network: several are called that; write one of `acme/infra/network`, `acme/labs/network`"
     )
     assert list(stacks_called("Acme/labs/network", both)) == [other.id]
     assert list(stacks_called("network", both[2:])) == [gone.id]
+    assert list(stacks_called("network", both[1:])) == [other.id, gone.id], "another repository's is another stack"
+    twice = stacks_called("network", [*both[2:], (replace(gone, id=StackId("01JDV3F4K5M6N7P8Q9R0S1T2S4")), repository)])
+    assert several_called("network", twice).endswith(
+        "`01JDV3F4K5M6N7P8Q9R0S1T2S3 (acme/infra/network)`, `01JDV3F4K5M6N7P8Q9R0S1T2S4 (acme/infra/network)`"
+    )
     assert stacks_called("networ", both) == {}

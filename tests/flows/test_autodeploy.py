@@ -5,11 +5,10 @@ from dataclasses import replace
 import pytest
 
 from app.core.choice import Targeting
-from app.core.names import RunId
 from app.core.ruling import Approval, ApprovalRuling, PlanRuling
 from app.core.run import Plan, Run, RunState, RunType, Trigger
 from app.core.stack import Stack
-from app.flows.autodeploy import asks_nobody, is_in_turn
+from app.flows.autodeploy import asks_nobody, is_next
 from tests.core.made import PLAN, WAITING
 from tests.flows.made import stack
 
@@ -63,24 +62,25 @@ def test_what_is_out_of_the_ordinary_asks_for_a_person(run: Run, on: Stack) -> N
     assert not asks_nobody(run, on, PLAN)
 
 
-OLDER = replace(RUN, head_seq=RUN.head_seq - 1)
-NEWER = replace(RUN, id=RunId("01JD000000000000000000NEWR"))
-
-
 @pytest.mark.parametrize(
-    ("live", "goes_on"),
+    ("newer", "goes_on"),
     [
-        ([OLDER, replace(NEWER, state=RunState.QUEUED)], True),
-        ([OLDER], False),
-        ([OLDER, replace(NEWER, state=RunState.QUEUED, type=RunType.PROPOSED)], False),
-        ([OLDER, replace(NEWER, state=RunState.UNCONFIRMED)], False),
-        ([OLDER, replace(NEWER, state=RunState.QUEUED, head_seq=OLDER.head_seq)], False),
+        ({3: [RunState.QUEUED]}, True),
+        ({3: [RunState.READY], 2: [RunState.CANCELED, RunState.QUEUED]}, True),
+        ({}, False),
+        ({3: [RunState.CANCELED]}, False),
+        ({3: [RunState.UNCONFIRMED]}, False),
+        ({2: [RunState.QUEUED]}, False),
+        ({3: [RunState.QUEUED], 2: [RunState.FINISHED]}, False),
+        ({3: [RunState.QUEUED], 2: [RunState.FAILED]}, False),
+        ({3: [RunState.FAILED, RunState.QUEUED]}, False),
     ],
 )
-def test_an_older_commit_goes_on_only_while_the_newest_waits_behind_it(live: list[Run], goes_on: bool) -> None:
-    """Two pushes within a plan's time are deployed one after the other; what was deployed since is not taken back."""
-    assert is_in_turn(OLDER, STACK, live) is goes_on
-    assert is_in_turn(RUN, STACK, [])
+def test_an_older_commit_goes_on_only_while_all_newer_ones_wait_behind_it(
+    newer: dict[int, list[RunState]], goes_on: bool
+) -> None:
+    """Pushes within a plan's time are deployed one after the other; what a newer one brought is not taken back."""
+    assert is_next(3, newer) is goes_on
 
 
 def test_whoever_orders_a_run_does_not_pass_over_who_may_confirm_it() -> None:

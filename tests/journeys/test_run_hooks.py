@@ -8,7 +8,7 @@ version: 1
 stacks:
   - name: app
     project_root: app
-    labels: [prod, web]
+    labels: [prod, "${web} %{if 🚀"]
     autodeploy: true
     environment: {ro_ROLE: reader, wo_ROLE: writer, wo_ONLY_APPLY: "yes"}
     hooks:
@@ -53,8 +53,8 @@ def test_hooks_of_a_stack_run_from_the_first_to_the_last(world: World) -> None:
     assert "\napply as writer, only yes, build seven, applying\n" in log
     owner, _, name = repo.full_name.partition("/")
     assert f"\n{owner}/{name}/app of {owner} ended as finished\n" in log
-    assert f"\ntold {sha} push prod,web\n" in log
-    assert "\nlabel web\n" in log
+    assert f"\ntold {sha} push prod,${{web}} %{{if 🚀\n" in log
+    assert "\nlabel ${web} %{if 🚀\n" in log
 
 
 def test_a_hook_before_the_plan_cannot_move_the_state(world: World) -> None:

@@ -449,3 +449,19 @@ def test_a_log_is_read_in_order_and_a_chunk_sent_twice_is_kept_once(store: Postg
     assert b"".join(chunk.text for chunk in store.read_log(run.id)) == b"hello world\n"
     assert [(chunk.offset, chunk.text) for chunk in store.read_log(run.id, after=8)] == [(8, b"rld\n")]
     assert store.count_log_bytes(run.id) == 12
+
+
+def test_what_became_of_newer_commits_is_told_by_their_number(store: PostgresStore) -> None:
+    """Ended ones too; previews and drift change nothing, and do not count."""
+    stack = make_stack(store)
+    with store.begin() as tx:
+        for seq, state, kind in (
+            (1, RunState.QUEUED, RunType.TRACKED),
+            (2, RunState.FINISHED, RunType.TRACKED),
+            (2, RunState.CANCELED, RunType.DESTROY),
+            (3, RunState.FINISHED, RunType.PROPOSED),
+            (4, RunState.QUEUED, RunType.TRACKED),
+        ):
+            assert tx.add_run(replace(run_of(stack, state=state, kind=kind), head_seq=seq), event_key=None)
+        assert tx.list_newer_states(stack.id, 1) == {2: [RunState.CANCELED, RunState.FINISHED], 4: [RunState.QUEUED]}
+        assert tx.list_newer_states(stack.id, 4) == {}
