@@ -4,6 +4,7 @@ As `opa test` does it, but one policy at a time, with the prelude that it decide
 never meet. Which files belong together is left to `app.policy.suite_files`.
 """
 
+import contextlib
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,12 +18,15 @@ from app.policy.prelude import PRELUDE_MODULE, prelude
 from app.policy.prepare import content_key, guess_type
 from app.policy.program import Ask, Backend, Coverage, Envelope, NoAnswer, Program
 from app.policy.reading import prints_of
-from app.policy.suite_cases import TestRule, failed_cases, rules_of, without_cases
+from app.policy.suite_cases import TestRule, failed_cases, plain_rules, rules_of, set_aside, without_cases
 from app.policy.suite_files import TEST_SUFFIX, Broken, Chosen, Files, Module, shown
 
 TEST_TIMEOUT_S: Final = 30.0
 """Of one test rule; OPA's own default is 5 s."""
+MAX_TRIED: Final = 50
+"""Tables of a file that are tried one by one, when they cannot all be asked together."""
 Outcome = Literal["passed", "failed", "error", "skipped"]
+Programs = tuple[Program, Program, dict[str, int]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,17 +92,17 @@ class Suite:
     def check(self, path: Path) -> Iterator[str]:
         """What is wrong with a test file beside its policy, each with its place."""
         try:
-            self._programs(self._files.choose(path).modules)
+            chosen = self._files.choose(path)
+            self._ready(chosen, chosen.modules[0].text)
         except Broken as broken:
             yield broken.message
 
     def _rules(self, chosen: Chosen) -> Iterator[CaseResult]:
         """The result of each test of the file."""
         test = chosen.modules[0]
-        tests, text = rules_of(test.text)
-        program, lenient, calls = self._programs([replace(test, text=text), *chosen.modules[1:]])
+        rules, (program, lenient, calls) = self._asked(chosen)
         package = _reference(test.package)
-        for rule in tests:
+        for rule in rules:
             place = CaseResult(path=test.path, name=f"{package}.{rule.name}", line=rule.line, outcome="skipped")
             if rule.is_skipped:
                 yield place
@@ -111,7 +115,51 @@ class Suite:
             self._cover(chosen.subject, envelope)
             yield replace(_result(place, rule, envelope), elapsed_s=time.monotonic() - began)
 
-    def _programs(self, modules: list[Module]) -> tuple[Program, Program, dict[str, int]]:
+    def _asked(self, chosen: Chosen) -> tuple[tuple[TestRule, ...], Programs]:
+        """The tests of the file, and the programs in which each can be asked: those that tell most of it, that OPA
+        reads as harmless, and that compile. Raises: Broken when the file as it is does not compile."""
+        test = chosen.modules[0]
+        asked = rules_of(test.text)
+        known = plain_rules(test.text, (rule["name"] for rule in test.summary["rules"] if not rule["arity"]))
+        if {rule.name for rule in known} <= {rule.name for rule in asked.rules}:  # else our lexer was misled
+            tables = range(len(asked.told))
+            ready = self._tried(chosen, asked.text(tables))
+            if ready is None:  # one form of a table that cannot tell keeps no other from it
+                can_tell = [each for each in tables[:MAX_TRIED] if self._tried(chosen, asked.text([each]))]
+                ready = self._tried(chosen, asked.text(can_tell)) or self._tried(chosen, asked.text(()))
+            if ready is not None:
+                return asked.rules, ready
+        return known, self._ready(chosen, test.text)
+
+    def _tried(self, chosen: Chosen, text: str) -> Programs | None:
+        """The programs of the test file with a text that was made of it; None when it does not compile, or would ask
+        what no test may ask."""
+        test = chosen.modules[0]
+        if text != test.text and not self._files.is_harmless(test.path, text):
+            return None
+        try:
+            return self._ready(chosen, text)
+        except Broken:
+            return None
+
+    def _ready(self, chosen: Chosen, text: str) -> Programs:
+        """The programs of a test file with that text: with files of its package only where it cannot do without, and
+        without their tests. Raises: Broken."""
+        test, *others = chosen.modules
+        modules = [replace(test, text=text), *(_beside(test, other) for other in others)]
+        try:
+            return self._programs(modules)
+        except Broken as broken:
+            tries = [
+                [*modules, *(_beside(test, other) for other in chosen.helpers)],
+                [replace(test, text=text), *others],
+            ]
+            for each in tries if chosen.helpers or others else []:
+                with contextlib.suppress(Broken):
+                    return self._programs(each)
+            raise broken from None
+
+    def _programs(self, modules: list[Module]) -> Programs:
         """The program to ask, the one for failing built-in functions, and the functions that are called."""
         calls: dict[str, int] = {}
         for module in modules:
@@ -138,6 +186,11 @@ class Suite:
         _add_lines(self.coverage.setdefault(policy.path, LineCoverage()), found, str(policy.path))
 
 
+def _beside(test: Module, other: Module) -> Module:
+    """A file as the test meets it: tests of one package and of one name are two tests, each its own file's."""
+    return replace(other, text=set_aside(other.text)) if other.package == test.package else other
+
+
 def _result(place: CaseResult, rule: TestRule, envelope: Envelope | NoAnswer) -> CaseResult:
     """How a test ended, as with OPA: it passes when it is true, and a table when each of its cases is."""
     if isinstance(envelope, NoAnswer):
@@ -146,9 +199,9 @@ def _result(place: CaseResult, rule: TestRule, envelope: Envelope | NoAnswer) ->
     prints = prints_of(told)
     if envelope.error:
         return replace(place, outcome="error", message=envelope.error.message[:1000], prints=prints)
-    if not rule.has_cases:
+    if not rule.has_cases or not isinstance(envelope.value, dict):
         return replace(place, outcome="passed" if envelope.value is True else "failed", prints=prints)
-    failed = failed_cases(envelope.value, envelope.prints or ()) if envelope.result else ("no value",)
+    failed = failed_cases(envelope.value, envelope.prints or ())
     message = "\n".join(f"{name}: FAIL" for name in failed)[:1000]
     return replace(place, outcome="failed" if failed else "passed", message=message, prints=prints)
 

@@ -5,7 +5,7 @@ Pure: reads text, and says how a test ended from the value of its rule. Source: 
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -43,14 +43,60 @@ class _Part:
     source: str
 
 
-def rules_of(text: str) -> tuple[list[TestRule], str]:
-    """The tests of a v1 text, in order, and the text in which each can be asked apart and tells of its cases.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """The tests of a text, and the texts in which they can be asked: every definition of a test has a name of its own,
+    and the cases of tables tell that they began.
 
-    Every line stays where it is.
+    Every line stays where it is. Our lexer is not OPA's: whoever asks a text has it read by OPA first.
     """
+
+    rules: tuple[TestRule, ...]
+    written: str
+    names: tuple[Edit, ...]
+    told: tuple[tuple[Edit, ...], ...]
+    """One for each table."""
+
+    def text(self, tables: Iterable[int]) -> str:
+        """The text in which those tables tell of their cases."""
+        told = [edit for number in tables for edit in self.told[number]]
+        return edited(self.written, sorted([*self.names, *told], key=lambda edit: edit.start))
+
+
+def plain_rules(text: str, heads: Iterable[str]) -> tuple[TestRule, ...]:
+    """The tests among the rules that OPA has read in a text, to be asked in it as it is."""
+    names = dict.fromkeys(name for name in heads if name.startswith(_PREFIXES))
+    return tuple(
+        TestRule(
+            name=name,
+            reference=name,
+            line=1 + text[: max(0, text.find(name))].count("\n"),
+            is_skipped=name.startswith(_PREFIXES[1]),
+            has_cases=True,
+        )
+        for name in sorted(names, key=text.find)
+    )
+
+
+def set_aside(text: str) -> str:
+    """A v1 text whose tests have other names, so that they are not taken for another file's."""
+    tokens = tokens_of(text)
+    edits: list[Edit] = []
+    for statement in statements_of(tokens):
+        if statement.kind in (StatementKind.RULE, StatementKind.DEFAULT):
+            parts = _parts(text, tokens, statement)
+            at = _named(parts)
+            if at is not None:
+                edits.append(_renamed(parts[at], "__trackside_aside"))
+    return edited(text, edits)
+
+
+def rules_of(text: str) -> Asked:
+    """The tests of a v1 text, in order, and how they can be asked."""
     tokens = tokens_of(text)
     found: list[TestRule] = []
-    edits: list[Edit] = []
+    names: list[Edit] = []
+    told: list[tuple[Edit, ...]] = []
     known: Counter[str] = Counter()
     for statement in statements_of(tokens):
         if statement.kind not in (StatementKind.RULE, StatementKind.DEFAULT):
@@ -67,10 +113,9 @@ def rules_of(text: str) -> tuple[list[TestRule], str]:
         has_cases = any(part.text is None for part in tail) and not statement.has_arguments
         has_cases = has_cases and not statement.has_contains and not is_skipped
         if suffix:
-            end = parts[at].token.end - (parts[at].token.kind is TokenKind.STRING)
-            edits.append(Edit(end, end, suffix))
+            names.append(_renamed(parts[at], suffix))
         if has_cases:
-            edits += _told(tokens, statement, tail)
+            told.append(tuple(_told(tokens, statement, tail)))
         found.append(
             TestRule(
                 name=f"{name}#{number:02d}" if suffix else name,
@@ -80,19 +125,23 @@ def rules_of(text: str) -> tuple[list[TestRule], str]:
                 has_cases=has_cases,
             )
         )
-    return found, edited(text, edits)
+    return Asked(rules=tuple(found), written=text, names=tuple(names), told=tuple(told))
 
 
 def failed_cases(value: object, prints: Sequence[Print]) -> tuple[str, ...]:
     """The cases of a table that did not come out true, by name: those that are not, and those that came to nothing."""
     cases = dict(_leaves(value, ()))
+    begun = {path[:length] for path in cases for length in range(1, len(path) + 1)}
     for told in prints:
         if told.message.startswith(_MARK):
             try:
                 path = tuple(map(_key, json.loads(told.message.removeprefix(_MARK))))
+            except RecursionError:
+                path = (told.message.removeprefix(_MARK).strip()[:100],)
             except (ValueError, TypeError):
                 continue  # the part of the name that makes the case is undefined: no case, as with OPA
-            if not any(each[: len(path)] == path for each in cases):
+            if path not in begun:
+                begun.add(path)
                 cases[path] = False
     return tuple(" / ".join(path) for path, is_passed in cases.items() if not is_passed)
 
@@ -117,11 +166,12 @@ def _parts(text: str, tokens: Sequence[Token], statement: Statement) -> list[_Pa
 
 def _literal(tokens: Sequence[Token]) -> str | None:
     """The text of a part that is the same for every case; None for one with a variable in it."""
-    if any(token.kind is TokenKind.NAME and token.text not in _CONSTANTS for token in tokens):
+    if len(tokens) != 1 or tokens[0].text.startswith("$"):
         return None
-    if len(tokens) == 1 and tokens[0].kind is TokenKind.STRING:
+    if tokens[0].kind is TokenKind.STRING:
         return tokens[0].text.strip('"`')
-    return "".join(token.text for token in tokens)
+    is_scalar = tokens[0].kind is TokenKind.NUMBER or tokens[0].text in _CONSTANTS
+    return tokens[0].text if is_scalar else None
 
 
 def _named(parts: Sequence[_Part]) -> int | None:
@@ -144,12 +194,19 @@ def _told(tokens: Sequence[Token], statement: Statement, tail: Sequence[_Part]) 
     words = {word for part in tail if part.text is None for word in _names(tokens_of(part.source))}
     told = f'print("{_MARK}", json.marshal([{", ".join(part.source for part in tail)}]))'
     for body in statement.bodies:
-        literals = literals_of(tokens, body) if body.is_braced else []
-        if not literals:
-            continue  # a single condition: a case of it holds, or is none
-        named = [_names(tokens[each.first : each.last]) for each in literals]
+        span = body.span
+        if not body.is_braced:
+            if body.has_if and span.last > span.first:  # a single condition
+                at = span.first + (tokens[span.first].text == "if" and span.last - span.first > 1)
+                yield Edit(tokens[at].start, tokens[at].start, "{ ")
+                yield Edit(tokens[span.last - 1].end, tokens[span.last - 1].end, f"; {told} }}")
+            continue
+        literals = literals_of(tokens, body)
+        named = [_bound(tokens[each.first : each.last]) for each in literals]
         first = [next((at for at, each in enumerate(named) if word in each), -1) for word in words]
         at = max(first, default=-1)
+        if not literals:
+            continue
         if at < 0:
             start = tokens[literals[0].first].start
             yield Edit(start, start, f"{told}; ")
@@ -158,23 +215,58 @@ def _told(tokens: Sequence[Token], statement: Statement, tail: Sequence[_Part]) 
             yield Edit(end, end, f"; {told}")
 
 
+def _renamed(part: _Part, suffix: str) -> Edit:
+    end = part.token.end - (part.token.kind is TokenKind.STRING)
+    return Edit(end, end, suffix)
+
+
+def _bound(tokens: Sequence[Token]) -> set[str]:
+    """What a literal names that is of its body: not what it merely declares, and not what is of a body of its own."""
+    if tokens and tokens[0].text == "every":
+        return set()
+    if tokens and tokens[0].text == "some" and all(token.text != "in" for token in tokens):
+        return set()
+    hidden, opened = set[int](), list[tuple[int, bool]]()
+    for at, token in enumerate(tokens):
+        if token.kind is not TokenKind.SIGN:
+            continue
+        if token.text in ("[", "{", "("):
+            opened.append((at, False))
+        elif token.text == "|" and opened and tokens[opened[-1][0]].text != "(":
+            opened[-1] = (opened[-1][0], True)
+        elif token.text in ("]", "}", ")") and opened:
+            start, is_comprehension = opened.pop()
+            hidden |= set(range(start, at)) if is_comprehension else set()
+    return _names([token for at, token in enumerate(tokens) if at not in hidden])
+
+
 def _names(tokens: Sequence[Token]) -> set[str]:
-    """What is named there, keys after a dot aside."""
-    before = [None, *tokens]
-    return {
-        token.text
-        for token, last in zip(tokens, before, strict=False)
-        if token.kind is TokenKind.NAME and (last is None or last.text != ".")
-    }
+    """What is named there: keys after a dot, and functions that are called, aside."""
+    found = set()
+    for at, token in enumerate(tokens):
+        if token.kind is not TokenKind.NAME or (at and tokens[at - 1].text == "."):
+            continue
+        end = at + 1
+        while end + 1 < len(tokens) and tokens[end].text == "." and tokens[end + 1].kind is TokenKind.NAME:
+            end += 2
+        if end >= len(tokens) or tokens[end].text != "(":
+            found.add(token.text)
+    return found
 
 
 def _leaves(value: object, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], bool]]:
     if isinstance(value, dict):
         for key, each in value.items():
-            yield from _leaves(each, (*path, str(key)))
+            yield from _leaves(each, (*path, _key(key)))
     elif path:
         yield path, value is True
 
 
 def _key(value: Any) -> str:
+    """A part of a case's name, spelled one way: OPA writes the keys of an object as text, and escapes them."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return value if isinstance(value, str) else str(value)
     return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), ensure_ascii=False)

@@ -10,7 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from app.core.contract import CONTRACTS, MAX_POLICY_BYTES, PACKAGES, TEST_FOLDERS, Mistake, PolicyText, PolicyType
+from app.core.contract import (
+    CONTRACTS,
+    MAX_POLICY_BYTES,
+    PACKAGES,
+    TEST_FOLDERS,
+    Dialect,
+    Mistake,
+    PolicyText,
+    PolicyType,
+)
 from app.core.errors import UserError
 from app.policy.lexer import TokenKind, tokens_of
 from app.policy.prepare import Refused, as_v1, forbidden, heads_of
@@ -73,7 +82,9 @@ class Chosen:
     """The files of one test file."""
 
     modules: list[Module]
-    """The test first, then the policy, if it is another file, then what the test alone uses."""
+    """The test first, then the policy, if it is another file, then the packages that the test alone refers to."""
+    helpers: tuple[Module, ...]
+    """Files of their package that the test may use: for a test that cannot do without."""
     hints: tuple[str, ...]
     """What a policy refers to and does not get, one sentence each."""
     data: str = ""
@@ -128,33 +139,40 @@ class Files:
         subject = self._subject(test, beside)
         modules = [test] if subject is None else [test, subject]
         own = {module.package for module in modules}
-        hints = []
+        decides = subject or (test if test.is_policy else None)
+        hints, helpers = [], []
         for other in beside:
             if subject is not None and other.path == subject.path:
                 continue
             if other.package in own:
                 if other.is_policy:
                     continue
-                missed = subject.uses_of(other, modules) if subject is not None else ()
-                if subject is not None and missed:
-                    hints += [_hint(subject, name, other.path) for name in sorted(missed)]
+                missed = decides.uses_of(other, modules) if decides is not None else ()
+                if decides is not None and missed:
+                    hints += [_hint(decides, name, other.path) for name in sorted(missed)]
                 elif test.uses_of(other, modules):
-                    modules.append(other)
-            elif subject is not None and subject.refers_to(other.package):
-                hints.append(_hint(subject, f"data.{'.'.join(other.package)}", other.path))
+                    helpers.append(other)
+            elif decides is not None and decides.refers_to(other.package):
+                hints.append(_hint(decides, f"data.{'.'.join(other.package)}", other.path))
             elif test.refers_to(other.package):
                 modules.append(other)
-        data, more = self._data(test, subject, {module.package for module in modules})
-        return Chosen(modules=modules, hints=(*hints, *more), data=data)
+        data, more = self._data(test, decides, {module.package for module in modules})
+        return Chosen(modules=modules, helpers=tuple(helpers), hints=(*hints, *more), data=data)
 
-    def _data(self, test: Module, subject: Module | None, packages: set[Package]) -> tuple[str, list[str]]:
+    def is_harmless(self, path: Path, text: str) -> bool:
+        """True for a v1 text that was made of that file and that OPA, too, reads as nothing that may not be asked."""
+        policy = PolicyText(name=path.stem, type=PolicyType.PUSH, path=str(path), text=text, dialect=Dialect.V1)
+        found = as_v1(policy, self._backend)
+        return not isinstance(found, Refused) and forbidden(policy, found[1]) is None
+
+    def _data(self, test: Module, decides: Module | None, packages: set[Package]) -> tuple[str, list[str]]:
         """The modifiers that give a test its data, and what is said of data that its policy uses too."""
         root = next((each for each in self._roots if each in test.path.parents), test.path.parent)
-        is_used = test.summary["data"] or (subject and subject.summary["data"])
+        is_used = test.summary["data"] or (decides and decides.summary["data"])
         given, hints = {}, []
         for name, (value, file) in (documents(root) if is_used else {}).items():
-            if subject is not None and subject is not test and subject.refers_to((name,)):
-                hints += [_hint(subject, f"data.{name}", file)] if (name,) not in packages else []
+            if decides is not None and decides.refers_to((name,)):
+                hints += [_hint(decides, f"data.{name}", file)] if (name,) not in packages else []
             elif test.refers_to((name,)):
                 given[name] = value
         return modifiers(given, packages), hints
@@ -174,8 +192,7 @@ class Files:
         if not isinstance(found, Refused):
             refused = forbidden(policy, found[1])
             if refused is None:
-                words = frozenset(token.text for token in tokens_of(found[0]) if token.kind is TokenKind.NAME)
-                return Module(path, policy.text, *found, words)
+                return Module(path, policy.text, *found, _words(found[0]))
             found = refused
         said = "\n".join(shown(path, mistake) for mistake in found.mistakes)
         return Broken(path, said, found.mistakes[0].line)
@@ -217,6 +234,16 @@ class Files:
             except (Broken, UserError):
                 continue  # some other policy's business
         return found
+
+
+def _words(text: str) -> frozenset[str]:
+    """What is named in a text, keys after a dot aside."""
+    tokens = tokens_of(text)
+    return frozenset(
+        token.text
+        for at, token in enumerate(tokens)
+        if token.kind is TokenKind.NAME and not (at and tokens[at - 1].text == ".")
+    )
 
 
 def _names_of(path: Path) -> list[str]:

@@ -7,8 +7,11 @@ from typer.testing import CliRunner
 
 from app.policy.grammar import literals_of, statements_of
 from app.policy.lexer import tokens_of
+from app.policy.pool import PoolBackend
 from app.policy.suite_cases import rules_of
 from app.policy.suite_data import documents, modifiers
+from app.policy.suite_files import Files
+from app.policy.worker import Limits
 from app.policy_cli import policy_app
 
 POLICY = 'package spacelift\n\ntrack if input.push.branch == "main"\n'
@@ -142,9 +145,9 @@ def test_the_literals_of_a_body_are_told_apart() -> None:
 
 
 def test_what_is_added_to_a_test_moves_no_line() -> None:
-    rules, text = rules_of(TESTS)
-    assert text.count("\n") == TESTS.count("\n")
-    assert [rule.line for rule in rules] == [3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 16, 21]
+    asked = rules_of(TESTS)
+    assert asked.text(range(len(asked.told))).count("\n") == TESTS.count("\n")
+    assert [rule.line for rule in asked.rules] == [3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 16, 21]
 
 
 def test_data_is_merged_by_folders_and_never_replaces_a_package(tmp_path: Path) -> None:
@@ -155,3 +158,107 @@ def test_data_is_merged_by_folders_and_never_replaces_a_package(tmp_path: Path) 
     (tmp_path / "deep.json").write_text('{"deep": ' + "[" * 5000 + "]" * 5000 + "}")
     assert documents(tmp_path)["a"][0] == {"b": {"c": 1, "d": 2}}
     assert modifiers({"a": {"b": {"c": 1}, "e": 2}}, {("a", "b")}) == ' with data["a"]["e"] as 2'
+
+
+MAIN = 'with input as {"push": {"branch": "main"}}'
+TABLES = """package spacelift
+
+cases := [{"note": "good", "got": 1, "want": 1}, {"note": "bad", "got": 1}]
+test_declared[i] if {
+	some i
+	tc := cases[i]
+	tc.got == tc.want
+}
+test_inner[n] if {
+	count([n | some n in ["q"]]) == 1
+	some n in ["a"]
+}
+test_value[tc.note] := tc.got == tc.want if some tc in cases
+test_call[lower(tc.note)] if {
+	some tc in cases
+	tc.got == tc.want
+	lower("A") == "a"
+}
+test_scalars[k] if { some k in [1e2, ["<b>&é"], "1"]; true }
+test_template[$"{x}"] if { some x in ["a", "b"] }
+test_deep[k] if { some k in [json.unmarshal(concat("", [x | some i in numbers.range(1, 6000); x := "["]))]; true }
+"""
+
+
+def test_a_table_in_any_form_tells_which_of_its_cases_came_to_nothing(tmp_path: Path) -> None:
+    assert run(tmp_path, p_rego=POLICY, p_test_rego=TABLES)[1:] == [
+        "test_declared: FAIL",
+        "  1: FAIL",
+        "test_inner: PASS",
+        "test_value: FAIL",
+        "  bad: FAIL",
+        "test_call: FAIL",
+        "  bad: FAIL",
+        "test_scalars: PASS",
+        "test_template: PASS",
+        "test_deep: PASS",
+        "4 passed, 3 failed",
+    ]
+
+
+def test_tests_of_one_name_in_two_files_are_two_tests(tmp_path: Path) -> None:
+    """Neither stands in for the other; a helper of one is there for the other."""
+    helper = 'package spacelift\n\npushed(b) := {"push": {"branch": b}}\ntest_it if pushed("x").push.branch == "x"\n'
+    false = 'package spacelift\n\ntest_it if track with input as pushed("dev")\n'
+    lines = run(tmp_path, p_rego=POLICY, p_test_rego=false, q_rego=POLICY, q_test_rego=helper)
+    assert lines[1] == "test_it: FAIL"
+    assert lines[3:] == ["test_it: PASS", "1 passed, 1 failed"]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        'push := {"branch": "main"}',  # as a key of the policy's input is called
+        "tag(x) := x\npropose if on_branch\n\non_branch if input.push.tag",  # as a variable of the test is called
+    ],
+)
+def test_a_file_beside_it_is_left_out_while_the_test_needs_none(tmp_path: Path, other: str) -> None:
+    test = f"package spacelift\n\ntest_it if {{\n\tsome tag in [1]\n\ttrack {MAIN}\n}}\n"
+    lines = run(tmp_path, p_rego=POLICY, p_test_rego=test, other_rego=f"package spacelift\n\n{other}\n")
+    assert lines[1:] == ["test_it: PASS", "1 passed, 0 failed"]
+
+
+def test_a_policy_with_tests_of_its_own_is_given_nothing_that_it_lacks_when_it_decides(tmp_path: Path) -> None:
+    text = f"package spacelift\n\ntrack if input.push.branch == data.conf.branch\n\ntest_it if track {MAIN}\n"
+    lines = run(tmp_path, p_rego=text, data_json='{"conf": {"branch": "main"}}')
+    assert lines[1] == "test_it: FAIL"
+    assert "uses data.conf" in lines[2]
+
+
+def test_tests_that_only_opa_can_read_are_all_run(tmp_path: Path) -> None:
+    """A text within a text misleads our lexer: what it does not see counts all the same."""
+    test = """package spacelift
+
+x := {"#": "a"}
+test_one if { lower($"{x["#"]}") == "a" }
+test_two if false
+"""
+    lines = run(tmp_path, p_rego=POLICY, p_test_rego=test)
+    assert lines[1:] == ["test_one: PASS", "test_two: FAIL", "1 passed, 1 failed"]
+
+
+def test_nothing_is_asked_that_a_test_may_not_ask(tmp_path: Path) -> None:
+    """What our lexer takes for a table's key is a text to OPA; put into a rule, it would be a call."""
+    test = """package spacelift
+
+x := {` test_a[[w, opa.runtime()]] if { `: "v", ` } `: "w", ` w `: "z"}
+q := $`{x[` test_a[[w, opa.runtime()]] if { `]}`
+r if { y := $`{x[` } `]}`
+	y == "w"
+	$`{x[` w `]}` == "z"
+}
+test_real if r
+"""
+    assert "json.marshal([[w, opa.runtime()]])" in rules_of(test).text([0]), "it would be asked"
+    file, backend = tmp_path / "p_test.rego", PoolBackend(1, Limits())
+    try:
+        assert not Files(backend).is_harmless(file, rules_of(test).text([0]))
+        assert Files(backend).is_harmless(file, test)
+    finally:
+        backend.close()
+    assert "test_real: PASS" in run(tmp_path, p_rego=POLICY, p_test_rego=test)
