@@ -390,12 +390,12 @@ def test_a_push_of_many_stacks_takes_few_writes_until_somebody_acts(outbox: Outb
 
 def test_a_late_command_is_answered_of_the_deployment_not_of_a_preview_made_since(outbox: Outbox) -> None:
     sha = outbox.repo.push(files={"late.md": "late\n"}, message="late", author="alice")
-    stack = outbox.stack("late")
+    stack = outbox.stack("since")
     run = outbox.run(stack, sha=sha)
     outbox.plan(run)
     outbox.move(run, Step.DISCARD)
     outbox.plan(outbox.run(stack, kind=RunType.PROPOSED, sha=sha))
-    outbox.world.comment_on_commit(outbox.repo, sha, "/trackside discard late")
+    outbox.world.comment_on_commit(outbox.repo, sha, "/trackside discard since")
     outbox.deliver_newest("commit_comment")
     (reply,) = outbox.replies_behind()
-    assert reply.body.startswith("Not done: the run of `late` was discarded already")
+    assert reply.body.startswith("Not done: the run of `since` was discarded already")
