@@ -241,19 +241,29 @@ def _contract(policy: PolicyText, text: str, summary: Mapping[str, Any]) -> Refu
         shape, words = _WANTED[rules[name]]
         literal = _LITERALS.get(rules[name])
         is_other = literal and rule["value"] not in _NOT_LITERAL and rule["value"] != literal and not rule["default"]
-        is_whole = shape == "set" and rule["kind"] == "complete" and (rule["default"] or rule["value"] in _LISTS)
+        is_whole = shape == "set" and rule["kind"] == "complete" and rule["value"] in _LISTS
         if is_whole or (rule["kind"] == shape and not is_other):
             continue
-        line, column = heads.get(name, ((0, 0),))[0]
+        line, column = _default_of(text, rule) or heads.get(name, ((0, 0),))[0]
         wanted = words.format(rule=name)
         message = f"rule {name} of a {policy.type} policy is {wanted}; here it is {_words(rule)}"
         mistakes[name] = _mistake(policy.text, message, line, column)
     return Refused(kind="contract", mistakes=tuple(mistakes.values())) if mistakes else None
 
 
+def _default_of(text: str, rule: Mapping[str, Any]) -> tuple[int, int] | None:
+    """The place of a default; None for any other rule."""
+    tokens = tokens_of(text)
+    kind = StatementKind.DEFAULT
+    defaults = (each for each in statements_of(tokens) if each.kind is kind and each.name == rule["name"])
+    places = ((tokens[each.span.first].line, tokens[each.span.first].column) for each in defaults)
+    return next(places, None) if rule["default"] else None
+
+
 def _words(rule: Mapping[str, Any]) -> str:
     if rule["kind"] == "complete":
-        return f"a complete rule ({rule['value']})" if rule["value"] not in _NOT_LITERAL else "a complete rule"
+        said = "a default" if rule["default"] else "a complete rule"
+        return f"{said} ({rule['value']})" if rule["value"] not in _NOT_LITERAL else said
     return {"set": "a set", "map": "a map", "function": "a function"}[rule["kind"]]
 
 

@@ -129,6 +129,8 @@ class TestAPolicyEngine:
             ('message := "x"', "a set of texts"),
             ('lock contains "x"', "is one text"),
             ("ignore { true }\nmessage { true }", "a set of texts"),
+            ('default message := "x"', "here it is a default (string)"),
+            ("default message := 1", "here it is a default (number)"),
         ],
     )
     def test_a_predefined_rule_cannot_be_something_else(self, engine: PolicyEngine, text: str, words: str) -> None:
@@ -136,6 +138,17 @@ class TestAPolicyEngine:
         assert said.kind == "contract"
         assert words in said.message
         assert said.line > 1
+
+    def test_a_default_of_the_wrong_kind_is_named_where_it_stands(self, engine: PolicyEngine) -> None:
+        (mistake,) = engine.check(written('message := ["late"] if input.a\n\ndefault message := "x"'))
+        assert (mistake.line, mistake.source_line) == (4, 'default message := "x"')
+
+    @pytest.mark.parametrize("value", ["[]", "set()", '["m"]', '{"m"}', '["m" | true]', '{"m" | true}'])
+    def test_a_set_rule_may_have_a_default_of_many(self, engine: PolicyEngine, value: str) -> None:
+        policy = written(f'default message := {value}\nmessage := ["late"] if input.late')
+        assert engine.check(policy) == ()
+        assert told(engine, policy).rules["message"] == (["m"] if "m" in value else [])
+        assert told(engine, policy, {"late": True}).rules["message"] == ["late"]
 
     @pytest.mark.parametrize(
         "text",
