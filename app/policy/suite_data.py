@@ -5,6 +5,7 @@ Reads files; what cannot be read as an object is passed over, since many a JSON 
 
 import json
 import os
+import stat
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -54,10 +55,19 @@ def _files(root: Path) -> list[Path]:
     found: list[Path] = []
     for here, folders, names in os.walk(root):
         folders[:] = sorted(each for each in folders if not each.startswith("."))
-        found += [Path(here) / name for name in sorted(names) if name.endswith(_ENDS) and not name.startswith(".")]
+        likely = (Path(here) / name for name in sorted(names) if name.endswith(_ENDS) and not name.startswith("."))
+        found += [file for file in likely if _is_regular(file)]
         if len(found) > _MAX_FILES:
             break
     return found[:_MAX_FILES]
+
+
+def _is_regular(file: Path) -> bool:
+    """True for a file itself: a link leads out of the folder, and a pipe is never read to its end."""
+    try:
+        return stat.S_ISREG(file.lstat().st_mode)
+    except OSError:
+        return False
 
 
 def _value(file: Path, most: int) -> tuple[object, int]:

@@ -1,5 +1,6 @@
 """`trackside policy test` beside `opa test`: what counts as a test, when it passes, and what belongs to it."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -262,3 +263,16 @@ test_real if r
     finally:
         backend.close()
     assert "test_real: PASS" in run(tmp_path, p_rego=POLICY, p_test_rego=test)
+
+
+@pytest.mark.timeout(10)
+def test_data_is_read_from_files_alone_and_never_waits_for_a_pipe(tmp_path: Path) -> None:
+    (tmp_path / "outside.json").write_text('{"outside": 1}')
+    folder = tmp_path / "policies"
+    folder.mkdir()
+    (folder / "data.json").write_text('{"inside": 1}')
+    (folder / "a.json").symlink_to(tmp_path / "outside.json")
+    (folder / "b.json").symlink_to(folder / "nowhere.json")
+    (folder / "c").symlink_to(tmp_path, target_is_directory=True)
+    os.mkfifo(folder / "z.json")
+    assert documents(folder) == {"inside": (1, folder / "data.json")}
