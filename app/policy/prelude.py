@@ -42,6 +42,9 @@ _HELPERS: Final = {
 }""",
 }
 
+PREDEFINED: Final = frozenset(_HELPERS).union(*(contract.rules for contract in CONTRACTS.values()))
+"""The names of all rules that may stand beside a policy."""
+
 
 def prelude(type_: PolicyType, package: str, *, defined: Collection[str], defaulted: Collection[str]) -> str:
     """The module beside a policy. `defined`: names of its own rules; `defaulted`: those that have a default."""

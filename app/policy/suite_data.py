@@ -11,12 +11,16 @@ from pathlib import Path
 from typing import Any, Final
 
 from app.core.document import Document, read_document
+from app.policy.prelude import PREDEFINED
 
 _ENDS: Final = (".json", ".yaml", ".yml")
 _MAX_FILES: Final = 200
 _MAX_BYTES: Final = 1_000_000
 """Of all of them."""
 _MAX_DEPTH: Final = 50
+
+Package = tuple[str, ...]
+"""Its segments."""
 
 
 def documents(root: Path) -> dict[str, tuple[object, Path]]:
@@ -36,16 +40,22 @@ def documents(root: Path) -> dict[str, tuple[object, Path]]:
     return {name: (value, files[name]) for name, value in found.items()}
 
 
-def modifiers(given: Mapping[str, object], packages: Collection[tuple[str, ...]]) -> str:
-    """What gives those documents to a query: one `with` for each that is no package, and none for a package's rules."""
+def modifiers(
+    given: Mapping[str, object], packages: Collection[Package], rules: Collection[Package] | None = None
+) -> str:
+    """What gives those documents to a query: one `with` for each that is no package, and none for a package's rules.
+
+    `rules`: the paths of all rules of the packages; without them, nothing is given inside a package.
+    """
     said: list[str] = []
-    waiting: list[tuple[tuple[str, ...], object]] = [((name,), value) for name, value in given.items()]
+    waiting: list[tuple[Package, object]] = [((name,), value) for name, value in given.items()]
     while waiting:
         path, value = waiting.pop(0)
-        if path in packages:
+        if path[:-1] in packages and (path in (rules or ()) or path[-1] in PREDEFINED):
             continue
-        if isinstance(value, dict) and any(each[: len(path)] == path for each in packages):
-            waiting += [((*path, name), each) for name, each in value.items()]
+        if any(each[: len(path)] == path for each in packages):
+            if isinstance(value, dict) and (rules is not None or path not in packages):
+                waiting += [((*path, name), each) for name, each in value.items()]
             continue
         said.append(f" with data{''.join(f'[{json.dumps(part)}]' for part in path)} as {json.dumps(value)}")
     return "".join(said)

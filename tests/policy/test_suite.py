@@ -276,3 +276,14 @@ def test_data_is_read_from_files_alone_and_never_waits_for_a_pipe(tmp_path: Path
     (folder / "c").symlink_to(tmp_path, target_is_directory=True)
     os.mkfifo(folder / "z.json")
     assert documents(folder) == {"inside": (1, folder / "data.json")}
+
+
+def test_data_inside_a_package_stands_beside_its_rules() -> None:
+    """Where the rules are known: what they or the prelude define is never replaced."""
+    given = {"trackside": {"fixtures": {"a": 1}, "helper": 2, "track": True, "sanitized": 3, "sub": {"r": 4, "s": 5}}}
+    packages, rules = {("trackside",), ("trackside", "sub")}, {("trackside", "helper"), ("trackside", "sub", "r")}
+    assert modifiers(given, packages, rules) == (
+        ' with data["trackside"]["fixtures"] as {"a": 1} with data["trackside"]["sub"]["s"] as 5'
+    )
+    assert modifiers({"trackside": 1}, packages, rules) == modifiers({"a": 1}, {("a", "b")}) == ""
+    assert modifiers(given, packages) == ""
