@@ -23,8 +23,8 @@ from app.policy.suite_files import TEST_SUFFIX, Broken, Chosen, Files, Module, s
 
 TEST_TIMEOUT_S: Final = 30.0
 """Of one test rule; OPA's own default is 5 s."""
-MAX_TRIED: Final = 50
-"""Tables of a file that are tried one by one, when they cannot all be asked together."""
+TRIED_S: Final = 3.0
+"""For so long the tables of a file are tried one by one, when they cannot all be asked together."""
 Outcome = Literal["passed", "failed", "error", "skipped"]
 Programs = tuple[Program, Program, dict[str, int]]
 
@@ -125,7 +125,10 @@ class Suite:
             tables = range(len(asked.told))
             ready = self._tried(chosen, asked.text(tables))
             if ready is None:  # one form of a table that cannot tell keeps no other from it
-                can_tell = [each for each in tables[:MAX_TRIED] if self._tried(chosen, asked.text([each]))]
+                until = time.monotonic() + TRIED_S
+                can_tell = [
+                    each for each in tables if time.monotonic() < until and self._tried(chosen, asked.text([each]))
+                ]
                 ready = self._tried(chosen, asked.text(can_tell)) or self._tried(chosen, asked.text(()))
             if ready is not None:
                 return asked.rules, ready

@@ -4,6 +4,7 @@ A policy is evaluated alone, so it is tested alone: a file beside it that it ref
 when a test fails. Reads files; writes nothing.
 """
 
+import functools
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -131,6 +132,7 @@ class Files:
         self._backend = backend
         self._roots = sorted(roots, key=lambda root: -len(root.parts))
         self._read: dict[Path, Module | Broken] = {}
+        self._documents = functools.cache(documents)
 
     def choose(self, path: Path) -> Chosen:
         """The files of a test file. Raises: Broken when one of them cannot be read as Rego."""
@@ -156,7 +158,7 @@ class Files:
                 hints.append(_hint(decides, f"data.{'.'.join(other.package)}", other.path))
             elif test.refers_to(other.package):
                 modules.append(other)
-        data, more = self._data(test, decides, {module.package for module in modules})
+        data, more = self._data(test, decides, [*modules, *helpers])
         return Chosen(modules=modules, helpers=tuple(helpers), hints=(*hints, *more), data=data)
 
     def is_harmless(self, path: Path, text: str) -> bool:
@@ -165,17 +167,19 @@ class Files:
         found = as_v1(policy, self._backend)
         return not isinstance(found, Refused) and forbidden(policy, found[1]) is None
 
-    def _data(self, test: Module, decides: Module | None, packages: set[Package]) -> tuple[str, list[str]]:
+    def _data(self, test: Module, decides: Module | None, modules: Sequence[Module]) -> tuple[str, list[str]]:
         """The modifiers that give a test its data, and what is said of data that its policy uses too."""
+        packages = {module.package for module in modules}
+        rules = {(*module.package, name) for module in modules for name in module.defined}
         root = next((each for each in self._roots if each in test.path.parents), test.path.parent)
         is_used = test.summary["data"] or (decides and decides.summary["data"])
         given, hints = {}, []
-        for name, (value, file) in (documents(root) if is_used else {}).items():
+        for name, (value, file) in (self._documents(root) if is_used else {}).items():
             if decides is not None and decides.refers_to((name,)):
                 hints += [_hint(decides, f"data.{name}", file)] if (name,) not in packages else []
             elif test.refers_to((name,)):
                 given[name] = value
-        return modifiers(given, packages), hints
+        return modifiers(given, packages, rules), hints
 
     def read(self, path: Path) -> Module:
         """One file, read once. Raises: Broken with its mistakes; UserError when it cannot be read at all."""
@@ -298,7 +302,8 @@ def is_test(path: Path) -> bool:
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    """Policies below a folder, without hidden folders and without following links."""
+    """Policies below a folder: files alone, without hidden folders and without following links to folders."""
     for here, folders, files in os.walk(folder):
         folders[:] = sorted(each for each in folders if not each.startswith("."))
-        yield from (Path(here) / each for each in sorted(files) if each.endswith(".rego"))
+        found = (Path(here) / each for each in sorted(files) if each.endswith(".rego"))
+        yield from (file for file in found if file.is_file())

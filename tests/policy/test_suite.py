@@ -287,3 +287,10 @@ def test_data_inside_a_package_stands_beside_its_rules() -> None:
     )
     assert modifiers({"trackside": 1}, packages, rules) == modifiers({"a": 1}, {("a", "b")}) == ""
     assert modifiers(given, packages) == ""
+
+
+def test_data_may_stand_beside_the_rules_of_a_package(tmp_path: Path) -> None:
+    test = "package spacelift\n\ntest_it if track with input as data.spacelift.fixtures.main\n"
+    data = '{"spacelift": {"track": true, "fixtures": {"main": {"push": {"branch": "main"}}}}}'
+    lines = run(tmp_path, p_rego=POLICY, p_test_rego=test, data_json=data)
+    assert lines[1:] == ["test_it: PASS", "1 passed, 0 failed"]
