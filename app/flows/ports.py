@@ -15,7 +15,6 @@ from app.core.contract import Evaluated, Mistake, PolicyFailed, PolicyQuestions,
 from app.core.decision import Decision
 from app.core.event import Event, Ignored, Malformed, Repository
 from app.core.names import (
-    DeliveryId,
     RepositoryId,
     RunId,
     Secret,
@@ -26,7 +25,6 @@ from app.core.protocol import Phase
 from app.core.pull import PullDetail, PullFacts, Reviews, Signature
 from app.core.record import (
     LogChunk,
-    NewDelivery,
 )
 from app.core.reply import CheckReport, DeploymentReport, DeploymentState, OwnComment
 from app.core.run import Run, RunType, Transition
@@ -39,11 +37,6 @@ class Store(Protocol):
     """The database."""
 
     def begin(self) -> AbstractContextManager[Transaction]: ...
-
-    def record_deliveries(self, batch: Sequence[NewDelivery], /) -> frozenset[DeliveryId]:
-        """Keep deliveries and defer the jobs of those that are pending, in one transaction of one round trip.
-        The GUIDs that were new: of the others nothing was written. Raises: RetryableError when nothing was stored."""
-        ...
 
 
 class Reading(Protocol):

@@ -127,7 +127,9 @@ class Worker:
         if self._is_ready:
             return
         head, _ = self._read(time.monotonic() + START_TIMEOUT_S)
-        self.isolation = {str(key): str(value) for key, value in dict(head.get("isolation") or {}).items()}  # type: ignore[call-overload]  # a child of ours sends a mapping
+        isolation = head.get("isolation")
+        if isinstance(isolation, dict):
+            self.isolation = {str(key): str(value) for key, value in isolation.items()}
         self._is_ready = True
 
     def kill(self) -> None:

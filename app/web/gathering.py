@@ -57,7 +57,7 @@ class Gathering:
             return _ends(batch, self._record(batch))
         except RetryableError as error:
             return [error] * len(batch)
-        except Exception as error:
+        except Exception as error:  # one of them may be the reason: each is told its own end
             return [error] if len(batch) == 1 else [end for one in batch for end in self._store([one])]
 
 

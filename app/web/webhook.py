@@ -194,7 +194,7 @@ class Webhook:
         except TracksideError as error:
             _log.error("delivery not stored", guid=guid, webhook_event=event, error=str(error))
             return NOT_STORED
-        except Exception:
+        except Exception:  # whatever it was: it is not stored, so GitHub must not hear that it is
             _log.exception("delivery not stored", guid=guid, webhook_event=event)
             return NOT_STORED
         finally:

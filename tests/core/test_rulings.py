@@ -25,7 +25,7 @@ from app.core.ruling import (
     place,
     verdict_of,
 )
-from app.core.run import Run, RunState, RunType, confirm
+from app.core.run import Plan, Run, RunState, RunType, confirm
 from app.core.stack import ConfirmRules, Permission, PolicySpec
 from tests.core.made import NOW, PLAN, RUN_ID, SETTINGS, WAITING, view_of
 
@@ -149,9 +149,9 @@ def replace_decision(decision: Approval) -> ApprovalRuling:
     "plan",
     [replace(PLAN, rulings=(DENIED,)), replace(PLAN, approvals=(UNDECIDED,))],
 )
-def test_no_proof_is_made_for_a_plan_that_is_denied_or_not_approved(plan: object) -> None:
+def test_no_proof_is_made_for_a_plan_that_is_denied_or_not_approved(plan: Plan) -> None:
     with pytest.raises(ValueError, match="its policies say"):
-        confirm(replace(WAITING, plan=plan), stack_digest=SETTINGS, actor="bob", at=NOW)  # type: ignore[arg-type]
+        confirm(replace(WAITING, plan=plan), stack_digest=SETTINGS, actor="bob", at=NOW)
 
 
 def judged(rulings: tuple[PlanRuling, ...] = (), approvals: tuple[ApprovalRuling, ...] = (), run: Run = WAITING) -> Run:

@@ -18,16 +18,6 @@ from tests.engine.upstream import Upstream, names_in
 NOBODY_HAS = "ab" * 20
 
 
-@pytest.fixture
-def upstream(tmp_path: Path) -> Upstream:
-    return Upstream(tmp_path / "upstream")
-
-
-@pytest.fixture
-def mirror(tmp_path: Path) -> Mirror:
-    return Mirror(tmp_path / "mirrors", allow_file=True)
-
-
 # What changed
 
 

@@ -10,16 +10,6 @@ from app.engine.git import EMPTY_TREE, Mirror
 from tests.engine.upstream import Upstream, names_in
 
 
-@pytest.fixture
-def upstream(tmp_path: Path) -> Upstream:
-    return Upstream(tmp_path / "upstream")
-
-
-@pytest.fixture
-def mirror(tmp_path: Path) -> Mirror:
-    return Mirror(tmp_path / "mirrors", allow_file=True)
-
-
 def bomb(upstream: Upstream, *, depth: int) -> str:
     """A commit of a few hundred bytes with ten files for each power of ten."""
     kind, entry = "100644 blob", upstream.blob("one")
