@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
+# How often `make test` gives a test that failed another try, aloud: `make test RERUNS=0` to hunt what fails now and then.
+RERUNS ?= 1
 
 .PHONY: help demo sandbox test chaos check format bench clean
 .DEFAULT_GOAL := help
@@ -40,7 +42,7 @@ sandbox: engine
 	@$(BIN)/trackside sandbox
 
 test: engine
-	@$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder tests
+	@$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder --reruns $(RERUNS) tests
 
 # Each part killed in each state of a run: `make test` tries a third of it.
 chaos: engine

@@ -4,6 +4,7 @@ The script does what people do, one after the other, and prints what GitHub show
 """
 
 import os
+import random
 import re
 import shutil
 import signal
@@ -39,6 +40,7 @@ PERSON = "alice"
 STACKS = ("network", "app", "storage")
 WAIT_S = 120.0
 LATE_S = 6.0
+LOWEST_PORT, HIGHEST_PORT = 20_000, 32_000
 """After so long its page is asked for the reason."""
 _THROTTLED = re.compile(r'<p class="card">(The App has written to GitHub[^<]*)</p>')
 MARKS = {"success": "[green]✔[/]", "failure": "[red]✘[/]", "action_required": "[yellow]●[/]", "neutral": "[dim]■[/]"}
@@ -325,7 +327,7 @@ def _open_stage(console: Console, *, port: int) -> Iterator[Stage]:
         github = SandboxGitHub(root / "github")
         github.buttons_on_commits = True  # GitHub documents buttons in pull requests; commit pages may show them too
         with serve_in_thread(github, port=port) as served:
-            app_port = _free_port()
+            app_port = free_port()
             app_url = f"http://localhost:{app_port}"
             github.webhook_url = f"http://127.0.0.1:{app_port}/webhooks/github"
             environ = _environ(github, served.url, root, app_port)
@@ -397,10 +399,18 @@ def _await_answer(port: int, tree: threading.Thread, failed: list[BaseException]
         time.sleep(0.05)
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def free_port() -> int:
+    """A TCP port of loopback that nobody has now.
+
+    Below those that the kernel gives to connections, so that none takes it before its server does. Raises OSError when
+    a hundred tries found none.
+    """
+    for _ in range(100):
+        port = random.randrange(LOWEST_PORT, HIGHEST_PORT)  # noqa: S311 - which one is no secret
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise OSError("finding a free port on 127.0.0.1: a hundred were taken")
 
 
 def _tail(path: Path) -> str:

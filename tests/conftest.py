@@ -19,6 +19,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: next((at for at, part in enumerate(LONG) if part in str(item.path)), len(LONG)))
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tests that failed and got another try (`--reruns`) are told with why: each is a race, of its own or of ours."""
+    failures = terminalreporter.getreports("rerun")
+    if failures:
+        terminalreporter.section("FAILED ONCE, TRIED AGAIN: look into them", sep="=", yellow=True)
+    for report in failures:
+        terminalreporter.section(report.nodeid, sep="_")
+        terminalreporter.line(report.longreprtext)
+
+
 @pytest.fixture(scope="session")
 def server_url() -> Iterator[str]:
     """A running PostgreSQL, one per test process."""

@@ -22,6 +22,7 @@ from sqlalchemy import text
 from app.core.plan import PlanSummary
 from app.core.protocol import Assignment, ClaimRequest
 from app.core.run import Run, RunState
+from app.demo import free_port
 from app.engine.tools import find_engine
 from app.jobs import run_jobs
 from app.sandbox import Repo, SandboxGitHub, Served, serve_in_thread
@@ -349,9 +350,7 @@ class Restarts:
 @contextmanager
 def open_restarts(root: Path, database_url: str, *, with_jobs: bool = True, **variables: str) -> Iterator[Restarts]:
     """A world without workers, whose web process is started by the test; ends with the block."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port = sock.getsockname()[1]
+    port = free_port()
     with open_quiet_world(root, database_url, port, variables) as world:
         restarts, stop = Restarts(world), threading.Event()
         jobs = threading.Thread(target=run_jobs, args=(world.plane.make_job_app, world.plane.tasks, stop), daemon=True)
@@ -440,9 +439,7 @@ class Processes:
 @contextmanager
 def open_processes(root: Path, database_url: str, **variables: str) -> Iterator[tuple[World, Processes]]:
     """A world whose parts are processes under `serve`; ends with the block."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port = sock.getsockname()[1]
+    port = free_port()
     with open_quiet_world(root, database_url, port, variables) as world:
         environ = {"PATH": os.environ["PATH"], "HOME": str(root), **world.environ}
         tree, stop = Tree(load_settings(environ), environ, root / "log"), threading.Event()

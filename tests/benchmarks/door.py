@@ -18,13 +18,14 @@ from statistics import median
 
 import psycopg
 
+from app.demo import free_port
 from app.sandbox import SandboxGitHub
 from app.sandbox.keys import make_private_key
 from app.store.migrations import migrate
 from app.store.url import conninfo
 from tests.benchmarks import floor, load
 from tests.benchmarks.figures import paired_ratio, percentile, table, verdict
-from tests.benchmarks.processes import Server, child_env, free_port, running
+from tests.benchmarks.processes import Server, child_env, running
 from tests.database import made_database
 
 OURS = "trackside web"

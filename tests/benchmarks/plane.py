@@ -19,11 +19,12 @@ from app.core.names import ConfigVersionId, Digest, InstallationId, RepositoryId
 from app.core.record import ConfigVersion
 from app.core.run import Run, RunState
 from app.core.stack import Stack, StackSettings, StackSpec
+from app.demo import free_port
 from app.sandbox import SandboxGitHub, serve_in_thread
 from app.store.migrations import migrate
 from app.store.postgres import PostgresStore
 from app.store.url import conninfo
-from tests.benchmarks.processes import Server, child_env, free_port, running
+from tests.benchmarks.processes import Server, child_env, running
 from tests.database import KEY, made_database, made_store
 from tests.store.world import CONFIG, HEAD, run_of
 

@@ -17,13 +17,6 @@ from pathlib import Path
 START_S = 30.0
 
 
-def free_port() -> int:
-    """A TCP port of loopback that nobody has now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def answers(port: int) -> bool:
     """True when somebody listens on a port of loopback."""
     try:

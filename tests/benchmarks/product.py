@@ -15,13 +15,14 @@ from pathlib import Path
 
 import psycopg
 
+from app.demo import free_port
 from app.logs import set_up_logging
 from app.sandbox import Repo, SandboxGitHub, serve_in_thread
 from app.sandbox.records import CheckRun
 from app.serve import Tree
 from app.settings import load_settings
 from app.store.url import conninfo
-from tests.benchmarks.processes import answers, child_env, free_port
+from tests.benchmarks.processes import answers, child_env
 from tests.database import made_database
 
 OWNER, PERSON, STACK = "acme", "alice", "app"

@@ -52,10 +52,10 @@ def test_a_run_lives_its_whole_life_in_a_box(world: World) -> None:
     """Planned by one worker and applied by another, with managed state over loopback; the plan's path is /workspace."""
     text = PLAIN + 'output "place" { value = "${path.cwd} ${abspath(path.root)}" }\n'
     sha = world.repository.commit({"main.tf": text})
-    first = world.start("worker-1")
+    world.start("worker-1")
     world.assign(sha)
     assert world.result(1).outcome is Outcome.PLANNED
-    first.set()
+    world.end()
     world.start("worker-2")
     world.assign_apply(sha)
     result = world.result(2)
@@ -72,10 +72,10 @@ def test_a_run_lives_its_whole_life_in_a_box(world: World) -> None:
 def test_a_plan_of_the_other_mode_is_given_back_with_the_reason(world: World, first: Wanted, second: Wanted) -> None:
     """Its paths would be others: a worker that has them may be found, this one applies nothing."""
     sha = world.repository.commit({"main.tf": PLAIN})
-    stop = world.start("worker-1", isolation=first)
+    world.start("worker-1", isolation=first)
     world.assign(sha)
     assert world.result(1).outcome is Outcome.PLANNED
-    stop.set()
+    world.end()
     world.start("worker-2", isolation=second)
     world.assign_apply(sha)
     result = world.result(2)

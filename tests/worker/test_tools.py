@@ -54,12 +54,12 @@ def test_a_version_is_fetched_planned_with_and_applied_with(
     settings = _settings(world, mirror)
     constraint = "" if is_in_the_stack else f'terraform {{\n  required_version = ">= {version}"\n}}\n'
     sha = world.repository.commit({"main.tf": constraint + PLAIN})
-    first = world.start("worker-1", **settings)
+    world.start("worker-1", **settings)
     world.assign(sha, version=f">= {version}" if is_in_the_stack else "")
     assert world.result(1).outcome is Outcome.PLANNED
     assert world.book.plans[0].engine == f"terraform {version}"
     assert f"engine: terraform {version}, for version '>= {version}'" in world.book.log
-    first.set()
+    world.end()
 
     newer = world.folder / "tools/terraform/99.0.0/terraform"
     newer.parent.mkdir()
@@ -74,10 +74,10 @@ def test_a_version_is_fetched_planned_with_and_applied_with(
 def test_a_worker_that_never_saw_the_version_fetches_it_to_apply(world: World, mirror: Mirror) -> None:
     _release_this_machines_terraform(world, mirror)
     sha = world.repository.commit({"main.tf": PLAIN})
-    first = world.start("worker-1")
+    world.start("worker-1")
     world.assign(sha)
     assert world.result(1).outcome is Outcome.PLANNED
-    first.set()
+    world.end()
     assert mirror.asked == []
     world.start("worker-2", **_settings(world, mirror))
     world.assign_apply(sha)

@@ -25,10 +25,10 @@ PLAIN = 'resource "terraform_data" "one" { input = "hello" }\noutput "said" { va
 
 def test_a_plan_made_by_one_worker_is_applied_by_another(world: World) -> None:
     sha = world.repository.commit({"main.tf": PLAIN})
-    first = world.start("worker-1")
+    world.start("worker-1")
     world.assign(sha)
     assert world.result(1).outcome is Outcome.PLANNED
-    first.set()
+    world.end()
     plan = world.book.plans[0]
     assert (plan.engine, plan.has_changes) == (world.engine.label, True)
     assert [change.address for change in plan.summary.changes] == ["terraform_data.one", "said"]
