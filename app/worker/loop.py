@@ -80,7 +80,8 @@ class Worker:
         self._look_around()
         for slot in slots:
             slot.start()
-        stop.wait()
+        while not stop.wait(_LOOK_S):
+            pass  # without an end to each wait, a signal that the kernel hands to another thread wakes nobody
         with self._lock:
             endings = list(self._endings)
         for ending in endings:
