@@ -451,6 +451,7 @@ def open_processes(root: Path, database_url: str, **variables: str) -> Iterator[
         finally:
             stop.set()
             thread.join(60)
+            assert not thread.is_alive(), "a part did not end when it was told to"
 
 
 @contextmanager
