@@ -39,6 +39,8 @@ class Access:
     """GitHub's `role_name`: one of its five, or one that an organisation invented."""
     is_bot: bool = False
     """A machine: an App's account."""
+    account_id: int = 0
+    """GitHub's number of the account; 0: GitHub did not say."""
 
 
 BOTS_NEVER: Final = "a bot gives no commands"
@@ -71,6 +73,13 @@ def may(
         return Permitted()
     has = "no" if permission is Permission.NONE else permission.value
     return Refused(f"{actor} has {has} permission on {repository}, and {verb.value} needs {least.value}")
+
+
+def may_read(permission: Permission, *, is_veiled: bool) -> bool:
+    """Whether somebody with that permission may read plans and logs. `is_veiled`: the repository is public and its
+    stack does not show its plans, so that reading, which everybody may, is not enough."""
+    least = Permission.WRITE if is_veiled else Permission.READ
+    return permission.rank >= least.rank
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

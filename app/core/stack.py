@@ -144,6 +144,10 @@ class StackSettings:
     comments: Comments = Comments.ON
     """Whether its runs are told of in the App's comment on a pull request."""
 
+    def veils(self, *, is_private: bool) -> bool:
+        """True when everybody reads the repository, and the plans are for those who may write there."""
+        return not is_private and not self.public_plans
+
     @property
     def confirm_rules(self) -> ConfirmRules:
         """Who may confirm."""
