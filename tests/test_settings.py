@@ -132,8 +132,52 @@ def test_every_problem_is_named_at_once_with_its_way_out() -> None:
         "GITHUB_APP_ID: is out of bounds; give more than 0 and at most 9007199254740992, like 123456",
         "GITHUB_WEBHOOK_SECRET: is not set; give one like (openssl rand -hex 32)",
         "PORT: is not a whole number; give one like 8080",
-        "PAGES_ACCESS: is none of its words; give 'loopback' or 'open'",
+        "PAGES_ACCESS: is none of its words; give 'login', 'loopback' or 'open'",
     ]
+
+
+LOGIN = {"GITHUB_CLIENT_ID": "Iv1.abc", "GITHUB_CLIENT_SECRET": "a-client-secret-of-the-app"}
+ELSEWHERE = "https://trackside.example.org"
+
+
+@pytest.mark.parametrize(
+    ("given", "access"),
+    [
+        ({}, "loopback"),
+        ({"PUBLIC_URL": ELSEWHERE}, "loopback"),
+        (LOGIN, "loopback"),
+        ({**LOGIN, "PUBLIC_URL": "http://127.0.0.1:8000"}, "loopback"),
+        ({**LOGIN, "PUBLIC_URL": ELSEWHERE}, "login"),
+        ({**LOGIN, "PUBLIC_URL": ELSEWHERE, "PAGES_ACCESS": ""}, "login"),
+        ({**LOGIN, "PUBLIC_URL": ELSEWHERE, "PAGES_ACCESS": "open"}, "open"),
+        ({**LOGIN, "PUBLIC_URL": ELSEWHERE, "PAGES_ACCESS": "loopback"}, "loopback"),
+        ({**LOGIN, "PAGES_ACCESS": "login"}, "login"),
+    ],
+)
+def test_pages_are_for_people_who_log_in_once_they_can_and_the_address_is_not_this_machine(
+    given: dict[str, str], access: str
+) -> None:
+    settings = load_settings(LEAST | given)
+    assert settings.pages_access == access
+    assert settings.may_log_in is ("GITHUB_CLIENT_ID" in given)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"GITHUB_CLIENT_ID": "Iv1.abc"}, "GITHUB_CLIENT_SECRET: is not set, and GITHUB_CLIENT_ID is"),
+        ({"GITHUB_CLIENT_SECRET": "x" * 40}, "GITHUB_CLIENT_ID: is not set, and GITHUB_CLIENT_SECRET is"),
+        ({"PAGES_ACCESS": "login"}, "PAGES_ACCESS: is login, and nobody can log in"),
+        ({**LOGIN, "PUBLIC_URL": "http://trackside.example.org"}, "PUBLIC_URL: is http, so that sessions would"),
+        ({**LOGIN, "GITHUB_CLIENT_ID": "a b"}, "GITHUB_CLIENT_ID: does not have the right form"),
+        ({**LOGIN, "GITHUB_CLIENT_SECRET": "short"}, "GITHUB_CLIENT_SECRET: is shorter than 16 characters"),
+    ],
+)
+def test_a_login_that_cannot_work_is_refused_at_the_start(given: dict[str, str], said: str) -> None:
+    text = refused(**given)
+    assert said in text
+    assert "a-client-secret" not in text
+    assert "xxxx" not in text
 
 
 def test_one_problem_is_one_line() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, ValidationError, model_validator
 from pydantic_core import ErrorDetails
@@ -37,6 +38,10 @@ Encrypted = Annotated[str, BeforeValidator(as_encrypted)]
 """Where tokens are sent to."""
 
 
+PagesAccess = Literal["login", "loopback", "open"]
+"""Who reads the pages."""
+
+
 class Settings(Storage, Looks):
     """What the control plane reads (`web`, `jobs`, `serve`, `migrate`)."""
 
@@ -57,6 +62,19 @@ class Settings(Storage, Looks):
         "The webhook secret before, while it is being replaced: both are accepted.",
         example="(openssl rand -hex 32)",
         default=NONE,
+    )
+    github_client_id: str = variable(
+        "The App's client id, on its settings page; with GITHUB_CLIENT_SECRET people log in to the pages with GitHub.",
+        example="Iv23liAbCdEfGhIjKlMn",
+        default="",
+        default_is="nobody logs in",
+        pattern=r"^[A-Za-z0-9._-]{0,100}$",
+    )
+    github_client_secret: Annotated[Secret, BeforeValidator(as_long_secret)] = variable(
+        "A client secret of the App, at least 16 characters.",
+        example="(generated on the App's settings page)",
+        default=NONE,
+        default_is="nobody logs in",
     )
     github_api_url: Encrypted = variable(
         "GitHub's REST API: https, or http on this machine.",
@@ -181,11 +199,14 @@ class Settings(Storage, Looks):
         default="/trackside",
         pattern=r"^/[a-z0-9][a-z0-9_-]{0,30}$",
     )
-    pages_access: Literal["loopback", "open"] = variable(
-        "Who sees the pages: `loopback`, a browser on this machine while PUBLIC_URL is on it too; `open`, everyone who "
-        "reaches the web process, so put a login in front.",
-        example="open",
+    pages_access: PagesAccess = variable(
+        "Who reads the pages: `login`, whoever logs in with GitHub and may read the repository there; `loopback`, a "
+        "browser on this machine while PUBLIC_URL is on it too; `open`, everyone who reaches the web process, so put a "
+        "login in front. Who acts there has logged in, whatever this says.",
+        example="login",
         default="loopback",
+        default_is="`login` when GITHUB_CLIENT_ID and GITHUB_CLIENT_SECRET are set and PUBLIC_URL is not on this "
+        "machine; else `loopback`",
     )
     metrics_token: Annotated[Secret, BeforeValidator(as_long_secret)] = variable(
         "Bearer token for /metrics, at least 16 characters.",
@@ -206,15 +227,35 @@ class Settings(Storage, Looks):
 
     @model_validator(mode="before")
     @classmethod
-    def _public_url_from_port(cls, data: Any) -> Any:
+    def _what_follows(cls, data: Any) -> Any:
         port = data.get("PORT", "8000")
         here = f"http://localhost:{port if port.isdecimal() and len(port) < 6 else 8000}"
-        return {**data, "PUBLIC_URL": data.get("PUBLIC_URL") or here}
+        url = data.get("PUBLIC_URL") or here
+        return {**data, "PUBLIC_URL": url, "PAGES_ACCESS": data.get("PAGES_ACCESS") or _pages_access(data, url)}
+
+    @property
+    def may_log_in(self) -> bool:
+        """True when people can log in to the pages."""
+        return bool(self.github_client_id)
 
     @property
     def webhook_secrets(self) -> tuple[Secret, ...]:
         """The live webhook secrets, the current one first."""
         return tuple(s for s in (self.github_webhook_secret, self.github_webhook_secret_previous) if s)
+
+
+def _pages_access(data: Mapping[str, Any], public_url: str) -> PagesAccess:
+    """Who reads the pages where nothing is said about it."""
+    can_log_in = data.get("GITHUB_CLIENT_ID") and data.get("GITHUB_CLIENT_SECRET")
+    return "login" if can_log_in and not _is_here(public_url) else "loopback"
+
+
+def _is_here(url: str) -> bool:
+    """True for an address on this machine, or one that cannot be read: its own field says so."""
+    try:
+        return is_loopback(urlsplit(url).hostname or "")
+    except ValueError:
+        return True
 
 
 def load_settings(environ: Mapping[str, str]) -> Settings:
@@ -267,7 +308,21 @@ def _prepare(given: _Given) -> tuple[_Given, list[str]]:
             "SLACK_WEBHOOK_URL: has an entry for every account, and ALLOWED_ACCOUNTS has several; give each as "
             "acme/=https://… or acme/C0123456789=https://…"
         )
-    return given, problems
+    return given, problems + _login_problems(given)
+
+
+def _login_problems(given: _Given) -> list[str]:
+    """What is wrong with the variables of the login, taken together."""
+    names = ("GITHUB_CLIENT_ID", "GITHUB_CLIENT_SECRET")
+    there, missing = [one for one in names if given.get(one)], [one for one in names if not given.get(one)]
+    url = given.get("PUBLIC_URL", "")
+    if there and missing:
+        return [f"{missing[0]}: is not set, and {there[0]} is; both are on the App's settings page on GitHub"]
+    if missing and given.get("PAGES_ACCESS") == "login":
+        return ["PAGES_ACCESS: is login, and nobody can log in; set GITHUB_CLIENT_ID and GITHUB_CLIENT_SECRET"]
+    if there and url.lower().startswith("http:") and not _is_here(url):
+        return ["PUBLIC_URL: is http, so that sessions would travel in clear; give an https address, or no client id"]
+    return []
 
 
 def _has_many_accounts(given: _Given) -> bool:
@@ -384,6 +439,7 @@ def settings_page() -> str:
 
 
 __all__: Final = [
+    "PagesAccess",
     "Settings",
     "Variable",
     "WorkerSettings",
