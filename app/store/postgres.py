@@ -29,6 +29,7 @@ from app.store.transaction_reviews import ReviewWrites
 from app.store.transaction_stacks import StackWrites
 from app.store.transaction_standing import StandingWrites
 from app.store.transaction_triggers import TriggerWrites
+from app.store.transaction_visitors import VisitorWrites
 from app.store.transaction_workers import WorkerWrites
 from app.store.url import conninfo, engine_url
 from app.store.wake import JobWaker
@@ -63,6 +64,7 @@ class PostgresTransaction(
     BudgetWrites,
     NoticeWrites,
     TriggerWrites,
+    VisitorWrites,
 ):
     """One database transaction. Lock order, always: stack, run, assignment."""
 

@@ -29,6 +29,7 @@ from app.store.schema_repositories import (
     stacks,
 )
 from app.store.schema_runs import assignments, confirmations, log_chunks, plans, reviews, run_steps, runs, triggerings
+from app.store.schema_visitors import logins, sessions
 from app.store.schema_workers import drained_pools, workers
 
 __all__ = [
@@ -52,6 +53,7 @@ __all__ = [
     "installations",
     "known_refs",
     "log_chunks",
+    "logins",
     "looks",
     "messages",
     "metadata",
@@ -72,6 +74,7 @@ __all__ = [
     "run_steps",
     "runs",
     "secrets",
+    "sessions",
     "signing_keys",
     "stacks",
     "state_locks",

@@ -256,7 +256,7 @@ class RunWrites(ReportWrites):
             is_promotion_allowed=settings.allow_promotion,
             confirm_rules=settings.confirm_rules,
             owner=row.owner,
-            is_veiled=not row.is_private and not settings.public_plans,
+            is_veiled=settings.veils(is_private=row.is_private),
             unjudged=_unjudged(run, row.policies),
             triggered=self._list_triggered(run) if run.state.is_terminal and run.type.is_state_changing else (),
             is_stale=row.state_mode == StateMode.MANAGED.value and self._is_stale(run),
