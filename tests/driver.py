@@ -465,6 +465,7 @@ def open_quiet_world(root: Path, database_url: str, port: int, variables: Mappin
     url = f"http://127.0.0.1:{port}"
     with serve_in_thread(github) as served:
         github.webhook_url = f"{url}/webhooks/github"
+        github.app.callback_urls = [f"{url}/login/callback"]
         environ = {
             "GITHUB_APP_ID": str(github.app.id),
             "GITHUB_PRIVATE_KEY": github.private_key_pem,

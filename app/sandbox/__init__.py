@@ -9,9 +9,10 @@
 Addresses: API `url/api`, git `url/OWNER/REPO.git`, pages `url/OWNER/REPO`.
 
 `SandboxGitHub(root: Path, settings: AppSettings | None = None)`
-    settings       AppSettings(app_id, client_id, slug, name, owner, private_key_pem, webhook_url, webhook_secret,
-                   permissions, events), all with defaults
-    the App        private_key_pem  app.id  app.client_id  app.slug  webhook_url  webhook_secret  server_url  api_url
+    settings       AppSettings(app_id, client_id, client_secret, callback_urls, slug, name, owner, private_key_pem,
+                   webhook_url, webhook_secret, permissions, events), all with defaults
+    the App        private_key_pem  app.id  app.client_id  app.client_secret  app.callback_urls  app.slug  webhook_url
+                   webhook_secret  server_url  api_url
     accounts       create_user(login)  create_organization(login)  user(login).token
     repositories   create_repository(owner, name, *, private=True, default_branch="main", files=None, installed=True)
                    repo("owner/name")  set_permission(full_name, login, role)  rename_repository(full_name, new_name)
@@ -56,10 +57,10 @@ status, conclusion, title, summary, text, actions, annotations, external_id, det
 statuses, environment.
 
 Left out: branch protection and rulesets (but for the number of approvals), comments on lines, requested reviewers,
-issues that are not pull requests, Actions and other Apps, commit statuses, teams, the App manifest and login, ETags,
-writing git by API. GraphQL knows the signature of a commit and the reviews of a pull request. Signatures are marks
-(`sign=True`, and what GitHub merges on the web), no cryptography. A route or a query that is missing answers 501 and
-is kept in `unknown_requests`.
+issues that are not pull requests, Actions and other Apps, commit statuses, teams, the App manifest, refreshing a
+person's token, ETags, writing git by API. GraphQL knows the signature of a commit and the reviews of a pull request.
+Signatures are marks (`sign=True`, and what GitHub merges on the web), no cryptography. A route or a query that is
+missing answers 501 and is kept in `unknown_requests`.
 """
 
 from app.sandbox.errors import SandboxError

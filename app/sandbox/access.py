@@ -29,7 +29,7 @@ class Caller:
     """Who sent a request."""
 
     kind: str
-    """app, installation, user or none."""
+    """app, client (the App, by its client id and secret), installation, user or none."""
     user: User | None = None
     token: Token | None = None
 
@@ -66,6 +66,13 @@ def identify(world: World, header: str | None) -> Caller:
     value = credentials(header)
     if value.count(".") == 2 and value.startswith("eyJ"):
         return _check_jwt(world, value)
+    if _is_client(world, header):
+        return Caller("client")
+    person_token = world.user_tokens.get(value)
+    if person_token is not None:
+        if person_token.expires_at <= world.now():
+            raise ApiError(401, "Bad credentials")
+        return Caller("user", person_token.user)
     token = world.tokens.get(value)
     if token is not None:
         if token.expires_at <= world.now() or token.installation.id not in world.installations:
@@ -77,6 +84,12 @@ def identify(world: World, header: str | None) -> Caller:
     if person is None:
         raise ApiError(401, "Bad credentials")
     return Caller("user", person)
+
+
+def _is_client(world: World, header: str) -> bool:
+    """True for Basic authentication with the App's client id and secret."""
+    both = f"{world.app.client_id}:{world.app.client_secret}"
+    return header == f"Basic {base64.b64encode(both.encode()).decode()}"
 
 
 def _check_jwt(world: World, value: str) -> Caller:

@@ -17,7 +17,7 @@ from app.sandbox.people import Repo
 from app.sandbox.records import Installation, Repository, User
 from app.sandbox.world import App, World
 
-_RESERVED: Final = frozenset({"api", "-"})
+_RESERVED: Final = frozenset({"api", "login", "-"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,8 @@ class AppSettings:
 
     app_id: int = 4711
     client_id: str = "Iv23liSandbox0000001"
+    client_secret: str = "sandbox-client-secret"  # noqa: S105 - a stand-in's secret, on loopback
+    callback_urls: Sequence[str] = ()
     slug: str = "trackside"
     name: str = "Trackside"
     owner: str = "trackside-labs"
@@ -59,6 +61,8 @@ class SandboxGitHub(World):
             permissions=dict(permits.DEFAULT_PERMISSIONS if chosen.permissions is None else chosen.permissions),
             events=list(chosen.events),
             created_at=self.now(),
+            client_secret=chosen.client_secret,
+            callback_urls=list(chosen.callback_urls),
         )
         self.post = Post(
             self.clock,

@@ -25,12 +25,12 @@ from app.sandbox.world import World
 
 COOKIE: Final = "sandbox_viewer"
 _HERE: Final = Path(__file__).parent
-_POLICY: Final = (
+POLICY: Final = (
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' http: https: data:; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 _HEADERS: Final = {
-    "Content-Security-Policy": _POLICY,
+    "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
@@ -162,7 +162,8 @@ def framed(world: World, handler: Handler) -> Callable[[Request], Any]:
             _referrer(request),
         )
         response = await run_in_threadpool(answer, view, request.method)
-        response.headers.update(_HEADERS)
+        for name, value in _HEADERS.items():
+            response.headers.setdefault(name, value)
         return response
 
     return endpoint
@@ -170,7 +171,7 @@ def framed(world: World, handler: Handler) -> Callable[[Request], Any]:
 
 def routes(world: World) -> list[Route]:
     """Every page, the most special first."""
-    from app.sandbox import pages_act, pages_read
+    from app.sandbox import pages_act, pages_login, pages_read
 
     table: list[tuple[str, str, Handler]] = [
         ("GET", "/", pages_read.index),
@@ -181,6 +182,8 @@ def routes(world: World) -> list[Route]:
         ("POST", "/-/deliveries/{id:int}/redeliver", pages_act.redeliver),
         ("POST", "/-/act-as", pages_act.act_as),
         ("POST", "/-/buttons", pages_act.switch_buttons),
+        ("GET", "/login/oauth/authorize", pages_login.authorize),
+        ("POST", "/login/oauth/authorize", pages_login.decide),
         ("GET", "/{owner}/{repo}", pages_read.code),
         ("GET", "/{owner}/{repo}/tree/{branch:path}", pages_read.tree),
         ("GET", "/{owner}/{repo}/blob/{revision}/{path:path}", pages_read.blob),

@@ -310,6 +310,25 @@ class Installation:
 
 
 @dataclass(slots=True, eq=False)
+class LoginCode:
+    """What somebody brings back from GitHub who has said that an App may know who they are."""
+
+    user: User
+    redirect_uri: str
+    challenge: str
+    """The proof key's SHA-256, in base64."""
+    expires_at: datetime
+
+
+@dataclass(slots=True, eq=False)
+class UserToken:
+    """With it the App is that person, as far as both may."""
+
+    user: User
+    expires_at: datetime
+
+
+@dataclass(slots=True, eq=False)
 class Token:
     """An installation access token, perhaps narrower than its installation."""
 

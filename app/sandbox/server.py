@@ -26,13 +26,14 @@ from app.sandbox import (
     routes_environments,
     routes_git,
     routes_graphql,
+    routes_login,
     routes_talk,
 )
 from app.sandbox.errors import SandboxError
 from app.sandbox.trouble import CUT
 from app.sandbox.world import World
 
-ROUTES = (routes_app, routes_checks, routes_environments, routes_git, routes_graphql, routes_talk)
+ROUTES = (routes_app, routes_checks, routes_environments, routes_git, routes_graphql, routes_login, routes_talk)
 """The modules whose import registers the API's routes."""
 _START_S = 15.0
 _TICK_S = 0.02
@@ -44,6 +45,14 @@ def make_app(world: World) -> Starlette:
 
     async def rest(request: Request) -> Response:
         path = "/" + request.path_params["path"]
+        if path == routes_login.EXCHANGE:  # beside the pages, and nowhere else
+            path = f"/api{path}"
+        return await answered(request, path)
+
+    async def exchange(request: Request) -> Response:
+        return await answered(request, routes_login.EXCHANGE)
+
+    async def answered(request: Request, path: str) -> Response:
         asked = api.Request(
             request.method, path, dict(request.query_params), dict(request.headers), await request.body()
         )
@@ -72,6 +81,7 @@ def make_app(world: World) -> Starlette:
     return Starlette(
         routes=[
             Route("/api/{path:path}", rest, methods=_METHODS),
+            Route(routes_login.EXCHANGE, exchange, methods=["POST"]),
             Route("/{owner}/{repo}.git/{path:path}", git, methods=["GET", "POST"]),
             *pages.routes(world),
         ]

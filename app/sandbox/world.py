@@ -6,7 +6,7 @@ Questions about state live here; what people and the App do to it lives in the m
 import itertools
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -15,7 +15,19 @@ from app.sandbox.bare import Signature
 from app.sandbox.clock import Clock
 from app.sandbox.errors import SandboxError
 from app.sandbox.hooks import Post
-from app.sandbox.records import CheckRun, Installation, Pull, Repository, RequestRecord, Signed, Team, Token, User
+from app.sandbox.records import (
+    CheckRun,
+    Installation,
+    LoginCode,
+    Pull,
+    Repository,
+    RequestRecord,
+    Signed,
+    Team,
+    Token,
+    User,
+    UserToken,
+)
 from app.sandbox.secondary import Secondary
 from app.sandbox.trouble import RateLimits, Trouble
 
@@ -37,6 +49,9 @@ class App:
     permissions: dict[str, str]
     events: list[str]
     created_at: datetime
+    client_secret: str = ""
+    callback_urls: list[str] = field(default_factory=list)
+    """Where people are led back to who have said who they are."""
 
 
 class World:
@@ -54,6 +69,8 @@ class World:
         self.repositories: dict[int, Repository] = {}
         self.installations: dict[int, Installation] = {}
         self.tokens: dict[str, Token] = {}
+        self.codes: dict[str, LoginCode] = {}
+        self.user_tokens: dict[str, UserToken] = {}
         self.signed: dict[str, Signed] = {}
         """By SHA of the commit or tag object: a signature is part of it, whichever repository has it."""
         self.teams: dict[tuple[str, str], Team] = {}
