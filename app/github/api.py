@@ -34,6 +34,8 @@ OnRequest = Callable[[str, str, int], None]
 
 GRAPHQL: Final = "/graphql"
 """The route of every query."""
+LOGIN: Final = "/login/oauth/access_token"
+"""The route that is none of the API's: it is beside GitHub's pages, and is shown no token."""
 MAX_HOPS: Final = 3
 _REDIRECTS: Final = frozenset({301, 302, 307, 308})
 _REFUSED: Final = 400
@@ -53,11 +55,13 @@ class Ask:
     values: Mapping[str, str] = field(default_factory=dict)
     """What the placeholders stand for, unquoted."""
     query: Mapping[str, str | int] = field(default_factory=dict)
-    body: Mapping[str, object] | None = None
+    body: Mapping[str, object] | None = field(default=None, repr=False)
     needs: str = ""
     """The permission that it takes, for the person who has to grant it."""
     is_question: bool = False
     """It changes nothing, though its method may: a query of GraphQL is sent by POST."""
+    scheme: str = "Bearer"
+    """How the token is shown: `Basic` for the App's client id and secret."""
 
     @property
     def may_be_repeated(self) -> bool:
@@ -92,6 +96,7 @@ class Api:
         self._config, self._now = config, now
         self._root = httpx.URL(config.api_url.rstrip("/") + "/")
         self._graphql = _graphql_of(self._root)
+        self._login = httpx.URL(config.server_url.rstrip("/") + LOGIN)
         self._on_request = on_request
         self._transport = SharedTransport()
         self._core: GitHubCore[UnauthAuthStrategy] | None = None
@@ -123,13 +128,19 @@ class Api:
 
         Source: https://docs.github.com/rest/using-the-rest-api/best-practices-for-using-the-rest-api#follow-redirects
         """
-        url = self._graphql if ask.route == GRAPHQL else self._root.join(ask.path())
+        url = self._url_of(ask)
         for _ in range(MAX_HOPS):
             answer = self._exchange(ask, url, token)
             if answer.status_code not in _REDIRECTS:
                 return answer
             url = self._next_hop(ask, answer)
         raise RetryableError(f"{ask.doing}: more than {MAX_HOPS} redirects")
+
+    def _url_of(self, ask: Ask) -> httpx.URL:
+        """Where it is sent: below the API's root, but for the two that are not."""
+        if ask.route in (GRAPHQL, LOGIN):
+            return self._graphql if ask.route == GRAPHQL else self._login
+        return self._root.join(ask.path())
 
     def _next_hop(self, ask: Ask, answer: httpx.Response) -> httpx.URL:
         """Where a redirect leads; credentials never leave the API's own address."""
@@ -184,7 +195,7 @@ class Api:
                     url,
                     params=dict(ask.query) or None,
                     json=dict(ask.body) if ask.body is not None else None,
-                    headers=self._headers(token),
+                    headers=self._headers(ask, token),
                 )
                 .raw_response
             )
@@ -195,12 +206,13 @@ class Api:
         except ValueError as error:  # githubkit reads retry-after as a number, which a proxy's may not be
             raise LimitedError(f"{ask.doing}: GitHub's limit is reached", retry_after_s=LIMIT_WAIT_S) from error
 
-    def _headers(self, token: Secret) -> httpx.Headers:
+    def _headers(self, ask: Ask, token: Secret) -> httpx.Headers:
         """httpx's own type, whose repr hides the token should it ever be printed with a stack's variables."""
+        shown = {"Authorization": f"{ask.scheme} {token.reveal()}"} if token else {}
         return httpx.Headers(
             {
-                "Authorization": f"Bearer {token.reveal()}",
-                "Accept": "application/vnd.github+json",
+                **shown,
+                "Accept": "application/json" if ask.route == LOGIN else "application/vnd.github+json",
                 "Accept-Encoding": "identity",  # so that the bound on bytes is one on what is unpacked, too
                 "X-GitHub-Api-Version": self._config.api_version,
             }

@@ -15,11 +15,13 @@ from app.core.permit import Access, Stretch
 from app.core.pull import PullDetail, PullFacts, Reviews, Signature
 from app.core.reply import CheckReport, DeploymentReport, DeploymentState, OwnComment
 from app.core.stack import Permission
+from app.core.visitor import Account, LoginRefused
 from app.github import (
     authors,
     checks,
     deployments,
     environments,
+    login,
     people,
     pulls,
     registration,
@@ -82,6 +84,19 @@ class GitHubApp:
     def revoke_token(self, token: Secret) -> None:
         """End a token's life; one that ended already is no error."""
         self._tokens.revoke(token)
+
+    # logging people in
+    def login_url(self, *, state: str, challenge: str, redirect_uri: str) -> str:
+        """Where somebody tells GitHub that we may know who they are."""
+        return login.login_url(self._config, state=state, challenge=challenge, redirect_uri=redirect_uri)
+
+    def identify(self, *, code: str, verifier: Secret, redirect_uri: str) -> Account | LoginRefused:
+        """Who came back from GitHub with that code; nothing of theirs is kept."""
+        return login.identify(self._api, self._config, code=code, verifier=verifier, redirect_uri=redirect_uri)
+
+    def takes_client_secret(self) -> bool:
+        """Whether GitHub takes the client id and secret by which people log in."""
+        return login.takes_secret(self._api, self._config)
 
     # people and pull requests
     def ask_permission(self, repository: Repository, login: str) -> Permission:

@@ -1,6 +1,6 @@
 """What the App must be told about itself and its GitHub, as plain values; wiring makes it from the settings."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from app.core.names import Secret
 
@@ -13,7 +13,8 @@ class AppConfig:
     private_key: Secret
     """RSA key in PEM form."""
     client_id: str = ""
-    """For signing people in; no call of this room needs it."""
+    """For logging people in; empty: nobody can."""
+    client_secret: Secret = field(default_factory=lambda: Secret(""))
     api_url: str = "https://api.github.com"
     """Root of the REST API: `https://HOST/api/v3` on an Enterprise Server."""
     server_url: str = "https://github.com"

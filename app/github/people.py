@@ -28,6 +28,7 @@ _ROLES: Final = {
 
 
 class _Account(msgspec.Struct, frozen=True):
+    id: int = 0
     login: str = ""
     type: str = ""
 
@@ -64,6 +65,7 @@ def ask_access(caller: Caller, repository: Repository, login: str) -> Access:
         permission=fold(answer.permission, answer.role_name),
         role=(answer.role_name or answer.permission)[:100],
         is_bot=is_bot or (answer.user is not None and answer.user.type == "Bot"),
+        account_id=answer.user.id if answer.user is not None else 0,
     )
 
 

@@ -33,6 +33,8 @@ class AppIdentity:
     permissions: dict[str, str]
     """What the App asks for; an installation may have granted less."""
     events: tuple[str, ...]
+    client_id: str = ""
+    """By which people log in; empty: GitHub did not say."""
 
     @property
     def bot(self) -> str:
@@ -105,6 +107,7 @@ class _App(msgspec.Struct, frozen=True):
     owner: _Account | None = None
     permissions: dict[str, str] | None = None
     events: list[str] | None = None
+    client_id: Annotated[str, msgspec.Meta(max_length=100)] = ""
 
 
 class _Installation(msgspec.Struct, frozen=True):
@@ -141,6 +144,7 @@ def find_identity(caller: Caller) -> AppIdentity:
         slug=app.slug,
         permissions=dict(app.permissions or {}),
         events=tuple(app.events or ()),
+        client_id=app.client_id,
     )
 
 

@@ -21,12 +21,15 @@ def of(head: str, *, since: str | None = None) -> list[Stretch]:
 
 
 def test_a_custom_role_counts_by_what_it_is_based_on_and_keeps_its_name(
-    app: GitHubApp, repo: Repo, repository: Repository
+    app: GitHubApp, repo: Repo, repository: Repository, sandbox: SandboxGitHub
 ) -> None:
     repo.set_permission("alice", "write", custom="Deploy Master")
-    assert app.ask_access(repository, "alice") == Access(permission=Permission.WRITE, role="Deploy Master")
+    found = app.ask_access(repository, "alice")
+    assert (found.permission, found.role) == (Permission.WRITE, "Deploy Master")
     repo.set_permission("alice", "maintain")
-    assert app.ask_access(repository, "alice") == Access(permission=Permission.WRITE, role="maintain")
+    found = app.ask_access(repository, "alice")
+    assert (found.permission, found.role) == (Permission.WRITE, "maintain")
+    assert found.account_id == sandbox.user("alice").id, "whose login that is now"
     assert app.ask_access(repository, "nobody-at-all") == Access(permission=Permission.NONE)
     assert app.ask_access(repository, "renovate[bot]").is_bot
 
