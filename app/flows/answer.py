@@ -11,7 +11,7 @@ class Person:
 
     actor: str
     source: str
-    """`button`, `comment`, `tick`, `cli`."""
+    """`button`, `page`, `comment`, `tick`, `cli`."""
     permission: Permission
     repository: str
     """`owner/name`, for words."""

@@ -15,7 +15,7 @@ from app.core.command import Command, Unreadable, Verb, help_text, nearest_name,
 from app.core.event import Click, Comment, Repository
 from app.core.missed import TOO_LATE
 from app.core.names import DeliveryId, RunId, Sha, StackId
-from app.core.permit import BOTS_NEVER, Refused, may
+from app.core.permit import BOTS_NEVER, Access, Refused, may
 from app.core.record import DeliveryOutcome, ReportKind
 from app.core.report_check import shown_plan
 from app.core.run import Run, RunType
@@ -47,6 +47,31 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Press:
+    """A button under a run's report: on its check, or on its page. Both become the same command."""
+
+    repository: Repository
+    run: Run
+    command: Command
+    digest_start: str
+    """Of the plan that was shown, or (for a retry) of the run's mark."""
+    shown_plan: int
+    is_on_page: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """What was found for a button before its transaction."""
+
+    prospect: Prospect | Not | None = None
+    """Of one that starts runs."""
+    standing: Standing | None = None
+    """Of one that makes a run once more."""
+    stand: Stand | None = None
+    """Of one that decides about a plan."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Control:
     """The use cases of a person's commands."""
 
@@ -72,28 +97,17 @@ class Control:
             if run is None:
                 tx.close_delivery(guid, DeliveryOutcome.EVENT, "the click names no run of this repository")
                 return
-        person = self._person(click.repository, click.sender, "button")
-        is_wish = verb.is_start and not is_late
-        prospect = self.prospect(_wish_of(verb, click, run, digest_start), person) if is_wish else None
-        standing = self.standing(click.repository, run, person) if verb is Verb.RETRY and not is_late else None
-        command = Command(verb=verb)
-        stand = None if is_late or is_wish else self.inquire.look(run.id, command, person)
+        person = self.person(click.repository, click.sender, "button")
+        press = Press(
+            repository=click.repository,
+            run=run,
+            command=Command(verb=verb),
+            digest_start=digest_start,
+            shown_plan=shown_plan(click.external_id),
+        )
+        found = Looked() if is_late else self.look_at(press, person)
         with self.store.begin() as tx:
-            if is_late:
-                result: Done | Not = Not(words.click_too_late(verb))
-            elif prospect is not None:
-                result = self.begin(tx, verb, click.repository, prospect, person)
-            else:
-                order = Order(
-                    command=command,
-                    run_id=run.id,
-                    person=person,
-                    stand=stand,
-                    digest_start=digest_start,
-                    shown_plan=shown_plan(click.external_id),
-                    standing=standing,
-                )
-                result = carry_out(tx, order, self.prefix)
+            result = Not(words.click_too_late(verb)) if is_late else self.obey(tx, press, found, person)
             if isinstance(result, Not):
                 mark = hashlib.sha256(result.text.encode()).hexdigest()[:12]  # another reason is another answer
                 subject = f"click/{run.id}/{run.plan_number}/{run.state.value}/{verb.value}/{click.sender}/{mark}"
@@ -102,6 +116,30 @@ class Control:
                 self._say(tx, click.repository, subject, reply)
             tx.close_delivery(guid, DeliveryOutcome.EVENT, f"{verb.value}: {_head(result)}")
         self.forget([result])
+
+    def look_at(self, press: Press, person: Person) -> Looked:
+        """All that has to be asked before a button is obeyed, outside of a transaction."""
+        verb, run = press.command.verb, press.run
+        if verb.is_start:
+            return Looked(prospect=self.prospect(_wish_of(press), person))
+        standing = self.standing(press.repository, run, person) if verb is Verb.RETRY else None
+        return Looked(standing=standing, stand=self.inquire.look(run.id, press.command, person))
+
+    def obey(self, tx: Transaction, press: Press, found: Looked, person: Person) -> Done | Not:
+        """Carry out a button: it is an order for its run, or begins runs of the run's commit."""
+        if found.prospect is not None:
+            return self.begin(tx, press.command.verb, press.repository, found.prospect, person)
+        order = Order(
+            command=press.command,
+            run_id=press.run.id,
+            person=person,
+            stand=found.stand,
+            digest_start=press.digest_start,
+            shown_plan=press.shown_plan,
+            is_on_page=press.is_on_page,
+            standing=found.standing,
+        )
+        return carry_out(tx, order, self.prefix)
 
     def comment(self, comment: Comment, guid: DeliveryId, *, is_decided: bool = False) -> None:
         """Carry out the commands of a comment, in their order, all in one transaction; answer once. `is_decided`: a
@@ -113,7 +151,7 @@ class Control:
         if not lines:
             self._close(guid, DeliveryOutcome.IGNORED, "no command in it")
             return
-        person = self._person(comment.repository, comment.sender, "comment")
+        person = self.person(comment.repository, comment.sender, "comment")
         if person.may_write:
             self._hear(comment, guid, lines)
         sha = comment.sha or self._pull_sha(comment)
@@ -230,17 +268,9 @@ class Control:
             meant = self._meant(tx, comment.repository, line, runs)
         return self.inquire.look(meant.id, line, person) if isinstance(meant, Run) else None
 
-    def _person(self, repository: Repository, login: str, source: str) -> Person:
+    def person(self, repository: Repository, login: str, source: str) -> Person:
         """Ask GitHub for the permission now: a click or a comment is no proof of any."""
-        access = self.github.ask_access(repository, login)
-        return Person(
-            actor=login,
-            source=source,
-            permission=Permission.NONE if access.is_bot else access.permission,
-            repository=repository.full_name,
-            role=access.role,
-            is_bot=access.is_bot,
-        )
+        return person_of(self.github.ask_access(repository, login), repository, login, source)
 
     def _pull_sha(self, comment: Comment) -> Sha | None:
         if comment.pull_number is None:
@@ -379,6 +409,18 @@ class Control:
             tx.close_delivery(guid, outcome, reason)
 
 
+def person_of(access: Access, repository: Repository, login: str, source: str) -> Person:
+    """Whoever gives a command there, by what GitHub says of them at this moment."""
+    return Person(
+        actor=login,
+        source=source,
+        permission=Permission.NONE if access.is_bot else access.permission,
+        repository=repository.full_name,
+        role=access.role,
+        is_bot=access.is_bot,
+    )
+
+
 def _is_start(line: Command | Unreadable) -> bool:
     return isinstance(line, Command) and line.verb.is_start
 
@@ -392,13 +434,14 @@ def _clicked(tx: Transaction, click: Click, digest_start: str) -> Run | None:
     return next((run for run in runs if run.plan and run.plan.digest.startswith(digest_start)), None)
 
 
-def _wish_of(verb: Verb, click: Click, run: Run, digest_start: str) -> Wish | Not:
+def _wish_of(press: Press) -> Wish | Not:
     """What the button of a proposed run means: its stack, its commit, as long as that is still the head."""
-    if run.plan is None or not run.plan.digest.startswith(digest_start):
-        return Not(words_start.button_is_old(verb, run))
+    run, digest = press.run, press.digest_start
+    if run.plan is None or not digest or not run.plan.digest.startswith(digest):
+        return Not(words_start.button_is_old(press.command.verb, run))
     return Wish(
-        verb=verb,
-        repository=click.repository,
+        verb=press.command.verb,
+        repository=press.repository,
         names=(run.stack_name,),
         sha=run.head_sha,
         pull_number=run.pull_number,

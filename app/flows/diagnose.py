@@ -35,6 +35,10 @@ class Diagnose:
     """Where deliveries should go."""
     is_github_here: bool = False
     """GitHub's API is on this machine, as the sandbox's is: so may be where it delivers to."""
+    client_id: str = ""
+    """By which people log in; empty: nobody does."""
+    callback_url: str = ""
+    """Where GitHub leads them back to."""
 
     def identify(self) -> Iterator[Finding]:
         """Whether GitHub takes the App's key; and the clock, which every answer of GitHub's tells, a refusal too."""
@@ -105,6 +109,16 @@ class Diagnose:
         text = words.deliveries(len(failed), len(attempts), len(lost), usual[0][0] if usual else 0)
         yield Finding(level=level, subject="deliveries", text=text)
 
+    def login(self) -> Iterator[Finding]:
+        """Whether people can log in."""
+        app = self.github.find_app_owner()
+        if app.client_id and app.client_id != self.client_id:
+            yield problem("login", words.client_of_another(app.slug))
+        elif not self.github.takes_client_secret():
+            yield problem("login", words.CLIENT_SECRET_REFUSED)
+        else:
+            yield fine("login", words.login_fine(self.callback_url))
+
     def further(self) -> Sequence[tuple[str, Callable[[], Iterator[Finding]]]]:
         """What can be asked once GitHub takes the App's key, by subject."""
         return (
@@ -112,6 +126,7 @@ class Diagnose:
             ("installations", self.installations),
             ("webhook", self.webhook),
             ("deliveries", self.deliveries),
+            *((("login", self.login),) if self.client_id else ()),
         )
 
 

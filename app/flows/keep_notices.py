@@ -104,7 +104,7 @@ class Keep:
         """What is said on a pull request is a report like any other: the newest text of its key stands there."""
         run = self.told.run
         unique = wish.key or f"{run.id}/{one.change.step_id}/{at}"
-        is_veiled = not self.told.repository.is_private and not self.told.stack.settings.public_plans
+        is_veiled = self.told.stack.settings.veils(is_private=self.told.repository.is_private)
         shown = replace(told, logs=dict.fromkeys(LOGS, VEILED_LOG)) if is_veiled else told
         document = Notice(pull_number=one.pull_number, body=comment_body(wish, shown))
         subject = subject_of(one.pull_number, one.policy, unique)

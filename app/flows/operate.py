@@ -67,7 +67,7 @@ class Operate:
         if repository is None:
             raise UserError(f"starting a run of stack {stack.name}: its repository is not known any more")
         named = Sha(command.sha) if command.sha else None
-        head = named or stack.head_sha or self.control.start.look.find_tip(repository, stack.settings.branch)
+        head = named or self.control.start.newest(repository, stack)
         wish = Wish(verb=command.verb, repository=repository, names=(stack.name,), sha=head)
         person = _operator(repository, actor)
         prospect = self.control.prospect(wish, person)

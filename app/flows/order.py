@@ -50,6 +50,8 @@ class Order:
     """The 16 hex digits that the button showed, of the plan or (for a retry) of the run's mark; empty: no button."""
     shown_plan: int = 0
     """Number of that plan: two plans of one second can be equal to the byte, and still only one was shown."""
+    is_on_page: bool = False
+    """It was given under a run's page, which showed that plan; an empty digest: none yet."""
     written_at: datetime | None = None
     """When the comment was written, by GitHub's clock, in whole seconds."""
     standing: Standing | None = None
@@ -101,7 +103,7 @@ def _refusal(tx: Transaction, run: Run, stack: Stack, order: Order, prefix: str)
         return Not(words.not_permitted(permitted.reason))
     if not takes(verb, run):
         return Not(words.not_waiting(verb, run, prefix))
-    if order.digest_start and not _is_shown(run, order):
+    if (order.digest_start or (order.is_on_page and verb in ABOUT_PLAN)) and not _is_shown(run, order):
         return Not(words.plan_changed(verb, run, prefix))
     if verb in ABOUT_PLAN and order.written_at is not None and not _has_seen(run, order.written_at):
         return Not(words.comment_too_old(verb, run, prefix))
@@ -239,6 +241,8 @@ def _is_shown(run: Run, order: Order) -> bool:
     """True when the button stood under the run's newest plan, or under this very run."""
     if order.command.verb is Verb.RETRY:
         return run_mark(run.id).startswith(order.digest_start)
+    if not order.digest_start:
+        return run.plan is None
     if run.plan is None or not run.plan.digest.startswith(order.digest_start):
         return False
     return order.shown_plan in (0, run.plan.number)

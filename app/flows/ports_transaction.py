@@ -44,6 +44,7 @@ from app.flows.ports_people import ReviewRows
 from app.flows.ports_pulls import PullRows
 from app.flows.ports_reports import BudgetRows, ReportRows
 from app.flows.ports_trigger import TriggerRows
+from app.flows.ports_visitors import VisitorRows
 from app.flows.ports_workers import WorkerRows
 
 RunChange = Callable[[Run], tuple[Run, Transition]]
@@ -420,6 +421,7 @@ class Transaction(
     ReviewRows,
     NoticeRows,
     TriggerRows,
+    VisitorRows,
     Protocol,
 ):
     """One database transaction. Lock order, always: stack, run, assignment. Commits at the end of `begin()`'s block."""

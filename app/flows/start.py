@@ -135,6 +135,10 @@ class Start:
         meant = self._commit(wish)
         return meant if isinstance(meant, Not) else None
 
+    def newest(self, repository: Repository, stack: Stack) -> Sha | None:
+        """The commit that a stack is deployed from when none is named: its head, else where its branch is."""
+        return stack.head_sha or self.look.find_tip(repository, stack.settings.branch)
+
     def _commit(self, wish: Wish) -> _Meant | Not:
         """The commit that the wish means, as GitHub has its pull request now."""
         pull = None

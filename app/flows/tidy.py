@@ -1,6 +1,7 @@
 """What grows and only history needs: let go of in its time, a little at once; safe to run anywhere, at once.
 
-Artifacts that nothing names, logs and bodies of deliveries past their days, versions of states past their number.
+Artifacts that nothing names, logs and bodies of deliveries past their days, versions of states past their number,
+sessions and logins that are over.
 Knows nothing of clocks but the database's.
 """
 
@@ -50,6 +51,8 @@ class Tidy:
             lambda: self._until_done(lambda tx: tx.sweep_bodies(kept_days=kept.deliveries_days, limit=AT_ONCE)),
             lambda: self._until_done(lambda tx: tx.sweep_messages(kept_days=kept.deliveries_days, limit=AT_ONCE)),
             lambda: self._until_done(lambda tx: tx.sweep_decisions(kept_days=kept.decisions_days)),
+            lambda: self._until_done(lambda tx: tx.sweep_sessions(limit=AT_ONCE)),
+            lambda: self._until_done(lambda tx: tx.sweep_logins(limit=AT_ONCE)),
             self._sweep_versions,
             lambda: self._sweep_orphans("workspaces", self._is_workspace_needed),
             lambda: self._sweep_orphans("state", self._is_state_needed),

@@ -344,9 +344,9 @@ class Outbox:
 
 
 @contextmanager
-def open_outbox(root: Path, database_url: str) -> Iterator[Outbox]:
+def open_outbox(root: Path, database_url: str, **variables: str) -> Iterator[Outbox]:
     """A repository with a commit, known to Trackside; nothing of Trackside runs."""
-    with open_quiet_world(root, database_url, 9, {}) as world:
+    with open_quiet_world(root, database_url, 9, variables) as world:
         repo = world.repository({"main.tf": "# nothing\n"})
         installation = world.github.installation(OWNER)
         repository = Repository(

@@ -22,6 +22,9 @@ class App:
     def find_app_owner(self) -> AppIdentity:
         return AppIdentity(owner="acme", slug="trackside", permissions={}, events=())
 
+    def takes_client_secret(self) -> bool:
+        return True
+
     def list_installations(self) -> list[Installation]:
         return []
 
