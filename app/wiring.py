@@ -16,6 +16,7 @@ from app.core.event import Repository
 from app.core.names import RunId
 from app.core.organisationfile import organisation_schema
 from app.engine.git import Mirror, Source
+from app.flows.act import Act
 from app.flows.assign import Assign
 from app.flows.budget import Limits
 from app.flows.change_phase import ChangePhase
@@ -32,6 +33,7 @@ from app.flows.follow import Follow
 from app.flows.identity import Identity
 from app.flows.inquire import Inquire
 from app.flows.judge import Judge
+from app.flows.login import Login
 from app.flows.look import Look as LookAtGit
 from app.flows.missed import Missed, Pace
 from app.flows.notify import Notify
@@ -58,6 +60,7 @@ from app.flows.sweep import Sweep
 from app.flows.tick import Tick
 from app.flows.tidy import Kept, Tidy
 from app.flows.trigger import TriggerRuns
+from app.flows.visit import Visits
 from app.flows.weigh import Weigh
 from app.flows.workers import Workers
 from app.github.api import Clock
@@ -77,6 +80,8 @@ from app.store.postgres import PostgresStore
 from app.vault.vault import Vault
 from app.web.app import make_app
 from app.web.doors import Doors
+from app.web.doors_people import People
+from app.web.login import CALLBACK
 from app.web.look import Look
 from app.web.work import Work
 from app.wiring_adapters import make_artifacts, make_github, make_keyring, make_policy_engine
@@ -193,6 +198,7 @@ def _wire(settings: Settings, database_url: str, made: _Adapters) -> ControlPlan
         github_server_url=settings.github_server_url,
         command_prefix=settings.command_prefix,
         pages_access=settings.pages_access,
+        people=_people(settings, made, control),
         metrics_token=settings.metrics_token,
         mark_external=lambda run_id, name, state: externals.mark(run_id, name, state, by="CI", source="api"),
         external_token=settings.external_token,
@@ -217,6 +223,21 @@ def _wire(settings: Settings, database_url: str, made: _Adapters) -> ControlPlan
         signal=made.signal,
         database_url=database_url,
     )
+
+
+def _people(settings: Settings, made: _Adapters, control: Control) -> People | None:
+    """The login; None: nobody can."""
+    if not settings.may_log_in:
+        return None
+    visits = Visits(store=made.store, github=made.github, sealer=made.vault)
+    login = Login(
+        store=made.store,
+        github=made.github,
+        sealer=made.vault,
+        visits=visits,
+        callback_url=f"{settings.public_url}{CALLBACK}",
+    )
+    return People(visits=visits, login=login, act=Act(control=control, visits=visits))
 
 
 def _work(settings: Settings, made: _Adapters, secrets: Secrets, identity: Identity) -> Work:

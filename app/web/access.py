@@ -1,17 +1,17 @@
-"""Who may see pages and metrics until people can log in: by default only a browser on the machine itself.
+"""Who may come to the pages and the metrics at all, whoever they are: by default only a browser on the machine itself.
 
 Closed by default: whatever smells of a proxy counts as not being here, since behind one every peer is loopback.
 """
 
 import hmac
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final
 from urllib.parse import urlsplit
 
 from starlette.types import Scope
 
 from app.core.names import Secret
-from app.settings import is_loopback
+from app.settings import PagesAccess, is_loopback
 
 FORWARDED: Final = frozenset({b"forwarded", b"via", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip"})
 """Headers that a proxy adds."""
@@ -21,17 +21,23 @@ FORWARDED: Final = frozenset({b"forwarded", b"via", b"x-forwarded-for", b"x-forw
 class Access:
     """The rule of one process."""
 
-    pages: Literal["loopback", "open"]
+    pages: PagesAccess
     public_url: str
     metrics_token: Secret = field(repr=False)
 
-    def may_read_pages(self, scope: Scope) -> bool:
-        """True for everyone when open; else for a peer on this machine, while PUBLIC_URL is on it too.
+    def may_come(self, scope: Scope) -> bool:
+        """True for everyone when open, or when people log in; else for a peer on this machine, while PUBLIC_URL is on
+        it too.
 
         The last rule is for proxies on the same machine that add no header: an installation that is reached under a
         public name has one, or a tunnel.
         """
-        return self.pages == "open" or self._is_here(scope)
+        return self.pages != "loopback" or self._is_here(scope)
+
+    @property
+    def reads_all(self) -> bool:
+        """True when whoever may come may read everything: nobody has to say who they are for that."""
+        return self.pages != "login"
 
     def may_read_metrics(self, scope: Scope) -> bool:
         """True with the token; without one configured, for a peer on this machine by the same rule."""
@@ -46,12 +52,12 @@ class Access:
             peer is not None
             and is_loopback(peer[0])
             and FORWARDED.isdisjoint(headers)
-            and is_loopback(_host(headers.get(b"host", b"")))
+            and is_loopback(host_of(headers.get(b"host", b"")))
             and is_loopback(urlsplit(self.public_url).hostname or "")
         )
 
 
-def _host(value: bytes) -> str:
+def host_of(value: bytes) -> str:
     """The host of a Host header without its port: a name that resolves to us from a foreign page is not loopback."""
     try:
         return urlsplit("//" + value.decode("ascii")).hostname or ""

@@ -16,15 +16,19 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 
 from app.web.access import Access
+from app.web.acting import Acting
 from app.web.answers import problem
 from app.web.doors import Doors
 from app.web.external import External
+from app.web.gate import Gate
 from app.web.guard import HEADERS, Guard
 from app.web.health import Health
 from app.web.identity import WellKnown
+from app.web.login import LoginPages
 from app.web.metrics import Metrics
 from app.web.pages import Pages
 from app.web.state import StateApi
+from app.web.templating import Renderer
 from app.web.webhook import Webhook
 from app.web.worker_api import WorkerApi
 
@@ -41,7 +45,8 @@ def make_app(doors: Doors) -> Starlette:
         doors.record_deliveries, doors.webhook_secrets, connections=doors.database_connections, metrics=metrics
     )
     worker, state = WorkerApi(doors, metrics), StateApi(doors)
-    pages, health = Pages(doors, access), Health(doors, access, metrics)
+    renderer = Renderer({"server": doors.github_server_url})
+    health = Health(doors, access, metrics)
 
     def chatty(door: str) -> Middleware:
         return Middleware(Guard, door=door, metrics=metrics, is_chatty=True)
@@ -59,8 +64,8 @@ def make_app(doors: Doors) -> Starlette:
         Route("/schema/organisation.json", health.organisation_schema, middleware=[chatty("health")]),
         Mount(
             "/",
-            routes=pages.routes(),
-            middleware=[Middleware(Guard, door="pages", metrics=metrics, answer=pages.error)],
+            routes=_pages(doors, Gate(doors, access, renderer.error), renderer),
+            middleware=[Middleware(Guard, door="pages", metrics=metrics, answer=renderer.error)],
         ),
     ]
 
@@ -75,6 +80,15 @@ def make_app(doors: Doors) -> Starlette:
                 await anyio.to_thread.run_sync(webhook.close)
 
     return Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _refuse})
+
+
+def _pages(doors: Doors, gate: Gate, renderer: Renderer) -> list[Route]:
+    """What people read; and for those who can log in, the login, and what they do."""
+    people, routes = doors.people, Pages(doors, gate, renderer).routes()
+    if people is None:
+        return routes
+    login = LoginPages(people, gate, renderer, doors.public_url)
+    return [*login.routes(), *Acting(people, gate, renderer).routes(), *routes]
 
 
 def _listen(doors: Doors, worker: WorkerApi) -> Callable[[], object]:

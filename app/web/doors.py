@@ -7,7 +7,7 @@ may raise UserError (422, its text is shown), RetryableError (503) and anything 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, Literal, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from app.core.budget import Spending
 from app.core.event import Repository
@@ -35,6 +35,8 @@ from app.core.run import ExternalState, Run, Transition
 from app.core.signing import Purpose
 from app.core.stack import Stack
 from app.core.workers import Drained
+from app.settings import PagesAccess
+from app.web.doors_people import People
 
 
 class RecordDeliveries(Protocol):
@@ -193,7 +195,9 @@ class Overview:
 class Reading(Protocol):
     """What the pages read; `app.web.look.Look` makes it of the store's ports. None: there is no such thing."""
 
-    def overview(self) -> Overview: ...
+    def overview(self, *, runs: int = 50) -> Overview:
+        """At most so many runs: the newest, and those that wait."""
+        ...
 
     def find_run(self, run_id: RunId, /) -> RunDetail | None: ...
 
@@ -257,7 +261,9 @@ class Doors:
     github_server_url: str
     """For links to commits."""
     command_prefix: str = "/trackside"
-    pages_access: Literal["loopback", "open"] = "loopback"
+    pages_access: PagesAccess = "loopback"
+    people: People | None = None
+    """None: nobody can log in."""
     metrics_token: Secret = field(default_factory=lambda: Secret(""))
     mark_external: Callable[[RunId, str, ExternalState], str] = lambda _run, _name, _state: ""
     """Marks what a run waits for; what follows, in words."""

@@ -17,11 +17,18 @@ from app.web.answers import problem
 from app.web.metrics import Metrics
 
 MAX_PATH_CHARS: Final = 2000
-HEADERS: Final = {
-    "content-security-policy": (
-        "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; "
+
+
+def content_policy(forms: str) -> str:
+    """What a page may load, which is nothing from elsewhere and no script; and where its forms go."""
+    return (
+        f"default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action {forms}; "
         "frame-ancestors 'none'"
-    ),
+    )
+
+
+HEADERS: Final = {
+    "content-security-policy": content_policy("'none'"),
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), geolocation=(), microphone=()",

@@ -27,12 +27,12 @@ class Look:
     store: ports.Store
     reading: ports.Reading
 
-    def overview(self) -> Overview:
-        """Stacks and recent runs."""
+    def overview(self, *, runs: int = RECENT_RUNS) -> Overview:
+        """Stacks, and at most so many runs: the newest, and those that wait."""
         stacks = [stack for stack in self.reading.list_all_stacks() if not stack.is_detached]
-        runs = self.reading.list_recent_runs(limit=RECENT_RUNS)
+        recent = self.reading.list_recent_runs(limit=runs)
         newest: dict[StackId, Run] = {}
-        for run in runs:
+        for run in recent:
             newest.setdefault(run.stack_id, run)
         known: dict[RepositoryId, Repository | None] = {}
         with self.store.begin() as tx:
@@ -48,9 +48,9 @@ class Look:
             for stack in stacks
         ]
         details.sort(key=lambda one: (one.repository.full_name.lower() if one.repository else "", one.stack.name))
-        waiting = self.reading.list_waiting_runs(limit=WAITING_RUNS)
+        waiting = self.reading.list_waiting_runs(limit=max(runs, WAITING_RUNS))
         return Overview(
-            stacks=tuple(details), runs=tuple(runs), waiting=tuple(waiting), throttled=tuple(self._throttled())
+            stacks=tuple(details), runs=tuple(recent), waiting=tuple(waiting), throttled=tuple(self._throttled())
         )
 
     def _throttled(self) -> list[Spending]:

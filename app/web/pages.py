@@ -1,15 +1,16 @@
 """What people read: stacks, runs, changes, logs. HTML without scripts; every foreign word escaped and made visible.
 
 The words of a run's state are those of its check run. A page that is not there and one that is not for this reader are
-the same 404.
+the same 404: `gate` knows who may see what. What is done on them is `acting`'s.
 """
 
 import importlib.resources
+import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
-from anyio import CapacityLimiter, to_thread
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
@@ -18,16 +19,17 @@ from app.core.deltastrip import MAX_MODULES, strip_svg
 from app.core.names import RunId, StackId
 from app.core.record import LogChunk
 from app.core.reply import CheckReport, Conclusion
+from app.core.report_actions import may_choose, page_actions, shown_digest, stack_actions
 from app.core.report_check import check_name, check_prose, check_report
 from app.core.report_choice import pulled_in
 from app.core.runview import RunView, cause
 from app.core.words_policy import heard
 from app.core.words_stack import stack_prose
 from app.flows.report_subject import make_view
-from app.web.access import Access
-from app.web.doors import Doors, RunDetail
+from app.web.doors import Doors, RunDetail, StackDetail
+from app.web.gate import Gate, Guest
 from app.web.prose import prose
-from app.web.templating import make_templates, tone
+from app.web.templating import Renderer, tone
 from app.web.ulid import is_ulid
 from app.web.visible import visible
 
@@ -42,6 +44,7 @@ ENVELOPE_TYPE: Final = "application/vnd.dsse.envelope.v1+json"
 REFRESH_S: Final = 4
 """How often the page of a run that moves by itself is loaded again."""
 
+_RUN_ID: Final = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 _T = TypeVar("_T")
 
 
@@ -56,6 +59,14 @@ class LogTail:
     def lines(self) -> list[str]:
         """The text, line by line."""
         return self.text.removesuffix("\n").split("\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What became of a command, on the page that it was given on."""
+
+    html: Markup
+    is_refusal: bool
 
 
 def log_tail(end: bytes, before: int) -> LogTail:
@@ -74,68 +85,79 @@ def run_view(detail: RunDetail, doors: Doors) -> RunView:
 class Pages:
     """The pages of one process."""
 
-    def __init__(self, doors: Doors, access: Access) -> None:
-        self._doors, self._reading, self._access = doors, doors.reading, access
-        self._templates = make_templates()
-        self._threads = CapacityLimiter(doors.database_connections)
+    def __init__(self, doors: Doors, gate: Gate, renderer: Renderer) -> None:
+        self._doors, self._reading, self._gate, self._renderer = doors, doors.reading, gate, renderer
         self._static = _static_files()
 
     def routes(self) -> list[Route]:
-        """All pages, and the files that they need."""
+        """All pages, and the files that they need; the last stands for every address that is none."""
+        page = self._gate.page
         return [
-            Route("/", self.overview),
-            Route("/stacks/{stack_id}", self.stack),
-            Route("/runs/{run_id}", self.run),
-            Route("/runs/{run_id}/changes", self.changes),
-            Route("/runs/{run_id}/log", self.log),
-            Route("/runs/{run_id}/strip.svg", self.strip),
-            Route("/runs/{run_id}/attestation", self.attestation),
+            Route("/", page(self.overview)),
+            Route("/stacks/{stack_id}", page(self.stack)),
+            Route("/runs/{run_id}", page(self.run)),
+            Route("/runs/{run_id}/changes", page(self.changes)),
+            Route("/runs/{run_id}/log", page(self.log)),
+            Route("/runs/{run_id}/strip.svg", page(self.strip)),
+            Route("/runs/{run_id}/attestation", page(self.attestation)),
             Route("/static/{name}", self.static),
+            Route("/{path:path}", page(self.nothing)),
         ]
 
-    def error(self, status: int, text: str) -> Response:
-        """A page for a status; 404 has one text, whatever the cause."""
-        return self._render("error.html", {"status": status, "text": "" if status == 404 else text}, status)
+    async def nothing(self, _request: Request, guest: Guest) -> Response:
+        """What is not there, or not for them."""
+        return self._renderer.error(404, "", guest)
 
-    async def overview(self, request: Request) -> Response:
+    async def overview(self, _request: Request, guest: Guest) -> Response:
         """GET /: what waits for a person, stacks, recent runs."""
-        if not self._access.may_read_pages(request.scope):
-            return self.error(404, "")
-        seen = await self._threaded(self._reading.overview)
+        seen, not_asked = await self._gate.overview(guest)
         stacks, more = seen.stacks[:STACKS_ON_PAGE], max(len(seen.stacks) - STACKS_ON_PAGE, 0)
         names = {one.stack.id: one.repository for one in seen.stacks}
         return await self._page(
             "overview.html",
+            guest,
             stacks=stacks,
             stacks_more=more,
             runs=seen.runs,
             waiting=seen.waiting,
             throttled=seen.throttled,
             repositories=names,
+            not_asked=not_asked,
         )
 
-    async def stack(self, request: Request) -> Response:
+    async def stack(self, request: Request, guest: Guest) -> Response:
         """GET /stacks/<id>."""
-        stack_id = self._id(request, "stack_id")
+        stack_id = _id(request, "stack_id")
         detail = await self._threaded(self._reading.find_stack, StackId(stack_id)) if stack_id else None
-        if detail is None:
-            return self.error(404, "")
+        if detail is None or not await self._gate.may_see(guest, detail.repository, is_veiled=_is_veiled(detail)):
+            return await self.nothing(request, guest)
         stack = detail.stack
-        said = prose(stack_prose(stack, self._doors.command_prefix))
-        return await self._page("stack.html", detail=detail, stack=stack, repository=detail.repository, said=said)
+        return await self._page(
+            "stack.html",
+            guest,
+            detail=detail,
+            stack=stack,
+            repository=detail.repository,
+            said=prose(stack_prose(stack, self._doors.command_prefix)),
+            actions=stack_actions(stack) if guest.visitor is not None else (),
+            message=await self._message(guest, f"/stacks/{stack_id}"),
+        )
 
-    async def run(self, request: Request) -> Response:
+    async def run(self, request: Request, guest: Guest) -> Response:
         """GET /runs/<id>: state, what to do, changes, outputs, history, the end of the log."""
-        detail = await self._run_detail(request)
+        detail = await self._run_detail(request, guest)
         if detail is None:
-            return self.error(404, "")
+            return await self.nothing(request, guest)
         tail = await self._threaded(self._tail, detail.run.id)
         view = run_view(detail, self._doors)
         check = check_report(view)
         changes = detail.summary.changes if detail.summary is not None else ()
+        message = await self._message(guest, f"/runs/{detail.run.id}")
+        is_refused = message is not None and message.is_refusal
         return await self._page(
             "run.html",
-            **self._of_run(detail),
+            guest,
+            **self._of_run(detail, guest),
             view=view,
             title=check.title,
             kind=_kind(check, view),
@@ -149,54 +171,58 @@ class Pages:
             reviews=heard(detail.reviews, detail.run)[-REVIEWS_ON_RUN:],
             reviews_before=max(len(detail.reviews) - REVIEWS_ON_RUN, 0),
             log=tail,
-            refresh_s=REFRESH_S if tone(detail.run.state) == "live" else 0,
+            offers=page_actions(view),
+            message=message,
+            # A refusal is shown once: it stays until whoever reads it goes on.
+            refresh_s=REFRESH_S if tone(detail.run.state) == "live" and not is_refused else 0,
         )
 
-    async def changes(self, request: Request) -> Response:
+    async def changes(self, request: Request, guest: Guest) -> Response:
         """GET /runs/<id>/changes?page=N: every change of the newest plan."""
-        detail, number = await self._run_detail(request), _page_number(request)
+        detail, number = await self._run_detail(request, guest), _page_number(request)
         if detail is None or detail.summary is None or number is None:
-            return self.error(404, "")
+            return await self.nothing(request, guest)
         changes = detail.summary.changes
         first = (number - 1) * CHANGES_ON_PAGE
         shown = changes[first : first + CHANGES_ON_PAGE]
         if number > 1 and not shown:
-            return self.error(404, "")
+            return await self.nothing(request, guest)
         return await self._page(
             "changes.html",
-            **self._of_run(detail),
+            guest,
+            **self._of_run(detail, guest),
             changes=shown,
             number=number,
             is_last=first + CHANGES_ON_PAGE >= len(changes),
         )
 
-    async def log(self, request: Request) -> Response:
+    async def log(self, request: Request, guest: Guest) -> Response:
         """GET /runs/<id>/log: all of it, as plain text."""
-        detail = await self._run_detail(request)
+        detail = await self._run_detail(request, guest)
         if detail is None:
-            return self.error(404, "")
+            return await self.nothing(request, guest)
         chunks = await self._threaded(self._reading.read_log, detail.run.id)
         return StreamingResponse(self._log_pieces(chunks), media_type="text/plain")
 
-    async def strip(self, request: Request) -> Response:
+    async def strip(self, request: Request, guest: Guest) -> Response:
         """GET /runs/<id>/strip.svg: the counts of the newest plan as coloured squares."""
-        detail = await self._run_detail(request)
+        detail = await self._run_detail(request, guest)
         if detail is None or detail.run.plan is None:
-            return self.error(404, "")
+            return await self.nothing(request, guest)
         return Response(strip_svg(detail.run.plan.delta), media_type="image/svg+xml")
 
-    async def attestation(self, request: Request) -> Response:
+    async def attestation(self, request: Request, guest: Guest) -> Response:
         """GET /runs/<id>/attestation: the DSSE envelope of what was applied."""
-        detail = await self._run_detail(request)
+        detail = await self._run_detail(request, guest)
         if detail is None or not detail.attestation:
-            return self.error(404, "")
+            return await self.nothing(request, guest)
         return Response(detail.attestation, media_type=ENVELOPE_TYPE)
 
     async def static(self, request: Request) -> Response:
         """GET /static/<name>: style and icon; the same for everyone."""
         found = self._static.get(request.path_params["name"])
         if found is None:
-            return self.error(404, "")
+            return self._renderer.error(404, "")
         content, media_type = found
         return Response(content, headers={"cache-control": "public, max-age=300"}, media_type=media_type)
 
@@ -204,19 +230,26 @@ class Pages:
         while (chunk := await self._threaded(next, chunks, None)) is not None:
             yield chunk.text
 
-    async def _run_detail(self, request: Request) -> RunDetail | None:
-        run_id = self._id(request, "run_id")
-        return await self._threaded(self._reading.find_run, RunId(run_id)) if run_id else None
+    async def _run_detail(self, request: Request, guest: Guest) -> RunDetail | None:
+        """The run of the address; None when there is none, or none for them."""
+        run_id = _id(request, "run_id")
+        detail = await self._threaded(self._reading.find_run, RunId(run_id)) if run_id else None
+        if detail is None:
+            return None
+        is_theirs = await self._gate.may_see(guest, detail.repository, is_veiled=detail.facts.is_veiled)
+        return detail if is_theirs else None
 
-    def _id(self, request: Request, name: str) -> str:
-        """The identifier of the address; empty when it has no form, or when this reader may see nothing."""
-        text: str = request.path_params[name]
-        return text if is_ulid(text) and self._access.may_read_pages(request.scope) else ""
+    async def _message(self, guest: Guest, path: str) -> Said | None:
+        """What became of what they did last, if it is for this page; shown once."""
+        if guest.visitor is None or guest.visitor.session.message is None or self._gate.people is None:
+            return None
+        message = await self._threaded(self._gate.people.visits.take, guest.visitor, path)
+        return Said(prose(message.text, _RUN_ID.findall(message.text)), message.is_refusal) if message else None
 
     def _tail(self, run_id: RunId) -> LogTail:
         return log_tail(*self._reading.read_log_end(run_id, limit=LOG_TAIL_BYTES))
 
-    def _of_run(self, detail: RunDetail) -> dict[str, Any]:
+    def _of_run(self, detail: RunDetail, guest: Guest) -> dict[str, Any]:
         run = detail.run
         return {
             "run": run,
@@ -227,17 +260,26 @@ class Pages:
             "check": check_name(run),
             "cause": cause(run),
             "prefix": self._doors.command_prefix,
+            "may_choose": guest.visitor is not None and may_choose(run),
+            "digest": shown_digest(run),
         }
 
-    async def _page(self, template: str, **values: Any) -> Response:
-        return await self._threaded(self._render, template, {**values, "server": self._doors.github_server_url})
-
-    def _render(self, template: str, values: dict[str, Any], status: int = 200) -> Response:
-        html = self._templates.get_template(template).render(values)
-        return Response(html, status, media_type="text/html")
+    async def _page(self, template: str, guest: Guest, **values: Any) -> Response:
+        return await self._threaded(self._renderer.page, template, values, 200, guest)
 
     async def _threaded(self, call: Callable[..., _T], *arguments: Any) -> _T:
-        return await to_thread.run_sync(call, *arguments, limiter=self._threads)
+        return await self._gate.threaded(call, *arguments)
+
+
+def _id(request: Request, name: str) -> str:
+    """The identifier of the address; empty when it has no form."""
+    text: str = request.path_params[name]
+    return text if is_ulid(text) else ""
+
+
+def _is_veiled(detail: StackDetail) -> bool:
+    repository = detail.repository
+    return repository is None or detail.stack.settings.veils(is_private=repository.is_private)
 
 
 def _kind(check: CheckReport, view: RunView) -> str:

@@ -1,4 +1,4 @@
-"""How values become words and colours on pages: the templates with their filters.
+"""How values become words and colours on pages: the templates with their filters, and what makes responses of them.
 
 Stands between the pages and the core: the words of a run's state are those of its check run, and everything foreign is
 escaped and made visible.
@@ -6,9 +6,10 @@ escaped and made visible.
 
 import re
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, Protocol
 
 import jinja2
+from starlette.responses import Response
 
 from app.core.changelist import REASONS, SIGNS, WORDS, delta_line
 from app.core.markdown import sentence
@@ -20,6 +21,7 @@ from app.core.runview import short
 from app.core.words_budget import throttled
 from app.core.words_notice import outcome_word
 from app.core.words_run import part_word, phase_word, word_of
+from app.web.guard import content_policy
 from app.web.prose import prose
 from app.web.visible import diff_rows, readable_value, visible
 
@@ -37,6 +39,50 @@ _SEVERITIES: Final[Mapping[str, str]] = {"INFO": "live", "WARNING": "decide", "E
 _SECTION: Final = re.compile(r"── .{1,200} ──")
 """Where a step of a worker begins and ends in its log."""
 _MORE_SIGNS: Final = {Action.READ: "<", Action.IMPORT: "^", Action.FORGET: "×", Action.MOVE: ">"}
+
+
+_WITH_FORMS: Final = {
+    "content-security-policy": content_policy("'self'"),
+    "referrer-policy": "same-origin",  # else a browser hides, also from us, which page sent a form
+}
+
+
+class Guest(Protocol):
+    """Who looks at a page, as far as its frame shows it."""
+
+    @property
+    def login(self) -> str:
+        """Empty: not known."""
+        ...
+
+    @property
+    def csrf(self) -> str:
+        """Empty: no form is sent."""
+        ...
+
+    @property
+    def can_log_in(self) -> bool: ...
+    @property
+    def login_path(self) -> str: ...
+
+
+class Renderer:
+    """Pages as responses."""
+
+    def __init__(self, frame: Mapping[str, object]) -> None:
+        self._templates, self._frame = make_templates(), frame
+
+    def page(
+        self, template: str, values: Mapping[str, object], status: int = 200, guest: Guest | None = None
+    ) -> Response:
+        """The page; forms are let through for somebody who has logged in alone."""
+        html = self._templates.get_template(template).render({**self._frame, "guest": guest, **values})
+        headers = _WITH_FORMS if guest is not None and guest.csrf else None
+        return Response(html, status, headers, media_type="text/html")
+
+    def error(self, status: int, text: str, guest: Guest | None = None) -> Response:
+        """A page for a status; 404 has one text, whatever the cause."""
+        return self.page("error.html", {"status": status, "text": "" if status == 404 else text}, status, guest)
 
 
 def make_templates() -> jinja2.Environment:

@@ -273,13 +273,13 @@ class Shelf:
     logs: dict[str, list[LogChunk]] = field(default_factory=dict)
     trouble: Exception | None = None
 
-    def overview(self) -> Overview:
+    def overview(self, *, runs: int = 50) -> Overview:
         if self.trouble is not None:
             raise self.trouble
-        runs = tuple(one.run for one in self.runs.values())
-        waiting = tuple(run for run in runs if run.state is RunState.UNCONFIRMED)
+        recent = tuple(one.run for one in self.runs.values())[:runs]
+        waiting = tuple(run for run in recent if run.state is RunState.UNCONFIRMED)
         told = tuple(one.throttled for one in self.runs.values() if one.throttled is not None)
-        return Overview(stacks=tuple(self.stacks.values()), runs=runs, waiting=waiting, throttled=told)
+        return Overview(stacks=tuple(self.stacks.values()), runs=recent, waiting=waiting, throttled=told)
 
     def find_run(self, run_id: RunId) -> RunDetail | None:
         return self.runs.get(run_id)
@@ -374,6 +374,14 @@ class Client:
     def send(self, method: str, path: str, **request: Any) -> httpx.Response:
         """One request, to its answer."""
         return self._runner.run(self._client.request(method, path, **request))
+
+    def keep(self, name: str, value: str) -> None:
+        """A cookie that the browser has from now on."""
+        self._client.cookies.set(name, value)
+
+    def base(self, url: str) -> None:
+        """Where the browser is, from now on."""
+        self._client.base_url = httpx.URL(url)
 
     def get(self, path: str, **request: Any) -> httpx.Response:
         """GET."""
