@@ -47,7 +47,9 @@ The flow of an event, in order:
   flows.trigger             what runs when a run has ended, by a policy
   flows.notify, flows.send  who is told of a run by a policy, and the telling, one endpoint in its order
   flows.explain             why it did or did not run: answers, and the summary of a commit (core.words_why)
-  flows.control             the doors of a person's command: a button, a comment; flows.operate: on the server
+  flows.control             the doors of a person's command: a button, a comment; flows.act: on a page, flows.operate:
+                            on the server
+  flows.login, flows.visit  people log in to the pages with GitHub; sessions, and what each may read (core.visitor)
   flows.inquire             what GitHub and the policies say of whoever confirms or reviews (core.permit); flows.makers:
                             whose commits a run would apply
   flows.order               one command for one run: authorised, carried out, written down

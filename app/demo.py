@@ -154,7 +154,9 @@ def run_sandbox(port: int) -> int:
                 f"Clone and push:  git clone {stage.github.server_url.replace('://', f'://{PERSON}:TOKEN@')}/{OWNER}/{NAME}.git\n"
                 f"alice's token:   {stage.github.user(PERSON).token}\n"
                 f"Log:             {stage.log_file}\n\n"
-                "Edit a file on the repository's page, look at the commit's checks, press their buttons.\n"
+                "Edit a file on the repository's page, look at the commit's checks, press\n"
+                "their buttons. Or log in on Trackside's pages, and decide there: as alice,\n"
+                "who may do everything, or as bob, who may read.\n"
                 "Ctrl-C ends everything; nothing is kept.",
                 title=" it runs ",
                 title_align="left",
@@ -330,6 +332,7 @@ def _open_stage(console: Console, *, port: int) -> Iterator[Stage]:
             app_port = free_port()
             app_url = f"http://localhost:{app_port}"
             github.webhook_url = f"http://127.0.0.1:{app_port}/webhooks/github"
+            github.app.callback_urls = [f"{app_url}/login/callback"]
             environ = _environ(github, served.url, root, app_port)
             failed: list[BaseException] = []
             tree = threading.Thread(target=_grow, args=(environ, log_file, stop, failed), name="tree")
@@ -355,6 +358,8 @@ def _environ(github: SandboxGitHub, github_url: str, root: Path, port: int) -> d
         "GITHUB_APP_ID": str(github.app.id),
         "GITHUB_PRIVATE_KEY": github.private_key_pem,
         "GITHUB_WEBHOOK_SECRET": github.webhook_secret,
+        "GITHUB_CLIENT_ID": github.app.client_id,
+        "GITHUB_CLIENT_SECRET": github.app.client_secret,
         "GITHUB_API_URL": f"{github_url}/api",
         "GITHUB_SERVER_URL": github_url,
         "ALLOWED_ACCOUNTS": OWNER,

@@ -38,6 +38,7 @@ from app.worker.diagnose import DiagnoseWorker
 CHECK_S: Final = 40.0
 """How long one check may take: a question to GitHub is tried three times."""
 WEBHOOK: Final = "/webhooks/github"
+CALLBACK: Final = "/login/callback"
 _CONTROL: Final = ("GITHUB_APP_ID", "GITHUB_WEBHOOK_SECRET", "DATABASE_URL")
 """Variables that a control plane alone has."""
 _WORKER: Final = ("CONTROL_URL", "WORKER_TOKEN")
@@ -123,7 +124,14 @@ def _diagnose(settings: Settings, github: GitHubApp) -> Diagnose:
     questions: AppQuestions = github  # where the type checker proves the fit
     accounts, url = settings.allowed_accounts, f"{settings.public_url}{WEBHOOK}"
     here = is_loopback(urlsplit(settings.github_api_url).hostname or "")
-    return Diagnose(github=questions, allowed_accounts=accounts, webhook_url=url, is_github_here=here)
+    return Diagnose(
+        github=questions,
+        allowed_accounts=accounts,
+        webhook_url=url,
+        is_github_here=here,
+        client_id=settings.github_client_id,
+        callback_url=f"{settings.public_url}{CALLBACK}",
+    )
 
 
 def _stands_on(settings: Settings) -> list[Check]:
@@ -132,6 +140,7 @@ def _stands_on(settings: Settings) -> list[Check]:
         Check("artifacts", lambda: _artifacts(settings)),
         Check("keys", lambda: _keys(settings)),
         Check("policies", lambda: _policies(settings)),
+        Check("pages", lambda: _pages(settings)),
     ]
 
 
@@ -182,6 +191,17 @@ def _policies(settings: Settings) -> Iterator[Finding]:
             yield problem("policies", mistake.message)
         if not mistakes:
             yield fine("policies", words.POLICIES_FINE)
+
+
+def _pages(settings: Settings) -> Iterator[Finding]:
+    access, url = settings.pages_access, settings.public_url
+    is_here = is_loopback(urlsplit(url).hostname or "")
+    if access == "loopback" and not is_here:
+        yield warning("pages", words.pages_read_by_nobody(url))
+    elif access == "open" and not is_here:
+        yield warning("pages", words.pages_read_by_all(url))
+    else:
+        yield fine("pages", words.pages_read_by(access, url))
 
 
 def _worker(environ: Mapping[str, str], within_s: float) -> list[Finding]:

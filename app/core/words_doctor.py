@@ -13,6 +13,9 @@ CONDITIONAL = "can be written to, and refuses to overwrite"
 KEYS_FINE = "readable: what they seal, they open"
 KEYS_DIFFER = "what they seal, they do not open: look at ENCRYPTION_KEY, KMS_KEY_ID and the key file"
 POLICIES_FINE = "the engine answers"
+CLIENT_SECRET_REFUSED = (
+    f"GitHub does not take GITHUB_CLIENT_SECRET, so nobody can log in: generate one on {APP_PAGE}, and set it"
+)
 CLOCK_UNKNOWN = "GitHub's answers carry no readable date: whether this machine's clock is right cannot be said"
 POOL_ACCEPTS = "WORKER_TOKEN is accepted, and both speak the same protocol"
 POOL_REFUSES = (
@@ -235,4 +238,39 @@ def space_short(folder: str, free_bytes: int, wanted_bytes: int) -> str:
     return (
         f"{space(folder, free_bytes)}, and its runs may take {wanted_bytes / 2**30:.1f} GiB (MAX_WORKSPACE_MB for each "
         "of WORKER_CONCURRENCY): make room, or lower them"
+    )
+
+
+def client_of_another(slug: str) -> str:
+    """The login is not this App's."""
+    return f"GITHUB_CLIENT_ID is not the client id of {slug}: compare it with {APP_PAGE}"
+
+
+def login_fine(callback_url: str) -> str:
+    """GitHub takes the App's secret; its callback URLs it shows to nobody."""
+    return f"GitHub takes the client secret; {callback_url} has to be a callback URL on {APP_PAGE}"
+
+
+def pages_read_by(access: str, public_url: str) -> str:
+    """Who reads the pages, and that is as it should be."""
+    if access == "login":
+        return "people who log in with GitHub read them, each what they may read there"
+    if access == "open":
+        return "everyone on this machine reads them"
+    return f"a browser on this machine reads them, at {public_url}"
+
+
+def pages_read_by_nobody(public_url: str) -> str:
+    """They are for this machine, and nobody comes to it by that name."""
+    return (
+        f"nobody reads them: PAGES_ACCESS is loopback, and {public_url} is not on this machine. Set GITHUB_CLIENT_ID "
+        "and GITHUB_CLIENT_SECRET, and people log in with GitHub"
+    )
+
+
+def pages_read_by_all(public_url: str) -> str:
+    """They are for everyone."""
+    return (
+        f"everyone who reaches {public_url} reads them, plans and logs: PAGES_ACCESS is open. Have a login of your own "
+        "in front, or set it to login"
     )

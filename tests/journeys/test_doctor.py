@@ -70,6 +70,7 @@ def test_nothing_is_wrong_with_what_works(kept: World) -> None:
         "artifacts",
         "keys",
         "policies",
+        "pages",
         "github",
         "clock",
         "permissions",
@@ -161,7 +162,8 @@ def test_another_apps_key_is_named_and_the_rest_is_still_looked_at(kept: World) 
     assert (level, subject) == ("problem", "github")
     assert "A JSON web token could not be decoded" in text
     assert "GITHUB_APP_ID" in text
-    assert [one[1] for one in found] == ["settings", "database", "artifacts", "keys", "policies", "github", "clock"]
+    before = ["settings", "database", "artifacts", "keys", "policies", "pages"]
+    assert [one[1] for one in found] == [*before, "github", "clock"]
 
 
 def test_every_setting_that_is_wrong_is_told_at_once(kept: World) -> None:
@@ -281,6 +283,39 @@ def test_without_workers_elsewhere_this_machine_is_looked_at_too(kept: World) ->
     assert {"engines", "git", "isolation", "free space"} <= set(said)
     assert said["isolation"][0] == "warning"
     assert "runs are NOT isolated (ISOLATION=none)" in said["isolation"][1]
+
+
+def test_a_login_is_tried_with_github_and_its_callback_url_is_named(kept: World) -> None:
+    """GitHub is asked whether it takes client id and secret; which callback URLs it has, it tells nobody."""
+    app = kept.github.app
+    client = {"GITHUB_CLIENT_ID": app.client_id, "GITHUB_CLIENT_SECRET": app.client_secret}
+    found = ask(kept, **client)
+    assert bad(found) == []
+    (told,) = [text for _, subject, text in found if subject == "login"]
+    assert f"{kept.url}/login/callback has to be a callback URL on the App's settings page" in told
+    for wrong, said in (
+        ({"GITHUB_CLIENT_SECRET": "not-the-secret-of-it"}, "GitHub does not take GITHUB_CLIENT_SECRET"),
+        ({"GITHUB_CLIENT_ID": "Iv1.another"}, "GITHUB_CLIENT_ID is not the client id of trackside"),
+    ):
+        ((level, subject, text),) = bad(ask(kept, **{**client, **wrong}))
+        assert (level, subject) == ("problem", "login")
+        assert said in text
+        assert "not-the-secret" not in text
+
+
+def test_pages_that_nobody_or_everybody_reads_are_named(kept: World) -> None:
+    """As PAGES_ACCESS and PUBLIC_URL have it together."""
+    public, app = {"PUBLIC_URL": "https://trackside.example.org"}, kept.github.app
+    client = {"GITHUB_CLIENT_ID": app.client_id, "GITHUB_CLIENT_SECRET": app.client_secret}
+
+    def pages(**variables: str) -> tuple[str, str]:
+        ((level, text),) = [(one[0], one[2]) for one in ask(kept, **variables) if one[1] == "pages"]
+        return level, text.partition(":")[0]
+
+    assert pages(**public) == ("warning", "nobody reads them")
+    assert pages(**public, PAGES_ACCESS="open")[0] == "warning"
+    assert pages(**public, **client) == ("ok", "people who log in with GitHub read them, each what they may read there")
+    assert pages(PAGES_ACCESS="open") == ("ok", "everyone on this machine reads them")
 
 
 def test_the_table_of_needs_is_what_the_sandbox_grants(kept: World) -> None:
