@@ -52,7 +52,7 @@ def _named(
             yield _problem(document, path, f"{quoted(name)} depends on itself", "take it away")
         elif name not in names:
             close = difflib.get_close_matches(name[:80], names, 1, 0.6)
-            remedy = f"did you mean {quoted(close[0])}?" if close else f"take it away: {_HERE} alone"
+            remedy = f"did you mean {quoted(close[0])}?" if close else "take it away, or write the stack into this file"
             yield _problem(document, path, f"{quoted(name)} is no stack of this file; {_HERE}", remedy)
         elif name in seen:
             yield _problem(document, path, f"{quoted(name)} is a dependency already", "put its outputs into one entry")

@@ -31,31 +31,40 @@ class Cascade:
     stacks: Mapping[str, Stack]
     """The stacks that depend on others, by name, as they were when it began."""
     above: Graph
+    roots: frozenset[str]
+    """The stacks whose runs the cause makes itself, or refuses."""
+    order: tuple[str, ...]
+    """Every stack below one of those, each after all that are above it; at most MAX_WORKFLOW."""
+    ranks: Mapping[str, int]
+    """Their places in it, from 1."""
     made: dict[str, Run] = field(default_factory=dict)
     """The tracked runs of this cause, by stack."""
 
     @classmethod
-    def of(cls, tx: Transaction, repository_id: RepositoryId) -> "Cascade":
-        """A cause that has made nothing so far."""
-        stacks = {stack.name: stack for stack in tx.list_dependants(repository_id)}
+    def of(cls, tx: Transaction, repository_id: RepositoryId, roots: Collection[str]) -> "Cascade":
+        """A cause that is about to make tracked runs of those stacks, in the order of their `rank`."""
+        stacks = {stack.name: stack for stack in tx.list_dependants(repository_id)} if roots else {}
         above = graph_of({name: stack.settings.depends_on for name, stack in stacks.items()})
-        return cls(tx=tx, stacks=stacks, above=above)
+        order = stacks_below(above, roots)[:MAX_WORKFLOW]
+        ranks = {name: rank for rank, name in enumerate(order, 1)}
+        return cls(tx=tx, stacks=stacks, above=above, roots=frozenset(roots), order=order, ranks=ranks)
 
-    def order(self, roots: Collection[str]) -> tuple[str, ...]:
-        """Every stack below those, each after all that are above it; at most MAX_WORKFLOW."""
-        return stacks_below(self.above, roots)[:MAX_WORKFLOW]
+    def rank(self, name: str) -> int:
+        """The place of a stack in the order; 0: nothing of the cause is above it."""
+        return self.ranks.get(name, 0)
 
-    def foresee(self, roots: Mapping[str, str]) -> dict[str, str]:
+    def foresee(self, refs: Mapping[str, str]) -> dict[str, str]:
         """What is to be said of the stacks that come after others, for the record, before anything is made. Shape of
-        `roots`: the ref by stack of what is about to run; of the answer: words by stack."""
-        refs, notes = dict(roots), dict[str, str]()
-        everything = stacks_below(self.above, roots)
-        notes |= {name: words.too_many(MAX_WORKFLOW) for name in everything[MAX_WORKFLOW:] if name not in roots}
-        for name in everything[:MAX_WORKFLOW]:
+        `refs`: the ref of each root's run; of the answer: words by stack."""
+        refs, notes = dict(refs), dict[str, str]()
+        if len(self.order) == MAX_WORKFLOW:
+            left_out = set(stacks_below(self.above, self.roots)) - {*self.order, *self.roots}
+            notes |= dict.fromkeys(left_out, words.too_many(MAX_WORKFLOW))
+        for name in self.order:
             uppers = [upper for upper in self.above[name] if upper in refs]
             if not uppers:
                 continue
-            if name in roots:
+            if name in self.roots:
                 notes[name] = words.waits_in_order(uppers)
                 continue
             stack = self.stacks[name]
@@ -66,9 +75,11 @@ class Cascade:
                 refs[name] = origin.ref if origin is not None else f"{HEADS}{stack.settings.branch}"
         return notes
 
-    def lock(self, roots: Collection[StackId], below: Collection[str]) -> None:
-        """Lock the stacks of a cause in one order, so that two causes never wait for each other."""
-        for stack_id in sorted({*roots, *(self.stacks[name].id for name in below)}):
+    def lock(self, roots: Collection[StackId]) -> None:
+        """Lock the stacks of a cause in one order, where any is below another, so that two causes never wait for each
+        other. `roots`: those that it makes runs of itself."""
+        below = {self.stacks[name].id for name in self.order}
+        for stack_id in sorted({*roots, *below}) if below else ():
             self.tx.lock_stack(stack_id)
 
     def upstreams(self, name: str) -> dict[str, Upstream]:
@@ -81,14 +92,22 @@ class Cascade:
         if run.type is RunType.TRACKED:
             self.made[run.stack_name] = run
 
+    def make_before(self, name: str) -> None:
+        """Make the runs below that come before that of a root: it is to wait for them."""
+        for each in self.order[: max(0, self.rank(name) - 1)]:
+            self.make(each)
+
     def make_below(self) -> tuple[Run, ...]:
-        """Make the runs of every stack below what the cause has made, which has none of its own."""
-        return tuple(run for name in self.order(tuple(self.made)) if (run := self.make(name)) is not None)
+        """Make what is left, when the cause has made all of its own; every run that was made because of another."""
+        for name in self.order:
+            self.make(name)
+        return tuple(run for run in self.made.values() if run.stack_name not in self.roots)
 
     def make(self, name: str) -> Run | None:
-        """The run of one stack whose turn it is, because of the runs above; None: it has one, or cannot have one."""
+        """The run of one stack whose turn it is, because of the runs above; None: it has one, gets one as a root, or
+        cannot have one."""
         upstreams = self.upstreams(name)
-        if name in self.made or not upstreams:
+        if name in self.made or name in self.roots or not upstreams:
             return None
         stack = self.tx.lock_stack(self.stacks[name].id)
         upper = self.made[next(iter(upstreams.values())).stack]
@@ -139,27 +158,27 @@ class Cascades:
     """The cascades of one cause in several repositories: what a trigger policy of an organisation names."""
 
     here: Mapping[RepositoryId, Cascade]
-    ranks: Mapping[StackId, int]
-    """Of stacks that are below others of the cause: their place in the order."""
 
     @classmethod
     def of(cls, tx: Transaction, roots: Collection[Stack]) -> "Cascades":
-        """The cascades of a cause that is about to make runs of those stacks."""
-        here = {each: Cascade.of(tx, each) for each in sorted({stack.repository_id for stack in roots})}
-        ranks: dict[StackId, int] = {}
-        for repository_id, cascade in here.items():
-            names = [stack.name for stack in roots if stack.repository_id == repository_id]
-            ranks |= {cascade.stacks[name].id: rank for rank, name in enumerate(cascade.order(names), 1)}
-        return cls(here=here, ranks=ranks)
+        """A cause that is about to make tracked runs of those stacks, in the order of their `rank`."""
+        names: dict[RepositoryId, list[str]] = {}
+        for stack in roots:
+            names.setdefault(stack.repository_id, []).append(stack.name)
+        return cls(here={each: Cascade.of(tx, each, names[each]) for each in sorted(names)})
 
     @property
     def ids(self) -> Collection[StackId]:
         """Every stack below."""
-        return self.ranks.keys()
+        return {cascade.stacks[name].id for cascade in self.here.values() for name in cascade.order}
 
     def rank(self, stack: Stack) -> int:
         """Its place in the order; 0: nothing of the cause is above it."""
-        return self.ranks.get(stack.id, 0)
+        return self.here[stack.repository_id].rank(stack.name)
+
+    def make_before(self, stack: Stack) -> None:
+        """Make the runs below that come before that of a root."""
+        self.here[stack.repository_id].make_before(stack.name)
 
     def upstreams(self, stack: Stack) -> dict[str, Upstream]:
         """What a run of that stack waits for."""

@@ -74,16 +74,14 @@ class Effects:
             cause = f"a newer push to {happening.branch}: {case.looked.head[:7]}"
             stop_older(tx, happening.repository.id, happening.ref, head=case.looked.head, cause=cause)
         settled = [self._locked(tx, case, self._restrained(case, ruling)) for ruling in ruled.rulings]
-        cascade = Cascade.of(tx, happening.repository.id)
         roots = {one.stack.name: happening.ref for one in settled if _is_tracked_run(one)}
+        cascade = Cascade.of(tx, happening.repository.id, roots)
+        cascade.lock([one.stack.id for one in settled if one.stack.name in roots])
         notes = cascade.foresee(roots)
-        ranks = {name: rank for rank, name in enumerate(cascade.order(roots), 1)}
-        if ranks:
-            cascade.lock([one.stack.id for one in settled if one.stack.name in roots], ranks)
         settled = [_noted(one, notes.get(one.stack.name, "")) for one in settled]
         ids = tx.add_decisions(guid, ruled.shared, [_record(case, ruling) for ruling in settled])
         made = 0
-        in_order = sorted(zip(settled, ids, strict=True), key=lambda pair: ranks.get(pair[0].stack.name, 0))
+        in_order = sorted(zip(settled, ids, strict=True), key=lambda pair: cascade.rank(pair[0].stack.name))
         for ruling, decision_id in in_order:
             made += self._follow(tx, ruled, ruling, decision_id, cascade)
         branches = {ruling.stack.settings.branch for ruling in ruled.rulings}
@@ -144,8 +142,7 @@ class Effects:
                 said = ruling.said
                 if ruling.is_rejected or (said is not None and said.is_reported):
                     want_check(tx, case.happening.repository, self._ignored(case, ruling))
-        is_below = not _is_tracked_run(ruling) and cascade.make(ruling.stack.name) is not None
-        return made + is_below
+        return made + (cascade.make(ruling.stack.name) is not None)
 
     def _track(self, tx: Transaction, case: Case, ruling: Ruling, decision_id: DecisionId, cascade: Cascade) -> int:
         """Move the stack's head and make the tracked run, unless this event is the second that tells of it."""

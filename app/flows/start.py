@@ -104,14 +104,12 @@ class Start:
 
     def make(self, tx: Transaction, prospect: Prospect, person: Person) -> Done | Not:
         """Make the run of each stack, or say why not; each is authorised and written down."""
-        cascade = Cascade.of(tx, prospect.repository.id) if prospect.verb is Verb.DEPLOY else None
-        order = cascade.order([stack.name for stack in prospect.stacks]) if cascade is not None else ()
-        if cascade is not None and order:
-            cascade.lock([stack.id for stack in prospect.stacks], order)
-        meant = sorted(prospect.stacks, key=lambda one: order.index(one.name) + 1 if one.name in order else 0)
-        results = [self._one(tx, prospect, stack, person, cascade) for stack in meant]
-        below = cascade.make_below() if cascade is not None else ()
-        text = "\n".join([*(result.text for result in results), *words_start.after(below)])
+        deployed = [stack.name for stack in prospect.stacks] if prospect.verb is Verb.DEPLOY else []
+        cascade = Cascade.of(tx, prospect.repository.id, deployed)
+        cascade.lock([stack.id for stack in prospect.stacks])
+        in_order = sorted(prospect.stacks, key=lambda stack: cascade.rank(stack.name))
+        results = [self._one(tx, prospect, stack, person, cascade) for stack in in_order]
+        text = "\n".join([*(result.text for result in results), *words_start.after(cascade.make_below())])
         is_fine = all(isinstance(result, Done) for result in results)
         return Done(text) if is_fine else Not(text)
 
@@ -224,9 +222,7 @@ class Start:
             is_ahead={stack.id: stack.head_sha is None or holds.get(stack.head_sha, False) for stack in stacks},
         )
 
-    def _one(
-        self, tx: Transaction, prospect: Prospect, asked: Stack, person: Person, cascade: Cascade | None
-    ) -> Done | Not:
+    def _one(self, tx: Transaction, prospect: Prospect, asked: Stack, person: Person, cascade: Cascade) -> Done | Not:
         """One stack: authorise, look again, make the run, write it down."""
         stack = tx.lock_stack(asked.id)
         result: Done | Not | None = self._refusal(tx, prospect, asked, stack, person)
@@ -270,9 +266,10 @@ class Start:
             return Not(words_start.behind(stack.name, prospect.head, stack.head_sha))
         return None
 
-    def _run(self, tx: Transaction, prospect: Prospect, stack: Stack, person: Person, cascade: Cascade | None) -> Done:
+    def _run(self, tx: Transaction, prospect: Prospect, stack: Stack, person: Person, cascade: Cascade) -> Done:
         """Make the run; a deployment moves the stack's head."""
         is_deploy = prospect.verb is Verb.DEPLOY
+        cascade.make_before(stack.name)
         is_moved = is_deploy and stack.head_sha != prospect.head
         if is_moved:
             stack = replace(stack, head_sha=prospect.head, head_seq=stack.head_seq + 1)
@@ -286,11 +283,10 @@ class Start:
             pull_number=prospect.source.pull_number,
             note=prospect.source.note,
             is_from_fork=prospect.is_from_fork,
-            upstreams=cascade.upstreams(stack.name) if cascade is not None else {},
+            upstreams=cascade.upstreams(stack.name),
         )
         tx.add_run(made, event_key=None)
-        if cascade is not None:
-            cascade.add(made)
+        cascade.add(made)
         schedule(tx, stack)
         if is_moved:
             retell(tx, stack)

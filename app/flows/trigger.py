@@ -220,6 +220,7 @@ class _Make:
         if reason:
             return Triggered(policy=wish.policy, stack=stack.name, reason=reason)
         run = self._run(stack, origin, wish)
+        self.cascades.make_before(stack)
         run = replace(run, upstreams=self.cascades.upstreams(stack))
         self.tx.add_run(run, event_key=None)
         self.made[stack.id] = run.id
