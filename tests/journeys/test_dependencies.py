@@ -58,8 +58,10 @@ def world(tmp_path: Path, database_url: str) -> Iterator[World]:
 
 def test_what_was_applied_above_is_planned_with_below_and_nothing_runs_below_without_news(world: World) -> None:
     """`app` waits for `vpc` and says so; once that is applied, its outputs are in the plan of `app`. A pull request is
-    planned with them, too. A push that changes nothing that `app` takes has its run skipped, in words, and those below
-    it; one that does has it run of its own commit. What is sensitive is printed and shown nowhere."""
+    planned with them, too, and before there are any its check says what is missing and what to do. A push that changes
+    nothing that `app` takes has its run skipped, in words, and those below it; one that does has it run of its own
+    commit. Stacks that one command deploys are ordered. What is sensitive is printed and shown nowhere.
+    """
     files = {".trackside/stacks.yml": STACKS, "vpc/main.tf": vpc("one", "1"), "app/main.tf": APP, "web/main.tf": WEB}
     repo = world.repository(files)
     first = repo.sha("main")
@@ -70,11 +72,18 @@ def test_what_was_applied_above_is_planned_with_below_and_nothing_runs_below_wit
     assert f"After it, by their dependencies: `app` (run `{world.the_run('app').id}`)." in (above.summary or "")
     assert world.decision(first, "app")[2] == "it runs after vpc"
 
+    world.push(repo, {"app/main.tf": APP.replace("in $", "inside $")}, "A preview", branch="preview")
+    repo.open_pull("preview", title="A preview", author="alice")
+    assert (
+        "these inputs are missing: vpc.key => TF_VAR_key, vpc.vpc_id => TF_VAR_vpc_id and vpc.zones => TF_VAR_zones. "
+        "Outputs are kept when a tracked run is applied: deploy vpc once, and see that it has outputs of these names"
+    ) in (world.expect_check(repo, repo.sha("preview"), "plan/app", "failure").summary or "")
+
     world.press(above, "Confirm")
     planned = world.expect_check(repo, first, "deploy/app", "action_required")
     assert "in vpc-1, a+${b}" in (planned.text or "")
     world.press(planned, "Confirm")
-    world.expect_state(RunState.FINISHED, "app")
+    world.expect_check(repo, first, "deploy/app", "success")
     world.press(world.expect_check(repo, first, "deploy/web", "action_required"), "Confirm")
     world.expect_state(RunState.FINISHED, "web")
 
@@ -94,11 +103,10 @@ def test_what_was_applied_above_is_planned_with_below_and_nothing_runs_below_wit
     world.settle()
     said = world.remarks(repo, second)[-1]
     assert "vpc runs, so it runs after it" in said
-    assert f"Run `{skipped.id}`: skipped ({why})." in said
+    assert f"Run `{skipped.id}`: skipped (`{why}`)." in said
 
-    world.push(repo, {"app/main.tf": APP.replace("in $", "within $")}, "A preview", branch="preview")
-    repo.open_pull("preview", title="A preview", author="alice")
-    preview = world.expect_check(repo, repo.sha("preview"), "plan/app", "neutral")
+    world.push(repo, {"app/main.tf": APP.replace("in $", "within $")}, "A better preview", branch="preview")
+    preview = world.expect_check(repo, repo.sha("preview"), "plan/app", "success")
     assert "within vpc-1, a+${b}" in (preview.text or "")
 
     third = world.push(repo, {"vpc/main.tf": vpc("two", "2")}, "Another id")
@@ -109,6 +117,17 @@ def test_what_was_applied_above_is_planned_with_below_and_nothing_runs_below_wit
     world.press(again, "Confirm")
     applied = world.expect_state(RunState.FINISHED, "app")
     assert "key is ***" in world.log(applied)
+
+    world.comment_on_commit(repo, third, "/trackside deploy app vpc")
+    world.settle()
+    deployed = {name: world.runs(name)[-1] for name in ("vpc", "app", "web")}
+    assert [(run.state, run.head_sha) for run in deployed.values()] == [
+        (RunState.FINISHED, third),
+        (RunState.FINISHED, third),
+        (RunState.FINISHED, first),
+    ]
+    assert list(deployed["app"].upstreams) == [deployed["vpc"].id]
+    assert f"After it: `web` (run `{deployed['web'].id}`)." in world.remarks(repo, third)[-1]
     _search(world, repo.full_name)
 
 
@@ -126,15 +145,3 @@ def _search(world: World, full_name: str) -> None:
             f"SELECT count(*) FROM {table} AS row WHERE row::text LIKE '%{CANARY}%' OR row::text LIKE '%{hexed}%'"  # noqa: S608
         )
         assert found == [(0,)], table
-
-
-def test_what_is_missing_above_is_said(world: World) -> None:
-    """A preview before the first deployment of `vpc` fails with what is missing and what to do."""
-    repo = world.repository({".trackside/stacks.yml": STACKS, "vpc/main.tf": vpc("one", "1")})
-    world.push(repo, {"app/main.tf": APP}, "A preview", branch="preview")
-    repo.open_pull("preview", title="A preview", author="alice")
-    check = world.expect_check(repo, repo.sha("preview"), "plan/app", "failure")
-    assert (
-        "these inputs are missing: vpc.key => TF_VAR_key, vpc.vpc_id => TF_VAR_vpc_id and vpc.zones => TF_VAR_zones. "
-        "Outputs are kept when a tracked run is applied: deploy vpc once, and see that it has outputs of these names"
-    ) in (check.summary or "")
