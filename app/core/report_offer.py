@@ -127,7 +127,7 @@ def origin(view: RunView) -> str:
     """That the run makes another one once more, or was made when another one had ended; empty for every other run."""
     run = view.run
     if run.caused_by is not None and run.trigger is Trigger.DEPENDENCY:
-        return made_for(run.asked_by or "", run.caused_by)
+        return made_for(run.asked_by or "", run.caused_by, run.note)
     if run.caused_by is not None:
         return f"Trigger policy {code(run.asked_by or '')} asked for it when run {code(run.caused_by)} had ended."
     return f"Makes run {code(run.retry_of)} once more." if run.retry_of else ""

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from app.core.dependency import Dependency
-from app.core.markdown import code, shortened
+from app.core.markdown import code, sentence, shortened
 from app.core.upstream import Upstreams, UpstreamState
 
 MAX_NAMED: Final = 5
@@ -25,9 +25,9 @@ def runs_after(below: Sequence[tuple[str, str]]) -> str:
     return f"After it, by their dependencies: {', '.join(named)}{more}." if named else ""
 
 
-def made_for(stack: str, run_id: str) -> str:
-    """What made a run, for its check."""
-    return f"Made because {code(stack, limit=100)} runs, in run {code(run_id)}: its stack depends on that."
+def made_for(stack: str, run_id: str, note: str) -> str:
+    """What made a run, and of which commit it is, for its check."""
+    return f"Made because {code(stack, limit=100)} runs, in run {code(run_id)}: {sentence(note)}."
 
 
 def comes_after(uppers: Sequence[str]) -> str:
@@ -59,14 +59,14 @@ def was_promoted() -> str:
     return "its newest commit was promoted from a pull request, which it does not allow any more: it does not run after"
 
 
-def own_commit(stack: str, upper: str) -> str:
+def own_commit(stack: str) -> str:
     """Which commit a run of a dependency is of."""
-    return f"made because {upper} runs; it is of the newest commit that was tracked for {stack}"
+    return f"it is of the newest commit that was tracked for {stack}"
 
 
-def events_commit(upper: str) -> str:
+def events_commit() -> str:
     """The same, of a stack that was never tracked."""
-    return f"made because {upper} runs; no commit was tracked before, so it is of the same one"
+    return "no commit was tracked before, so it is of the same one"
 
 
 def skipped(upstreams: Upstreams, taken: Iterable[Dependency]) -> str:

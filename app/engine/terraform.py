@@ -335,7 +335,7 @@ def _output(name: str, part: Mapping[str, object]) -> Output:
 
 def _value(name: str, part: Mapping[str, object]) -> OutputValue:
     value = json.dumps(part["value"], ensure_ascii=False, separators=(",", ":"))
-    is_short = len(value.encode("utf-8", "replace")) <= MAX_VALUE_BYTES
+    is_short = len(value.encode()) <= MAX_VALUE_BYTES
     return OutputValue(name=name, value=value if is_short else None, is_sensitive=bool(part.get("sensitive", True)))
 
 

@@ -114,9 +114,9 @@ class Cascade:
         if _refusal(self.tx, stack, upper=upper.stack_name, ref=upper.ref):
             return None
         head = stack.head_sha
-        note = words.own_commit(stack.name, upper.stack_name)
+        note = words.own_commit(stack.name)
         if head is None:
-            head, note = upper.head_sha, words.events_commit(upper.stack_name)
+            head, note = upper.head_sha, words.events_commit()
             stack = replace(stack, head_sha=head, head_seq=stack.head_seq + 1)
             self.tx.save_stack(stack)
         run = replace(self._run(stack, head, upper), upstreams=upstreams, note=note)

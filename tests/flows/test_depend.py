@@ -103,7 +103,7 @@ def test_a_run_below_is_made_at_once_of_its_own_commit_and_waits(estate: Estate)
     assert (app.type, app.state, app.head_sha) == (RunType.TRACKED, RunState.QUEUED, OLD)
     assert (app.trigger, app.asked_by, app.caused_by) == (Trigger.DEPENDENCY, "vpc", made["vpc"].id)
     assert (app.workflow_id, app.generation) == (made["vpc"].id, 1)
-    assert app.note == "made because vpc runs; it is of the newest commit that was tracked for app"
+    assert app.note == "it is of the newest commit that was tracked for app"
     with estate.store.begin() as tx:
         assert tx.get_run_facts(app).waits_for == f"vpc (run {made['vpc'].id})"
         assert tx.get_run_facts(tx.get_run(made["vpc"].id)).below == (("app", app.id),)

@@ -112,7 +112,8 @@ def test_what_was_applied_above_is_planned_with_below_and_nothing_runs_below_wit
     third = world.push(repo, {"vpc/main.tf": vpc("two", "2")}, "Another id")
     world.press(world.expect_check(repo, third, "deploy/vpc", "action_required"), "Confirm")
     again = world.expect_check(repo, first, "deploy/app", "action_required")
-    assert f"Made because `vpc` runs, in run `{world.runs('vpc')[-1].id}`" in (again.summary or "")
+    made_for = f"Made because `vpc` runs, in run `{world.runs('vpc')[-1].id}`"
+    assert f"{made_for}: it is of the newest commit that was tracked for app." in (again.summary or "")
     assert "in vpc-2, a+${b}" in (again.text or "")
     world.press(again, "Confirm")
     applied = world.expect_state(RunState.FINISHED, "app")
