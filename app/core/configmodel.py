@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError, PydanticKnownError
 
-from app.core.dependency import MAX_DEPENDENCIES, MAX_REFERENCES
+from app.core.dependency import MAX_DEPENDENCIES, MAX_REFERENCES, is_output_name
 from app.core.document import quoted
 from app.core.globs import MAX_GLOB, compile_glob
 from app.core.secret import NAME_FORM, is_secret_name
@@ -47,8 +47,6 @@ _TERM: Final = r"\s*(?:=|!=|>=|<=|>|<|~>)?\s*v?[0-9]{1,9}(?:\.[0-9]{1,9}){0,2}(?
 _CONSTRAINT = re.compile(rf"(?=.{{1,100}}\Z){_TERM}(?:,{_TERM})*")
 """As app.engine.version reads it: what it could not, no worker would find a tool for."""
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,199}")
-_OUTPUT = re.compile(r"[^\W\d][\w-]{0,199}")
-"""As Terraform takes it. Source: https://developer.hashicorp.com/terraform/language/syntax/configuration#identifiers"""
 _SWITCHES: Final = frozenset({"SKIP_APPLYING", "SPACELIFT_SKIP_APPLYING"})
 _BAD_REF = re.compile(
     r"^refs/(?:heads|tags|remotes)/|\.\.|@\{|//|[\x00-\x20\x7f~^:?*\[\\]|^[-/.]|/\.|[/.]$|\.lock(?:/|$)"
@@ -198,7 +196,7 @@ def _input(value: str) -> str:
 
 
 def _output(value: str) -> str:
-    if _OUTPUT.fullmatch(value):
+    if is_output_name(value):
         return value
     raise wrong(f"{quoted(value)} is no name of an output", "write it as its `output` block does")
 

@@ -3,6 +3,7 @@
 `core.config` reads `depends_on` into these; `flows.cascade` makes the runs below a run in this order.
 """
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
@@ -16,6 +17,8 @@ MAX_VALUE_BYTES: Final = 128_000
 """Of one output, as JSON: what one variable of a process holds."""
 MAX_TOTAL_BYTES: Final = 1024 * 1024
 """Of all outputs that one stack keeps, and of all variables that one run is passed."""
+_OUTPUT = re.compile(r"[^\W\d][\w-]{0,199}")
+"""As Terraform takes it. Source: https://developer.hashicorp.com/terraform/language/syntax/configuration#identifiers"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +37,11 @@ class Dependency:
 
 Graph = Mapping[str, Collection[str]]
 """The stacks directly above, by the name of each stack."""
+
+
+def is_output_name(text: str) -> bool:
+    """True for what an output can be called."""
+    return _OUTPUT.fullmatch(text) is not None
 
 
 def find_cycle(above: Graph) -> tuple[str, ...]:

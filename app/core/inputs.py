@@ -71,6 +71,15 @@ def passed(depends_on: Sequence[Dependency], known: Mapping[tuple[str, str], Kep
     return Passed(environment=environment, secret_names=tuple(secret_names), redacted=tuple(redacted))
 
 
+def is_readable(value: str) -> bool:
+    """True for JSON that can be passed."""
+    try:
+        json.loads(value)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
 def _refusal(dependency: Dependency, output: str, kept: KeptOutput) -> str:
     """Why a known output cannot be passed; empty: it can."""
     name = f"{dependency.stack}.{output}"
@@ -78,9 +87,9 @@ def _refusal(dependency: Dependency, output: str, kept: KeptOutput) -> str:
         return words.is_sensitive(dependency.stack, output)
     if kept.value is None:
         return words.was_not_kept(name, dependency.stack) if kept.is_sensitive else words.too_long(name)
-    text = _text(kept.value, is_expression=False)
-    if len(kept.value.encode()) > MAX_VALUE_BYTES:
+    if len(kept.value.encode()) > MAX_VALUE_BYTES or not is_readable(kept.value):
         return words.too_long(name)
+    text = _text(kept.value, is_expression=False)
     if "\0" in text:
         return words.has_nul(name)
     if kept.is_sensitive and len(text) < MIN_SECRET_CHARS:

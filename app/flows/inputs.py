@@ -6,8 +6,8 @@ plan is applied, with the variables that it was made with.
 
 import msgspec
 
-from app.core.dependency import MAX_TOTAL_BYTES, MAX_VALUE_BYTES
-from app.core.inputs import NOTHING, Passed, passed
+from app.core.dependency import MAX_TOTAL_BYTES, MAX_VALUE_BYTES, is_output_name
+from app.core.inputs import NOTHING, Passed, is_readable, passed
 from app.core.names import RunId
 from app.core.protocol import OutputValue, Phase, ResultReport
 from app.core.run import Run, RunType
@@ -56,16 +56,10 @@ def _bounded(values: tuple[OutputValue, ...]) -> list[OutputValue]:
     room = MAX_TOTAL_BYTES
     kept: dict[str, OutputValue] = {}
     for one in values[:MAX_KEPT]:
+        if not is_output_name(one.name) or one.name in kept:
+            continue
         size = len(one.value.encode()) if one.value is not None else 0
-        is_fit = size <= min(room, MAX_VALUE_BYTES) and _is_json(one.value)
+        is_fit = size <= min(room, MAX_VALUE_BYTES) and (one.value is None or is_readable(one.value))
         room -= size if is_fit else 0
-        kept[one.name[:200]] = one if is_fit else msgspec.structs.replace(one, value=None)
+        kept[one.name] = one if is_fit else msgspec.structs.replace(one, value=None)
     return list(kept.values())
-
-
-def _is_json(text: str | None) -> bool:
-    try:
-        msgspec.json.decode(text or "null")
-    except (msgspec.DecodeError, UnicodeError):
-        return False
-    return True

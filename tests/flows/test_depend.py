@@ -298,7 +298,10 @@ def test_a_preview_keeps_no_outputs_and_a_worker_hands_in_no_more_than_fits(esta
         assert keep(tx, preview, value("a", '"1"')) == ()
         keep(tx, run, value("long", f'"{"x" * 128_000}"'), value("odd", "{"), value("fine", "1"))
         found = tx.find_outputs(REPOSITORY.id, {"vpc": ["long", "odd", "fine"]})
-    assert {name: kept.value for (_, name), kept in found.items()} == {"long": None, "odd": None, "fine": "1"}
+        assert {name: kept.value for (_, name), kept in found.items()} == {"long": None, "odd": None, "fine": "1"}
+        gone = keep(tx, run, value("no\x00name", "1"), value("deep", "[" * 50_000 + "]" * 50_000), value("fine", "1"))
+        assert gone == ("deep", "long", "odd")
+        assert tx.find_outputs(REPOSITORY.id, {"vpc": ["deep"]})["vpc", "deep"].value is None
 
 
 def test_a_plan_gets_the_newest_values_and_its_apply_those_of_the_plan(estate: Estate) -> None:
