@@ -15,7 +15,11 @@ from app.core.upstream import UpstreamState
 from app.flows.cascade import Cascade, Cascades
 from app.flows.depend import settle_below
 from app.flows.inputs import give_inputs, keep_outputs, wanted_sensitive
+from app.flows.secrets import Given, Missing, Secrets
 from app.store.postgres import PostgresStore, PostgresTransaction
+from app.vault.keys import Keyring
+from app.vault.vault import Vault
+from tests.database import KEY
 from tests.store.world import HEAD, REPOSITORY, make_run, make_stack, run_of, step
 
 OLD = Sha("b" * 40)
@@ -341,3 +345,22 @@ def test_values_lie_sealed_and_open_in_their_own_place_alone(estate: Estate, dat
         sql.execute("UPDATE stack_outputs SET name = 'other'")
     with estate.store.begin() as tx, pytest.raises((RetryableError, Exception), match="open"):
         tx.find_outputs(REPOSITORY.id, {"vpc": ["other"]})
+
+
+def test_a_worker_gets_the_inputs_with_its_variables_and_a_forks_commit_gets_none(estate: Estate) -> None:
+    vpc = make_run(estate.store, estate.stack("vpc"))
+    app = estate.stack("app", Dependency(stack="vpc", outputs={"key": "KEY"}, sensitive=True))
+    run = make_run(estate.store, app)
+    secrets = Secrets(store=estate.store, sealer=Vault(Keyring([KEY])), find_repository=estate.store.find_repository_id)
+    with estate.store.begin() as tx:
+        missing = secrets.give(tx, run.id, app, REPOSITORY, Phase.PLAN)
+        assert isinstance(missing, Missing)
+        keep(tx, vpc, value("key", '{"inner": "inner-text"}', is_sensitive=True))
+        for phase in (Phase.PLAN, Phase.APPLY):
+            given = secrets.give(tx, run.id, app, REPOSITORY, phase)
+            assert isinstance(given, Given)
+            assert given.environment == {"KEY": '{"inner": "inner-text"}'}
+            assert (given.secret_names, given.redacted) == (("KEY",), ("inner-text",))
+        forks = secrets.give(tx, run.id, app, REPOSITORY, Phase.VALIDATE)
+        assert isinstance(forks, Given)
+        assert (forks.environment, forks.redacted) == ({}, ())
