@@ -44,7 +44,9 @@ The flow of an event, in order:
   flows.budget              each write is counted before it is sent, in lanes; what GitHub says of its limits holds
   flows.tick                what others do to the App's comment: ticks, edits, its deletion
   flows.rerequest           a check that is asked for again: planned again, never applied
-  flows.trigger             what runs when a run has ended, by a policy
+  flows.cascade             runs of the stacks below, made with a run, wait for it (core.dependency, core.upstream)
+  flows.trigger             when a run has ended: flows.depend tells those that wait for it, then policies are asked
+  flows.inputs              outputs of other stacks: kept after an apply, passed to plans (core.inputs)
   flows.notify, flows.send  who is told of a run by a policy, and the telling, one endpoint in its order
   flows.explain             why it did or did not run: answers, and the summary of a commit (core.words_why)
   flows.control             the doors of a person's command: a button, a comment; flows.act: on a page, flows.operate:

@@ -5,15 +5,17 @@ stacks file and policies. Runs nothing, asks GitHub nothing, needs no server and
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Final
 
+from app.core import words_depend
 from app.core.contract import MAX_POLICY_BYTES
 from app.core.decision import Verdict
+from app.core.dependency import graph_of, stacks_below
 from app.core.errors import UserError
 from app.core.event import (
     MAX_DELIVERY_BYTES,
@@ -31,7 +33,7 @@ from app.core.markdown import shortened
 from app.core.names import InstallationId, RepositoryId, Sha
 from app.core.organisation import ORGANISATION_PATH, effective, pool_problems
 from app.core.pushinput import CommitFacts, EventAsked, PullAsked, PushAsked, event_document, with_files
-from app.core.stack import CONFIG_PATH, MAX_CONFIG_BYTES, Problem
+from app.core.stack import CONFIG_PATH, MAX_CONFIG_BYTES, Problem, Stack
 from app.engine.clone import Clone
 from app.flows.configure import Found, read_file, read_policies
 from app.flows.look import Base, Look, Looked
@@ -68,11 +70,13 @@ class Simulated:
     asked: Asked
     stacks: tuple[tuple[str, Rejudged], ...]
     """Shape: stack name and what it would do, in the stacks file's order."""
+    after: Mapping[str, tuple[str, ...]]
+    """The stacks that would run after others. Shape: name to the names of those directly above that would run."""
 
     @property
     def running(self) -> int:
         """How many stacks would run."""
-        return sum(said.is_run_wanted for _, said in self.stacks)
+        return sum(said.is_run_wanted or name in self.after for name, said in self.stacks)
 
 
 class BrokenConfiguration(UserError):
@@ -119,7 +123,7 @@ def simulate(
     told = [
         (stack.name, rejudge.ask(stack, asked.document, texts, is_everything=asked.files is None)) for stack in stacks
     ]
-    return Simulated(asked=asked, stacks=tuple(told))
+    return Simulated(asked=asked, stacks=tuple(told), after=_after(stacks, told))
 
 
 def engine_here(environ: Mapping[str, str]) -> PolicyEngine:
@@ -150,7 +154,11 @@ def lines_of(simulated: Simulated) -> list[str]:
     lines.append("")
     width = max((len(name) for name, _ in simulated.stacks), default=0)
     for name, said in simulated.stacks:
-        lines.append(f"{name:{width}}  {_word(said):10}  {_plain(said.reason)}")
+        uppers = simulated.after.get(name, ())
+        after = words_depend.comes_after(uppers) if _is_for_others(said) else words_depend.waits_in_order(uppers)
+        word = "dependency" if uppers and _run_type(said) is None else _word(said)
+        reason = "; ".join((said.reason, after)) if uppers else said.reason
+        lines.append(f"{name:{width}}  {word:10}  {_plain(reason)}")
         for outcome in said.outcomes:
             lines += [f"{'':{width}}    {outcome.name} printed {_plain(line)}" for line in outcome.prints]
     total = len(simulated.stacks)
@@ -172,8 +180,9 @@ def document_of(simulated: Simulated) -> dict[str, object]:
             {
                 "stack": name,
                 "verdict": said.verdict.value,
-                "run": _run_type(said),
+                "run": _run_type(said) or ("tracked" if name in simulated.after else None),
                 "reason": said.reason,
+                "after": list(simulated.after.get(name, ())),
                 "policies": [
                     {
                         "name": outcome.name,
@@ -188,6 +197,19 @@ def document_of(simulated: Simulated) -> dict[str, object]:
             for name, said in simulated.stacks
         ],
     }
+
+
+def _after(stacks: Sequence[Stack], told: Sequence[tuple[str, Rejudged]]) -> dict[str, tuple[str, ...]]:
+    """The stacks that would run after others that are tracked, each with those directly above it."""
+    roots = {name for name, said in told if said.is_run_wanted and said.verdict is Verdict.TRACK}
+    above = graph_of({stack.name: stack.settings.depends_on for stack in stacks})
+    below = stacks_below(above, roots)
+    return {name: tuple(upper for upper in above[name] if upper in roots or upper in below) for name in below}
+
+
+def _is_for_others(said: Rejudged) -> bool:
+    """True when the stack would have no tracked run but for what it depends on."""
+    return not (said.is_run_wanted and said.verdict is Verdict.TRACK)
 
 
 def _read_document(event: Path) -> dict[str, object]:

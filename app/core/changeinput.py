@@ -9,7 +9,7 @@ from typing import Final
 
 from app.core.plan import Action, Change, Kind
 from app.core.pushinput import Document, EventAsked, run_part
-from app.core.run import BY_POLICY, Run, Trigger
+from app.core.run import BY_POLICY, BY_STACK, Run, Trigger
 
 WORDS: Final[Mapping[Action, str]] = {
     Action.CREATE: "added",
@@ -26,7 +26,7 @@ _TYPE_AND_NAME: Final = re.compile(r"(?:^|\.)([A-Za-z_][\w-]*)\.([A-Za-z_][\w-]*
 
 def made_run_part(event: EventAsked, run: Run) -> Document:
     """The run, with who asked for it."""
-    by = run.triggered_by.removeprefix(BY_POLICY)
+    by = run.triggered_by.removeprefix(BY_POLICY).removeprefix(BY_STACK)
     return {
         **run_part(event, run),
         "creator_session": {
@@ -35,7 +35,7 @@ def made_run_part(event: EventAsked, run: Run) -> Document:
             "login": by,
             "name": by,
             "teams": [],
-            "machine": by.endswith("[bot]") or run.trigger is Trigger.POLICY,
+            "machine": by.endswith("[bot]") or run.trigger in (Trigger.POLICY, Trigger.DEPENDENCY),
         },
         "runtime_config": {"before_init": list[str](), "environment": dict[str, str]()},
     }

@@ -12,9 +12,11 @@ from typing import Any, Final
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from app.core.configdepends import dependency_problems
 from app.core.configmodel import (
     NOT_YET,
     ConfirmModel,
+    DependencyModel,
     FileModel,
     GitModel,
     HooksModel,
@@ -24,6 +26,7 @@ from app.core.configmodel import (
     plain_of,
     secrets_of,
 )
+from app.core.dependency import Dependency
 from app.core.document import Document, Path, quoted, read_document
 from app.core.stack import (
     DEFAULTABLE,
@@ -53,6 +56,7 @@ _REMEDIES: Final = {
     "name": "give it a name that is unique in this file",
     "type": "write `type: push`, or `plan`, `approval`, `trigger`, `notification`",
     "path": "name its Rego file",
+    "stack": "name the stack that comes before",
     "attach": 'write `[network, dns]`, `{labels: [prod]}` or `"*"`',
 }
 """What to do when a key is missing."""
@@ -147,6 +151,15 @@ def _stack(model: StackModel, default_branch: str, line: int) -> StackSpec:
         confirm_teams=tuple(dict.fromkeys(model.confirm.teams)),
         confirm_not_author=model.confirm.not_author,
         public_plans=model.public_plans,
+        depends_on=tuple(
+            Dependency(
+                stack=each.stack,
+                outputs=dict(each.outputs),
+                trigger_always=each.trigger_always,
+                sensitive=each.sensitive,
+            )
+            for each in model.depends_on
+        ),
     )
     return StackSpec(
         settings=settings,
@@ -185,6 +198,7 @@ def _cross_checks(document: Document) -> Iterator[Problem]:
             message = f"{quoted(before)} is still a stack of this file, so nothing can have been renamed from it"
             yield problem_at(document, ("stacks", at, "renamed_from"), message, "take `renamed_from` away")
         yield from _prefixed_twice(document, at, stack.get("environment"))
+    yield from dependency_problems(document, stacks)
     for at, policy in policies.items():
         attach = policy.get("attach")
         for name in attach if isinstance(attach, list) else ():
@@ -305,6 +319,8 @@ def _model_at(path: Path) -> type[BaseModel]:
             return HooksModel
         case ["stacks", "oidc"]:
             return OidcModel
+        case ["stacks", "depends_on"]:
+            return DependencyModel
         case ["policies"]:
             return PolicyModel
         case _:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError, PydanticKnownError
 
+from app.core.dependency import MAX_DEPENDENCIES, MAX_REFERENCES, is_output_name
 from app.core.document import quoted
 from app.core.globs import MAX_GLOB, compile_glob
 from app.core.secret import NAME_FORM, is_secret_name
@@ -34,7 +35,6 @@ MAX_VALUE: Final = 32_768
 """Characters of one variable of the environment."""
 NAME: Final = r"^[a-z0-9]+(?:(?:[-_]+|[./])[a-z0-9]+)*$"
 NOT_YET: Final = {
-    "depends_on": "dependencies between stacks",
     "drift": "drift detection",
 }
 """Keys of a later version, in words."""
@@ -47,6 +47,7 @@ _TERM: Final = r"\s*(?:=|!=|>=|<=|>|<|~>)?\s*v?[0-9]{1,9}(?:\.[0-9]{1,9}){0,2}(?
 _CONSTRAINT = re.compile(rf"(?=.{{1,100}}\Z){_TERM}(?:,{_TERM})*")
 """As app.engine.version reads it: what it could not, no worker would find a tool for."""
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,199}")
+_SWITCHES: Final = frozenset({"SKIP_APPLYING", "SPACELIFT_SKIP_APPLYING"})
 _BAD_REF = re.compile(
     r"^refs/(?:heads|tags|remotes)/|\.\.|@\{|//|[\x00-\x20\x7f~^:?*\[\\]|^[-/.]|/\.|[/.]$|\.lock(?:/|$)"
 )
@@ -183,6 +184,23 @@ def _variable(value: str) -> str:
     return value
 
 
+def _input(value: str) -> str:
+    """The name of a variable that gets an output's value."""
+    if value.startswith(("ro_", "wo_")):
+        raise wrong(f"{quoted(value)} has a prefix, and an apply keeps the values of its plan", "write it without")
+    if value in _SWITCHES:
+        raise wrong(f"the variable {quoted(value)} is a setting of the stack", "set it in `environment`")
+    if value.startswith(("TF_VAR_trackside_", "TF_VAR_spacelift_")):
+        raise wrong(f"the variable {quoted(value)} tells about the run: the worker sets it", "choose another name")
+    return _variable(value)
+
+
+def _output(value: str) -> str:
+    if is_output_name(value):
+        return value
+    raise wrong(f"{quoted(value)} is no name of an output", "write it as its `output` block does")
+
+
 @dataclass(frozen=True, slots=True)
 class SecretReference:
     """The value of a variable that is kept as a secret."""
@@ -299,6 +317,8 @@ Constraint = Annotated[str, AfterValidator(_constraint)]
 Role = Annotated[str, AfterValidator(_role), Field(json_schema_extra={"minLength": 1, "maxLength": 100})]
 Team = Annotated[str, AfterValidator(_team), Field(json_schema_extra={"pattern": "^[a-z0-9_-]{1,100}$"})]
 Variable = Annotated[str, AfterValidator(_variable)]
+Input = Annotated[str, AfterValidator(_input), Field(json_schema_extra={"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"})]
+OutputName = Annotated[str, AfterValidator(_output)]
 VersionOne = Annotated[int, PlainValidator(_one), WithJsonSchema({"const": 1})]
 _SETTING_SCHEMA: Final = {
     "anyOf": [
@@ -371,6 +391,19 @@ class OidcModel(_Model):
     """Whom it is for; default: the host of the installation's public address."""
 
 
+class DependencyModel(_Model):
+    """A stack of the same repository that this one comes after."""
+
+    stack: Name
+    """Its name."""
+    outputs: dict[OutputName, Input] = Field(default={}, max_length=MAX_REFERENCES)
+    """The variable that each of its outputs is passed in: `{vpc_id: TF_VAR_vpc_id}`."""
+    trigger_always: bool = False
+    """Run after each of its deployments, also when none of these outputs has changed."""
+    sensitive: bool = False
+    """Keep and pass these outputs also when they are sensitive."""
+
+
 class StackModel(_Model):
     """One Terraform or OpenTofu root."""
 
@@ -406,6 +439,8 @@ class StackModel(_Model):
     """Let `deploy` plan and apply the head of a pull request that is not merged yet."""
     environment: dict[Variable, Setting] = Field(default={}, max_length=MAX_ENTRIES)
     """Variables, as text or `{secret: NAME}`; `ro_NAME` reaches every phase but apply, `wo_NAME` only apply."""
+    depends_on: list[DependencyModel] = Field(default=[], max_length=MAX_DEPENDENCIES)
+    """The stacks that it comes after, and which of their outputs it takes."""
     hooks: HooksModel = HooksModel()
     """Lines of shell around init, plan and apply, and after the run."""
     confirm: ConfirmModel = ConfirmModel()

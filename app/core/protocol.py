@@ -149,6 +149,8 @@ class Assignment(Private, frozen=True, kw_only=True):
     """For the log: which module repositories the clone token reads, or why it reads none."""
     engine: str = ""
     """Apply only: engine and exact version that made the plan: `terraform 1.11.4`."""
+    sensitive_outputs: tuple[str, ...] = ()
+    """The sensitive outputs whose values are handed in after the apply: those that another stack is passed."""
     policy_values: str = ""
     """Plan only: what plan policies are to see of the plan's values: `hashed`, `marked` (see app.core.planresources);
     empty: no policy will be asked, and nothing is handed in for any."""
@@ -284,6 +286,15 @@ class Output(msgspec.Struct, frozen=True, kw_only=True):
     """JSON text."""
 
 
+class OutputValue(Private, frozen=True, kw_only=True):
+    """One output after the apply, as stacks below may be passed it."""
+
+    name: str
+    value: str | None = None
+    """JSON text, whole. None: it is sensitive and was not asked for, or it is too long."""
+    is_sensitive: bool = False
+
+
 class ResultReport(msgspec.Struct, frozen=True, kw_only=True):
     """POST /worker/v1/assignments/<id>/result: the assignment is over. Safe to send twice."""
 
@@ -292,6 +303,8 @@ class ResultReport(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     """For people, redacted, at most 4,000 characters: `terraform plan exited 1: …`."""
     outputs: tuple[Output, ...] = ()
+    values: tuple[OutputValue, ...] | None = None
+    """With APPLIED: every output for the stacks below; None: they could not be read, and are not known."""
     obstacle: Obstacle | None = None
     """With FAILED: what the engine met before it changed anything."""
     remarks: tuple[Remark, ...] = ()

@@ -292,6 +292,8 @@ class RunFacts:
     """Plan policies of the stack that have not judged the waiting plan."""
     triggered: tuple[Triggered, ...] = ()
     """What its trigger policies asked for when it had ended, and what came of it."""
+    below: tuple[tuple[str, str], ...] = ()
+    """Stack and run of each that waits for this run below."""
     done: int = 0
     """How many resources the engine has dealt with, while a worker has the run."""
     in_state_s: float = 0.0

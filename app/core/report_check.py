@@ -37,6 +37,7 @@ from app.core.run import Run, RunState, RunType, Step, Trigger, allowed
 from app.core.runview import RunView, cause, short
 from app.core.statepoint import Obstacle
 from app.core.words_choice import chosen_words
+from app.core.words_depend import runs_after
 from app.core.words_run import phase_word, word_of
 from app.core.words_stack import on_hold
 from app.core.words_trigger import triggered_lines
@@ -421,7 +422,7 @@ def _prose_parts(view: RunView, said: _Said) -> tuple[str, ...]:
     denied = policies if view.run.state is RunState.FAILED else ()
     after = () if denied else policies
     lines = (*denied, *said.lines, *review_lines(view), *after, _dangers(view), failed_before(view), origin(view))
-    return (*lines, *triggered_lines(view.triggered))
+    return (*lines, runs_after(view.below), *triggered_lines(view.triggered))
 
 
 def _dangers(view: RunView) -> str:
@@ -449,7 +450,7 @@ def _footer(view: RunView) -> str:
         plan += f" {code(run.plan.digest[:16])} by {code(run.plan.engine, limit=60)}"
     commit = f"commit {code(short(run.head_sha))}" + (f" {code(run.message, limit=100)}" if run.message else "")
     by = FOUND_BY if run.triggered_by == FOUND_BY else f"by {person(run.triggered_by)}"
-    if run.trigger is Trigger.POLICY:
+    if run.trigger in (Trigger.POLICY, Trigger.DEPENDENCY):
         by = code(run.asked_by or "", limit=100)
     who = f"{code(cause(run), limit=80)} {by}"
     return f"[Run {run.id}](<{view.run_url}>) · {plan} · {commit} · {who}"

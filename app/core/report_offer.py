@@ -10,8 +10,9 @@ from app.core.markdown import code
 from app.core.names import Digest
 from app.core.reply import Button
 from app.core.retry import run_mark
-from app.core.run import RunState, RunType, Step, allowed
+from app.core.run import RunState, RunType, Step, Trigger, allowed
 from app.core.runview import RunView, short
+from app.core.words_depend import made_for
 from app.core.words_stack import locked
 
 _BUTTONS: Final = (
@@ -125,6 +126,8 @@ def failed_before(view: RunView) -> str:
 def origin(view: RunView) -> str:
     """That the run makes another one once more, or was made when another one had ended; empty for every other run."""
     run = view.run
+    if run.caused_by is not None and run.trigger is Trigger.DEPENDENCY:
+        return made_for(run.asked_by or "", run.caused_by, run.note)
     if run.caused_by is not None:
         return f"Trigger policy {code(run.asked_by or '')} asked for it when run {code(run.caused_by)} had ended."
     return f"Makes run {code(run.retry_of)} once more." if run.retry_of else ""

@@ -36,7 +36,8 @@ def can_retry(run: Run) -> bool:
 
 
 def retry(run: Run, again: Again) -> Run:
-    """The queued run that makes `run` once more. What it waited for outside and failed, it waits for again."""
+    """The queued run that makes `run` once more. What it waited for outside and failed, it waits for again; for runs
+    above it does not wait."""
     pending = {
         name: ExternalState.PENDING if state is ExternalState.FAILED else state for name, state in run.externals.items()
     }
@@ -65,6 +66,8 @@ def retry(run: Run, again: Again) -> Run:
         expires_at=None,
         targeting=None,
         obstacle=None,
+        upstreams={},
+        changed_outputs=(),
     )
 
 

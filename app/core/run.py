@@ -17,6 +17,7 @@ from app.core.plan import Delta
 from app.core.rest import Rest
 from app.core.ruling import Approval, ApprovalRuling, PlanRuling, Verdict, approval_of, verdict_of
 from app.core.statepoint import Obstacle, StatePoint
+from app.core.upstream import Upstreams, waited_for
 
 
 class RunType(StrEnum):
@@ -196,6 +197,8 @@ GIVEN_BACK_COSTS: Final = 1
 
 BY_POLICY: Final = "policy/"
 """How `triggered_by` of a run begins that a trigger policy asked for; no login has a slash."""
+BY_STACK: Final = "stack/"
+"""How `triggered_by` of a run begins that was made for a dependency; the name of the stack above follows."""
 
 
 class Trigger(StrEnum):
@@ -211,6 +214,8 @@ class Trigger(StrEnum):
     COMMAND = "command"
     POLICY = "policy"
     """A trigger policy, when another run had ended."""
+    DEPENDENCY = "dependency"
+    """A run of a stack above, when it was made."""
 
 
 class ExternalState(StrEnum):
@@ -327,9 +332,9 @@ class Run:
     retry_of: RunId | None = None
     """The run that this one makes once more."""
     caused_by: RunId | None = None
-    """The run whose end made a trigger policy ask for this one."""
+    """The run whose end made a trigger policy ask for this one, or the run above that this one was made for."""
     workflow_id: RunId | None = None
-    """The first run of its workflow: of all that trigger policies made, one after the other; None: it is the first."""
+    """The first run of its workflow: of all that trigger policies and dependencies made; None: it is the first."""
     generation: int = 0
     """How many runs of the workflow came one after the other before it."""
     expires_at: datetime | None = None
@@ -338,18 +343,28 @@ class Run:
     """What plan `plan_number` is restricted to; None: it is of the whole commit."""
     obstacle: Obstacle | None = None
     """What the engine met before it did anything, when that is why the run failed."""
+    upstreams: Upstreams = field(default_factory=dict)
+    """The runs above that it waits for in the queue, and what has become of them."""
+    changed_outputs: tuple[str, ...] = ()
+    """The outputs that its apply created, changed or took away, by name."""
 
     @property
     def asked_by(self) -> str | None:
-        """Who asked for it, as policies see it: a login, or a trigger policy's name; None when git made it."""
-        if self.trigger is Trigger.POLICY:
-            return self.triggered_by.removeprefix(BY_POLICY)
+        """Who asked for it, as policies see it: a login, a trigger policy's name, or that of the stack above; None when
+        git made it."""
+        if self.trigger in (Trigger.POLICY, Trigger.DEPENDENCY):
+            return self.triggered_by.removeprefix(BY_POLICY).removeprefix(BY_STACK)
         return self.triggered_by if self.trigger is Trigger.COMMAND else None
 
     @property
     def waits_for(self) -> tuple[str, ...]:
-        """The names of what it still waits for, sorted."""
+        """The names of what it still waits for outside, sorted."""
         return tuple(sorted(name for name, state in self.externals.items() if not state.is_done))
+
+    @property
+    def is_kept_back(self) -> bool:
+        """True while it waits for something outside, or for a run above."""
+        return bool(self.waits_for or waited_for(self.upstreams))
 
     @property
     def flags(self) -> tuple[str, ...]:

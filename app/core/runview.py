@@ -71,6 +71,8 @@ class RunView:
     """After an apply; sensitive ones without a value."""
     triggered: tuple[Triggered, ...] = ()
     """What its trigger policies asked for when it had ended, and what came of it."""
+    below: tuple[tuple[str, str], ...] = ()
+    """Stack and run of each that waits for this run below."""
     remarks: tuple[Remark, ...] = ()
     """The engine's errors, when the run failed by them."""
     environment: str | None = None

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Final
 
+from app.core.dependency import Dependency
 from app.core.names import ConfigVersionId, Digest, OrganisationVersionId, RepositoryId, Sha, StackId
 
 
@@ -73,6 +74,7 @@ LATER: Final = frozenset(
         "confirm_teams",
         "confirm_not_author",
         "public_plans",
+        "depends_on",
     }
 )
 """Settings that came after the first version."""
@@ -143,6 +145,8 @@ class StackSettings:
     """On a public repository, checks and comments carry the plan's changes and outputs, for everybody to read."""
     comments: Comments = Comments.ON
     """Whether its runs are told of in the App's comment on a pull request."""
+    depends_on: tuple[Dependency, ...] = ()
+    """The stacks above it, in the file's order."""
 
     def veils(self, *, is_private: bool) -> bool:
         """True when everybody reads the repository, and the plans are for those who may write there."""
@@ -202,6 +206,7 @@ def settings_from_json(text: str) -> StackSettings:
         raw["state"] = StateMode(state) if state else None
         raw["confirm_permission"] = Permission(confirm)
         raw["comments"] = Comments(raw.get("comments", "on"))
+        raw["depends_on"] = tuple(Dependency(**one) for one in raw.get("depends_on", ()))
         return StackSettings(**raw)
     except (TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"reading stack settings: {error}") from error

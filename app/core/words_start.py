@@ -143,6 +143,15 @@ def deploying(run: Run, stack: Stack) -> str:
     return f"{said}{_kept(run, stack)}"
 
 
+def after(below: Sequence[Run]) -> tuple[str, ...]:
+    """The runs that follow those, of stacks that depend on theirs: a line, or none."""
+    if not below:
+        return ()
+    named = [f"{code(run.stack_name)} (run {code(run.id)})" for run in below[:MAX_CANDIDATES]]
+    more = f" and {len(below) - MAX_CANDIDATES:,} more" if len(below) > MAX_CANDIDATES else ""
+    return (f"After it: {', '.join(named)}{more}.",)
+
+
 def retried(run: Run, stack: Stack) -> str:
     """A retry was carried out; `run` is the new run."""
     return (

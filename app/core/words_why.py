@@ -10,6 +10,7 @@ from app.core.decision import Decision, EventKind, PolicyOutcome, Verdict
 from app.core.explanation import Explained
 from app.core.markdown import code, sentence, shortened, size_bytes
 from app.core.names import Sha
+from app.core.run import Run, RunState
 from app.core.runview import short
 from app.core.words_run import word_of
 
@@ -66,7 +67,7 @@ def why_lines(told: Sequence[Explained]) -> Iterator[str]:
             yield f"    policy {_plain(outcome.name)}: {_plain_outcome(outcome)}"
             yield from (f"        printed: {_plain(line)}" for line in outcome.prints[:MAX_PRINTS])
         if each.run is not None:
-            yield f"    run {each.run.id}: {each.run.type.value}, {word_of(each.run)}"
+            yield f"    run {each.run.id}: {each.run.type.value}, {word_of(each.run)}{_plain(_skipped(each.run))}"
 
 
 def why_document(told: Sequence[Explained]) -> list[dict[str, object]]:
@@ -110,7 +111,7 @@ def _item(each: Explained) -> Iterator[str]:
     decision, run = each.decision, each.run
     words = "; ".join(part for part in (decision.answer.reason, decision.note) if part)
     about = "" if decision.event is EventKind.PUSH else f" ({sentence(_about(decision), limit=100)})"
-    ends = f" Run {code(run.id)}: {word_of(run)}." if run is not None else ""
+    ends = f" Run {code(run.id)}: {word_of(run)}{_skipped(run)}." if run is not None else ""
     told = f"**{_VERDICTS[decision.answer.verdict]}**, {sentence(words, limit=600)}."
     yield f"- {code(decision.stack_name, limit=100)}{about}: {told}{ends}"
     for outcome in decision.policies[:MAX_POLICIES]:
@@ -119,6 +120,11 @@ def _item(each: Explained) -> Iterator[str]:
             yield f"    - printed {code(line, limit=MAX_PRINT)}"
         if len(outcome.prints) > MAX_PRINTS:
             yield f"    - and {len(outcome.prints) - MAX_PRINTS:,} more lines printed"
+
+
+def _skipped(run: Run) -> str:
+    """Why a run was skipped, behind the word that says so."""
+    return f" ({sentence(run.reason, limit=300)})" if run.state is RunState.SKIPPED and run.reason else ""
 
 
 def _about(decision: Decision) -> str:

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from app.core.dependency import MAX_VALUE_BYTES
 from app.core.errors import BrokenError, UserError
-from app.core.protocol import Output
+from app.core.protocol import Output, OutputValue
 from app.core.statepoint import Obstacle
 from app.engine.bench import RESCUE, Bench, inside
 from app.engine.child import Ended, Sink
@@ -90,6 +91,16 @@ class Planned:
     """False exactly when the exit code was 0."""
     warnings: tuple[Diagnostic, ...] = ()
     warnings_left_out: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outputs:
+    """The outputs of a state."""
+
+    shown: tuple[Output, ...]
+    """For people: sensitive and very long ones without their value."""
+    values: tuple[OutputValue, ...]
+    """For the stacks below: sensitive ones, too; those longer than MAX_VALUE_BYTES without their value."""
 
 
 class Terraform:
@@ -170,8 +181,8 @@ class Terraform:
         ended, messages, tail = self._stream(words)
         return Done() if ended.code == 0 else self._failure("apply", ended, messages, tail)
 
-    def outputs(self) -> tuple[Output, ...] | Failure:
-        """The outputs that the state holds now, by name; sensitive and very long ones without their value."""
+    def outputs(self) -> Outputs | Failure:
+        """The outputs that the state holds now, by name."""
         captured = Capture(MAX_OUTPUTS_BYTES)
         ended, tail = self._capture(["output", "-json", "-no-color"], captured)
         if ended != _WELL or captured.is_over:
@@ -300,14 +311,17 @@ class _Tail:
         return [line.removeprefix("Error: ") for line in (self._lines[starts[0] :] if starts else self._lines[-3:])]
 
 
-def read_outputs(raw: bytes) -> tuple[Output, ...]:
+def read_outputs(raw: bytes) -> Outputs:
     """The answer of `output -json`, by name.
 
     Raises: UserError when it is not readable.
     """
     try:
         found = sorted(json.loads(raw).items())
-        return tuple(_output(name, part) for name, part in found[:MAX_OUTPUTS])
+        return Outputs(
+            shown=tuple(_output(name, part) for name, part in found[:MAX_OUTPUTS]),
+            values=tuple(_value(name, part) for name, part in found[:MAX_OUTPUTS]),
+        )
     except (ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
         raise UserError(f"reading the outputs: {error}") from error
 
@@ -317,6 +331,12 @@ def _output(name: str, part: Mapping[str, object]) -> Output:
         return Output(name=name, sensitive=True)
     value = json.dumps(part["value"], ensure_ascii=False, separators=(",", ":"))
     return Output(name=name, value=value if len(value) <= MAX_OUTPUT_CHARS else None)
+
+
+def _value(name: str, part: Mapping[str, object]) -> OutputValue:
+    value = json.dumps(part["value"], ensure_ascii=False, separators=(",", ":"))
+    is_short = len(value.encode()) <= MAX_VALUE_BYTES
+    return OutputValue(name=name, value=value if is_short else None, is_sensitive=bool(part.get("sensitive", True)))
 
 
 def _has_json_init(engine: Engine) -> bool:

@@ -21,6 +21,7 @@ from app.core.workers import Drained, WorkerFacts, worker_of
 from app.flows.conclude import Conclude
 from app.flows.held import archive_context, clone_token_context, state_access
 from app.flows.identity import Identity
+from app.flows.inputs import wanted_sensitive
 from app.flows.ports import GitHub, Sealer, Store, Transaction
 from app.flows.secrets import Given, Missing, Secrets
 
@@ -50,6 +51,8 @@ class Held:
     given: Given = field(repr=False)
     """The variables of its phase."""
     oidc_token: Secret
+    sensitive_outputs: tuple[str, ...]
+    """Its sensitive outputs that other stacks are passed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,6 +166,7 @@ class Assign:
             confirmation=confirmation,
             given=given,
             oidc_token=Secret(self.identity.token(tx, bearer)),
+            sensitive_outputs=wanted_sensitive(tx, run, stack),
         )
 
     def _data_key(self, tx: Transaction, run: Run, phase: Phase) -> Secret | None:
@@ -225,6 +229,7 @@ class Assign:
             state=state_access(held.stack, record, tokens.state) if mode is StateMode.MANAGED else None,
             data_key=held.data_key.reveal(),
             archive_context=archive_context(run),
+            sensitive_outputs=held.sensitive_outputs,
             policy_values=_policy_values(held),
             targets=run.targeting.targets if run.targeting and not held.confirmation else (),
             excluded=run.targeting.excluded if run.targeting and not held.confirmation else (),

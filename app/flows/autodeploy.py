@@ -15,6 +15,7 @@ from app.flows.ports import Transaction
 
 AUTODEPLOY: Final = "autodeploy"
 WAITS_BEHIND: Final = frozenset({RunState.QUEUED, RunState.READY})
+ORDERED: Final = frozenset({Trigger.COMMAND, Trigger.POLICY, Trigger.DEPENDENCY})
 NOT_BEGUN: Final = WAITS_BEHIND | {RunState.CANCELED, RunState.SKIPPED}
 
 
@@ -44,7 +45,7 @@ def asks_nobody(run: Run, stack: Stack, plan: Plan) -> bool:
     is_same = stack.settings.digest() == run.stack_digest  # else they changed while it was planned
     is_whole = run.targeting is None  # a part was asked for by a person, who has not seen it yet
     # Whoever orders a run must not pass over who may confirm it.
-    is_ordered = run.trigger in (Trigger.COMMAND, Trigger.POLICY) and stack.settings.confirm_rules.is_refined
+    is_ordered = run.trigger in ORDERED and stack.settings.confirm_rules.is_refined
     is_judged = plan.verdict in (Verdict.NONE, Verdict.PASSED) and plan.approval in (Approval.NONE, Approval.APPROVED)
     return is_free and is_same and is_whole and is_judged and not is_ordered
 

@@ -65,6 +65,7 @@ from app.flows.held import (
     state_access,
 )
 from app.flows.identity import Identity
+from app.flows.inputs import keep_outputs
 from app.flows.ports import Artifacts, GitHub, Sealer, Store, Transaction
 from app.flows.review import keep_flags
 from app.flows.schedule import SYSTEM, schedule
@@ -233,7 +234,7 @@ class Conclude:
                 case Outcome.APPLIED:
                     require_applying(held)
                     tx.save_outputs(held.run.id, msgspec.json.encode(result.outputs))
-                    self._end(tx, held, Step.FINISH)
+                    self._end(tx, held, Step.FINISH, changed_outputs=keep_outputs(tx, held.run, result))
                 case Outcome.VALIDATED:
                     require_phase(held, Phase.VALIDATE)
                     self._end(tx, held, Step.FINISH, cause=VALIDATED)

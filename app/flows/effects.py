@@ -22,6 +22,7 @@ from app.core.report import failed_decision_report
 from app.core.report_decision import IgnoredView, ignored_report
 from app.core.run import ExternalState, Run, RunState, RunType, Step
 from app.core.stack import CONFIG_PATH, Stack
+from app.flows.cascade import Cascade
 from app.flows.enquire import Source
 from app.flows.explain import want_summaries
 from app.flows.judge import Case, Ruling
@@ -66,17 +67,23 @@ class Effects:
 
     def write(self, tx: Transaction, guid: DeliveryId, ruled: Ruled) -> Told:
         """Every decision with its effects; what became of the event, in words."""
-        case, source = ruled.case, ruled.source
+        case = ruled.case
         happening = case.happening
         is_newer = happening.kind is EventKind.PUSH or happening.action == "synchronize"
         if is_newer and not happening.is_passed:
             cause = f"a newer push to {happening.branch}: {case.looked.head[:7]}"
             stop_older(tx, happening.repository.id, happening.ref, head=case.looked.head, cause=cause)
         settled = [self._locked(tx, case, self._restrained(case, ruling)) for ruling in ruled.rulings]
+        roots = {one.stack.name: happening.ref for one in settled if _is_tracked_run(one)}
+        cascade = Cascade.of(tx, happening.repository.id, roots)
+        cascade.lock([one.stack.id for one in settled if one.stack.name in roots])
+        notes = cascade.foresee(roots)
+        settled = [_noted(one, notes.get(one.stack.name, "")) for one in settled]
         ids = tx.add_decisions(guid, ruled.shared, [_record(case, ruling) for ruling in settled])
         made = 0
-        for ruling, decision_id in zip(settled, ids, strict=True):
-            made += self._follow(tx, case, ruling, decision_id, source)
+        in_order = sorted(zip(settled, ids, strict=True), key=lambda pair: cascade.rank(pair[0].stack.name))
+        for ruling, decision_id in in_order:
+            made += self._follow(tx, ruled, ruling, decision_id, cascade)
         branches = {ruling.stack.settings.branch for ruling in ruled.rulings}
         want_summaries(tx, happening, case.looked.head, branches)
         counts = dict.fromkeys(Verdict, 0)
@@ -121,22 +128,23 @@ class Effects:
             retell(tx, stack)
         return ruling
 
-    def _follow(self, tx: Transaction, case: Case, ruling: Ruling, decision_id: DecisionId, source: Source) -> int:
-        """What follows from one ruling; how many runs were made."""
+    def _follow(self, tx: Transaction, ruled: Ruled, ruling: Ruling, decision_id: DecisionId, cascade: Cascade) -> int:
+        """What follows from one ruling, and from the runs above its stack; how many runs were made."""
+        case, made = ruled.case, 0
         match ruling.answer.verdict:
             case Verdict.TRACK:
-                return self._track(tx, case, ruling, decision_id)
+                made = self._track(tx, case, ruling, decision_id, cascade)
             case Verdict.PROPOSE:
-                return self._propose(tx, case, ruling, decision_id, source)
+                made = self._propose(tx, case, ruling, decision_id, ruled.source)
             case Verdict.FAIL:
                 want_check(tx, case.happening.repository, self._failed(case, ruling))
             case Verdict.IGNORE:
                 said = ruling.said
                 if ruling.is_rejected or (said is not None and said.is_reported):
                     want_check(tx, case.happening.repository, self._ignored(case, ruling))
-        return 0
+        return made + (cascade.make(ruling.stack.name) is not None)
 
-    def _track(self, tx: Transaction, case: Case, ruling: Ruling, decision_id: DecisionId) -> int:
+    def _track(self, tx: Transaction, case: Case, ruling: Ruling, decision_id: DecisionId, cascade: Cascade) -> int:
         """Move the stack's head and make the tracked run, unless this event is the second that tells of it."""
         head = case.looked.head
         stack = tx.lock_stack(ruling.stack.id)
@@ -147,6 +155,7 @@ class Effects:
         made = 0
         if ruling.is_run_wanted:
             run = _new_run(tx, case, ruling, stack, decision_id, Source(sha=head))
+            run = replace(run, upstreams=cascade.upstreams(stack.name))
             key = event_key(run)
             if tx.add_run(run, event_key=key):
                 made = 1
@@ -157,6 +166,7 @@ class Effects:
                 _enrich(tx, case, ruling, key)
             if made:
                 _cancel(tx, ruling, run)
+                cascade.add(run)
         schedule(tx, stack)
         if is_moved or made:
             retell(tx, stack)
@@ -232,6 +242,16 @@ def _turned_down(ruling: Ruling, reason: str) -> Ruling:
     """The ruling as one that starts nothing; its rules stay what they were."""
     answer = Answer(verdict=Verdict.IGNORE, reason=reason[:1000], rules=ruling.answer.rules)
     return replace(ruling, answer=answer)
+
+
+def _is_tracked_run(ruling: Ruling) -> bool:
+    """True when a tracked run is made of it."""
+    return ruling.answer.verdict is Verdict.TRACK and ruling.is_run_wanted
+
+
+def _noted(ruling: Ruling, note: str) -> Ruling:
+    """The ruling with one more note for its record."""
+    return replace(ruling, note="; ".join(part for part in (ruling.note, note) if part)) if note else ruling
 
 
 def _is_tracked_event(happening: Happening, stack: Stack) -> bool:

@@ -37,6 +37,10 @@ class CommitQuestions(Protocol):
         """The newest run of each stack, type and ref that reports there."""
         ...
 
+    def list_runs_after(self, repository_id: RepositoryId, sha: Sha) -> list[Run]:
+        """The runs that dependencies made, directly or not, of the runs of that commit, oldest first."""
+        ...
+
     def count_stacks_run(self, repository_id: RepositoryId, sha: Sha, *, is_state_changing: bool) -> int: ...
     def count_stacks_failed(self, repository_id: RepositoryId, sha: Sha) -> int: ...
     def count_under_way(self, repository_id: RepositoryId, sha: Sha, *, is_state_changing: bool) -> int: ...
@@ -88,7 +92,11 @@ class Explain:
         for decision in found:
             newest.setdefault((decision.stack_id, decision.ref, decision.event), decision)
         runs = self.questions.list_newest_runs_at(repository_id, sha)
-        told = [Explained(decision=each, run=_run_of(each, runs)) for each in newest.values()]
+        after = _by(self.questions.list_runs_after(repository_id, sha), lambda run: run.stack_id)
+        told = [
+            Explained(decision=each, run=_run_of(each, runs) or (after.get(each.stack_id) if _is_push(each) else None))
+            for each in newest.values()
+        ]
         told.sort(key=lambda each: (each.decision.answer.verdict is Verdict.IGNORE, each.decision.stack_name))
         return tuple(told)
 
@@ -159,6 +167,10 @@ def _rank(short: ShortDecision) -> tuple[bool, bool, int]:
 def _by(runs: Iterable[Run], key: Callable[[Run], K]) -> dict[K, Run]:
     """The newest run of each key; the runs come oldest first."""
     return {key(run): run for run in runs}
+
+
+def _is_push(decision: Decision) -> bool:
+    return decision.event in _PUSHES
 
 
 def _run_of(decision: Decision, runs: Iterable[Run]) -> Run | None:

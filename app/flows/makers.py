@@ -19,7 +19,7 @@ from app.flows.weigh import ref_of
 MAX_LOOKED_AT: Final = 200
 """Newest runs of a stack among which the one is looked for that was applied last."""
 MAX_STRETCHES: Final = 20
-_ORDERS: Final = (Trigger.COMMAND, Trigger.POLICY)
+_ORDERS: Final = (Trigger.COMMAND, Trigger.POLICY, Trigger.DEPENDENCY)
 """Whoever ordered an earlier run made nothing of it."""
 
 

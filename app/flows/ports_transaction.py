@@ -40,6 +40,7 @@ from app.core.stack import Configuration, Stack, StackSpec
 from app.flows.ports_identity import IdentityRows
 from app.flows.ports_missed import MissedRows, StandingRows
 from app.flows.ports_notice import NoticeRows
+from app.flows.ports_outputs import OutputRows
 from app.flows.ports_people import ReviewRows
 from app.flows.ports_pulls import PullRows
 from app.flows.ports_reports import BudgetRows, ReportRows
@@ -422,6 +423,7 @@ class Transaction(
     NoticeRows,
     TriggerRows,
     VisitorRows,
+    OutputRows,
     Protocol,
 ):
     """One database transaction. Lock order, always: stack, run, assignment. Commits at the end of `begin()`'s block."""

@@ -84,6 +84,7 @@ def make_view(run: Run, facts: RunFacts, *, run_url: str, prefix: str) -> RunVie
         is_veiled=facts.is_veiled,
         unjudged=facts.unjudged,
         triggered=facts.triggered,
+        below=facts.below,
         environment=facts.github_environment,
         is_production=is_production(facts.github_environment),
         prefix=prefix,

@@ -22,13 +22,13 @@ def schedule(tx: Transaction, stack: Stack) -> Run | None:
 
     Runs that change no state wait for nobody, and are all released. A hold or a detached stack releases nothing; a lock
     lets only the state-changing runs of its own key go, or of the person who took it; what waits for something outside,
-    waits.
+    or for a run above, waits, and what is behind it.
     """
     if stack.hold_reason or stack.is_detached:
         return None
     live = tx.list_live_runs(stack.id)
     for run in live:
-        if not run.type.is_state_changing and run.state is RunState.QUEUED and not run.waits_for:
+        if not run.type.is_state_changing and run.state is RunState.QUEUED and not run.is_kept_back:
             step(tx, run, Step.RELEASE)
     changing = [run for run in live if run.type.is_state_changing]
     if any(run.state is not RunState.QUEUED for run in changing):
@@ -36,7 +36,7 @@ def schedule(tx: Transaction, stack: Stack) -> Run | None:
     may_go = [
         run for run in changing if stack.lock_key in ("", run.lock_key) and not stack.is_kept_from(run.triggered_by)
     ]
-    if not may_go or may_go[0].waits_for:
+    if not may_go or may_go[0].is_kept_back:
         return None
     return step(tx, may_go[0], Step.RELEASE)
 

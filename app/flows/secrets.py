@@ -25,6 +25,7 @@ from app.core.secret import (
 )
 from app.core.stack import Stack
 from app.core.variables import phase_environment
+from app.flows.inputs import give_inputs
 from app.flows.ports import FindRepository, Sealer, Store, Transaction
 
 BAKED = "TF_VAR_"
@@ -126,7 +127,8 @@ class Secrets:
     def give(
         self, tx: Transaction, run_id: RunId, stack: Stack, repository: Repository, phase: Phase
     ) -> Given | Missing:
-        """The variables of a phase: plain ones, and the secrets that it needs and no other. A fork's commit gets none.
+        """The variables of a phase: plain ones, the secrets that it needs and no other, and the outputs of other stacks
+        that the stack is passed. A fork's commit gets none.
 
         A plan's secrets that Terraform keeps in it are noted until the run has ended: its apply must know them to keep
         them out of what it prints.
@@ -144,12 +146,19 @@ class Secrets:
                 scope = NamedScope(owner=repository.owner, repository=repository.name, stack=stack.name)
                 return Missing(missing_secret(variable, name, scope))
             opened[variable] = self._open(known[name])
+        inputs = give_inputs(tx, run_id, stack, phase)
+        if isinstance(inputs, str):
+            return Missing(inputs)
         if phase is Phase.PLAN:
             self._note(tx, run_id, [value for variable, value in opened.items() if variable.startswith(BAKED)])
             redacted: tuple[str, ...] = ()
         else:
             redacted = self._noted(tx, run_id)
-        return Given(environment=plain | opened, secret_names=tuple(sorted(opened)), redacted=redacted)
+        return Given(
+            environment=plain | opened | inputs.environment,
+            secret_names=tuple(sorted({*opened, *inputs.secret_names})),
+            redacted=(*redacted, *inputs.redacted),
+        )
 
     def _open(self, secret: StoredSecret) -> str:
         return self.sealer.open(secret.sealed_value, secret.scope.context(secret.name)).decode()

@@ -20,6 +20,7 @@ from app.core.record import AuditLine
 from app.core.run import Run, RunState, RunType, Trigger
 from app.core.stack import Permission, Stack
 from app.flows.answer import Done, Not, Person
+from app.flows.cascade import Cascade
 from app.flows.enquire import Source, source_of_pull
 from app.flows.explain import CommitQuestions
 from app.flows.look import Look
@@ -103,8 +104,12 @@ class Start:
 
     def make(self, tx: Transaction, prospect: Prospect, person: Person) -> Done | Not:
         """Make the run of each stack, or say why not; each is authorised and written down."""
-        results = [self._one(tx, prospect, stack, person) for stack in prospect.stacks]
-        text = "\n".join(result.text for result in results)
+        deployed = [stack.name for stack in prospect.stacks] if prospect.verb is Verb.DEPLOY else []
+        cascade = Cascade.of(tx, prospect.repository.id, deployed)
+        cascade.lock([stack.id for stack in prospect.stacks])
+        in_order = sorted(prospect.stacks, key=lambda stack: cascade.rank(stack.name))
+        results = [self._one(tx, prospect, stack, person, cascade) for stack in in_order]
+        text = "\n".join([*(result.text for result in results), *words_start.after(cascade.make_below())])
         is_fine = all(isinstance(result, Done) for result in results)
         return Done(text) if is_fine else Not(text)
 
@@ -221,10 +226,11 @@ class Start:
             is_ahead={stack.id: stack.head_sha is None or holds.get(stack.head_sha, False) for stack in stacks},
         )
 
-    def _one(self, tx: Transaction, prospect: Prospect, asked: Stack, person: Person) -> Done | Not:
+    def _one(self, tx: Transaction, prospect: Prospect, asked: Stack, person: Person, cascade: Cascade) -> Done | Not:
         """One stack: authorise, look again, make the run, write it down."""
         stack = tx.lock_stack(asked.id)
-        result = self._refusal(tx, prospect, asked, stack, person) or self._run(tx, prospect, stack, person)
+        result: Done | Not | None = self._refusal(tx, prospect, asked, stack, person)
+        result = result or self._run(tx, prospect, stack, person, cascade)
         command = f"{prospect.verb.value} {stack.name} {prospect.head}"
         tx.add_audit(_audit(tx, person, command, stack.repository_id, result))
         return result
@@ -264,9 +270,10 @@ class Start:
             return Not(words_start.behind(stack.name, prospect.head, stack.head_sha))
         return None
 
-    def _run(self, tx: Transaction, prospect: Prospect, stack: Stack, person: Person) -> Done:
+    def _run(self, tx: Transaction, prospect: Prospect, stack: Stack, person: Person, cascade: Cascade) -> Done:
         """Make the run; a deployment moves the stack's head."""
         is_deploy = prospect.verb is Verb.DEPLOY
+        cascade.make_before(stack.name)
         is_moved = is_deploy and stack.head_sha != prospect.head
         if is_moved:
             stack = replace(stack, head_sha=prospect.head, head_seq=stack.head_seq + 1)
@@ -280,8 +287,10 @@ class Start:
             pull_number=prospect.source.pull_number,
             note=prospect.source.note,
             is_from_fork=prospect.is_from_fork,
+            upstreams=cascade.upstreams(stack.name),
         )
         tx.add_run(made, event_key=None)
+        cascade.add(made)
         schedule(tx, stack)
         if is_moved:
             retell(tx, stack)

@@ -1,4 +1,5 @@
-"""A run that has ended makes others run: its stack's trigger policies are asked, and what they name gets tracked runs.
+"""A run that has ended makes others run: those that wait for it below are told, and its stack's trigger policies are
+asked; what they name gets tracked runs.
 
 Outside of the transaction that ended the run, by a job that it deferred; jobs of one workflow follow each other. A
 policy that gives no answer triggers nothing. Safe to run twice: what was asked is taken in the transaction that makes
@@ -20,7 +21,9 @@ from app.core.run import BY_POLICY, Run, RunState, RunType, Trigger
 from app.core.stack import PolicySpec, Stack
 from app.core.trigger import MAX_GENERATIONS, MAX_NAME, MAX_WORKFLOW, Member, Triggered, flags, wanted
 from app.core.triggerinput import Ended, Seen, by_ids, own_document, shared_document
+from app.flows.cascade import Cascades
 from app.flows.configure import text_of
+from app.flows.depend import settle_below
 from app.flows.ports import Policies, Store, Transaction
 from app.flows.retry import is_promotion
 from app.flows.schedule import schedule
@@ -78,20 +81,24 @@ class TriggerRuns:
 
         Raises: RetryableError to be run again.
         """
+        settle_below(self.store, run_id)
         ground = self._look(run_id)
         if ground is None:
             return ()
         wishes = self._ask(ground)
-        meant = sorted({one.stack.stack.id for one in wishes if one.stack is not None})
+        meant = {one.stack.stack.id: one.stack.stack for one in wishes if one.stack is not None}
         with self.store.begin() as tx:
-            stacks = {stack_id: tx.lock_stack(stack_id) for stack_id in meant}
+            cascades = Cascades.of(tx, tuple(meant.values()))
+            stacks = {stack_id: tx.lock_stack(stack_id) for stack_id in sorted({*meant, *cascades.ids})}
             tx.lock_workflow(ground.first)
             if [one.mark for one in tx.list_workflow(ground.first)] != [one.mark for one in ground.members]:
                 raise RetryableError(f"triggering after run {run_id}: its workflow went on meanwhile")
             if not tx.take_triggering(run_id):
                 return ()
-            make = _Make(tx=tx, ground=ground, stacks=stacks, wishes=wishes)
+            wishes.sort(key=lambda wish: cascades.rank(wish.stack.stack) if wish.stack is not None else 0)
+            make = _Make(tx=tx, ground=ground, stacks=stacks, wishes=wishes, cascades=cascades)
             told = [make.one(wish) for wish in wishes]
+            cascades.make_below()
             tx.save_triggered(ground.ended.run, told)
         return tuple(words.gave_no_answer(one.policy, one.reason) for one in told if not one.stack)
 
@@ -197,6 +204,8 @@ class _Make:
     stacks: Mapping[StackId, Stack]
     """As they are now."""
     wishes: Sequence[Wish]
+    cascades: Cascades
+    """What runs below."""
     made: dict[StackId, RunId] = field(default_factory=dict)
 
     def one(self, wish: Wish) -> Triggered:
@@ -211,8 +220,11 @@ class _Make:
         if reason:
             return Triggered(policy=wish.policy, stack=stack.name, reason=reason)
         run = self._run(stack, origin, wish)
+        self.cascades.make_before(stack)
+        run = replace(run, upstreams=self.cascades.upstreams(stack))
         self.tx.add_run(run, event_key=None)
         self.made[stack.id] = run.id
+        self.cascades.add(run)
         schedule(self.tx, stack)
         return Triggered(policy=wish.policy, stack=stack.name, run_id=run.id)
 

@@ -23,6 +23,7 @@ from app.store.transaction_identity import IdentityWrites
 from app.store.transaction_missed import MissedWrites
 from app.store.transaction_notices import NoticeWrites
 from app.store.transaction_organisation import OrganisationWrites
+from app.store.transaction_outputs import OutputWrites
 from app.store.transaction_plans import PlanWrites
 from app.store.transaction_pulls import PullWrites
 from app.store.transaction_reviews import ReviewWrites
@@ -65,6 +66,7 @@ class PostgresTransaction(
     NoticeWrites,
     TriggerWrites,
     VisitorWrites,
+    OutputWrites,
 ):
     """One database transaction. Lock order, always: stack, run, assignment."""
 

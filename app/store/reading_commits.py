@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from app.core.decision import Decision, EventKind, Verdict
 from app.core.explanation import RecordedEvent, ShortDecision
 from app.core.names import RepositoryId, Sha, StackId
-from app.core.run import TERMINAL, Run, RunState, RunType
+from app.core.run import TERMINAL, Run, RunState, RunType, Trigger
 from app.store.decisions import read_decision, select_decisions
 from app.store.rows import read_run, select_runs
 from app.store.schema import decision_inputs, decisions, runs, stacks
@@ -71,6 +71,14 @@ class CommitReading:
         )
         wanted = select_runs().where(runs.c.id.in_(newest)).order_by(runs.c.id).limit(MAX_RUNS)
         return [read_run(row) for row in self._answer(wanted)]
+
+    def list_runs_after(self, repository_id: RepositoryId, sha: Sha) -> list[Run]:
+        """The runs that dependencies made, directly or not, of the tracked runs of that commit, oldest first; at most
+        MAX_RUNS."""
+        here = (runs.c.repository_id == repository_id, runs.c.head_sha == safe_text(sha))
+        roots = select(func.coalesce(runs.c.workflow_id, runs.c.id)).where(*here, runs.c.type == RunType.TRACKED.value)
+        made = select_runs().where(runs.c.workflow_id.in_(roots), runs.c.trigger == Trigger.DEPENDENCY.value)
+        return [read_run(row) for row in self._answer(made.order_by(runs.c.created_at, runs.c.id).limit(MAX_RUNS))]
 
     def count_stacks_run(self, repository_id: RepositoryId, sha: Sha, *, is_state_changing: bool) -> int:
         """How many stacks have a run (of a type that changes state, or of one that does not) on that commit."""

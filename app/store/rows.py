@@ -28,6 +28,7 @@ from app.core.rest import Rest
 from app.core.ruling import ApprovalRuling, PlanRuling, approval_of
 from app.core.run import Confirmation, ExternalState, Plan, Run, RunState, RunType, Trigger
 from app.core.statepoint import Obstacle, StatePoint
+from app.core.upstream import Upstream
 from app.store.schema import assignments, plans, runs
 from app.store.wire import safe_json, safe_text
 
@@ -114,6 +115,8 @@ def read_run(row: Row[Any]) -> Run:
         expires_at=row.expires_at,
         targeting=msgspec.convert(row.targeting, Targeting) if row.targeting is not None else None,
         obstacle=Obstacle(row.obstacle) if row.obstacle is not None else None,
+        upstreams=msgspec.convert(row.upstreams, dict[str, Upstream]),
+        changed_outputs=tuple(row.changed_outputs),
     )
 
 
@@ -166,6 +169,8 @@ def run_changes(run: Run) -> dict[str, object]:
         "externals": {safe_text(name): state.value for name, state in run.externals.items()},
         "targeting": msgspec.to_builtins(run.targeting) if run.targeting is not None else null(),
         "obstacle": run.obstacle.value if run.obstacle is not None else None,
+        "upstreams": safe_json(msgspec.to_builtins(dict(run.upstreams))),
+        "changed_outputs": safe_json(list(run.changed_outputs)),
     }
 
 

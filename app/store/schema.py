@@ -16,6 +16,7 @@ from app.store.schema_columns import (
 from app.store.schema_identity import attestations, run_secrets, secrets, signing_keys
 from app.store.schema_missed import known_refs, looks, missed_counts, missed_deliveries, ref_looks
 from app.store.schema_notices import endpoints, messages, notice_counts, notices
+from app.store.schema_outputs import run_inputs, stack_outputs
 from app.store.schema_records import audit, budgets, pulls, remotes, reports, state_locks, state_versions
 from app.store.schema_repositories import (
     config_versions,
@@ -70,12 +71,14 @@ __all__ = [
     "reports",
     "repositories",
     "reviews",
+    "run_inputs",
     "run_secrets",
     "run_steps",
     "runs",
     "secrets",
     "sessions",
     "signing_keys",
+    "stack_outputs",
     "stacks",
     "state_locks",
     "state_versions",

@@ -11,6 +11,7 @@ import msgspec
 from sqlalchemy import Row, Select, delete, func, literal, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
+from app.core import words_depend
 from app.core.errors import BrokenError, UserError
 from app.core.flags import FlagOwners
 from app.core.names import RepositoryId, RunId, Sha, StackId
@@ -21,6 +22,7 @@ from app.core.run import ExternalState, Plan, Run, RunState, RunType, Transition
 from app.core.stack import StateMode, settings_from_json
 from app.core.statepoint import StatePoint, has_moved
 from app.core.trigger import Triggered
+from app.core.upstream import waited_for
 from app.store.rows import flag_values, plan_values, read_run, run_changes, run_identity, select_runs
 from app.store.schema import (
     CREATED,
@@ -30,6 +32,7 @@ from app.store.schema import (
     assignments,
     plans,
     repositories,
+    run_inputs,
     run_secrets,
     runs,
     stacks,
@@ -47,6 +50,8 @@ MAX_LIVE_RUNS: Final = 5_000
 MAX_EXPIRING: Final = 200
 MAX_QUARANTINED: Final = 20
 """How many states that were kept apart a report names."""
+MAX_BELOW: Final = 100
+"""How many runs that wait below a report knows of."""
 MAX_FOLLOWERS: Final = 20
 """How many queued runs of a stack are told that the one before them moved."""
 WORK_CHANNEL: Final = "trackside_work"
@@ -73,6 +78,7 @@ _HELD: Final = frozenset(
     }
 )
 """In these states a worker has the run."""
+_IS_LIVE_BELOW: Final = IS_LIVE.replace("state", "below.state")
 _ADD_LINE: Final = text(f"""
 WITH line AS (
     INSERT INTO run_steps (run_id, before, step, after, by, at, cause)
@@ -82,13 +88,17 @@ WITH line AS (
     WHERE stacks.id = :stack_id AND stacks.policies::jsonb @> '[{{"type": "notification"}}]' RETURNING run_id
 ), ended AS (
     INSERT INTO triggerings (run_id) SELECT line.run_id FROM line, stacks
-    WHERE :is_end AND stacks.id = :stack_id AND stacks.policies::jsonb @> '[{{"type": "trigger"}}]' RETURNING run_id
+    WHERE :is_end AND stacks.id = :stack_id AND (stacks.policies::jsonb @> '[{{"type": "trigger"}}]' OR EXISTS (
+        SELECT FROM runs AS below WHERE below.repository_id = stacks.repository_id AND {_IS_LIVE_BELOW}
+            AND below.state = 'queued' AND below.upstreams::jsonb ? line.run_id
+    )) RETURNING run_id
 ), chained AS (
     SELECT run_id, coalesce(workflow_id, run_id) AS workflow FROM ended JOIN runs ON runs.id = run_id
 ), job AS ({DEFER_NOTIFY} FROM notice), other_job AS ({DEFER_TRIGGER} FROM chained)
 SELECT (SELECT count(ids) FROM job) + (SELECT count(ids) FROM other_job)
 """)  # noqa: S608 - our own words only
-"""A line of a run's history. Where policies say who is told of it, or what runs after its end: that, and the jobs."""
+"""A line of a run's history. Where policies say who is told of it, or what runs after its end, or where runs of stacks
+below wait for that: so much, and the jobs."""
 _RESTING: Final = frozenset({RunState.QUEUED, RunState.UNCONFIRMED, RunState.PENDING_REVIEW})
 """Where a run stays until somebody, or another run, has done something: summaries tell of these, and of ends."""
 
@@ -259,11 +269,19 @@ class RunWrites(ReportWrites):
             is_veiled=settings.veils(is_private=row.is_private),
             unjudged=_unjudged(run, row.policies),
             triggered=self._list_triggered(run) if run.state.is_terminal and run.type.is_state_changing else (),
+            below=self._list_below(run) if run.is_live and run.type is RunType.TRACKED else (),
             is_stale=row.state_mode == StateMode.MANAGED.value and self._is_stale(run),
             quarantined=self._list_quarantined(run.id) if run.is_outcome_unknown else (),
             done=self._count_done(run) if run.state in _HELD else 0,
             in_state_s=max(0.0, (self.now() - run.updated_at).total_seconds()) if run.state in _HELD else 0.0,
         )
+
+    def _list_below(self, run: Run) -> tuple[tuple[str, str], ...]:
+        """Stack and id of the runs that wait for it below, by stack."""
+        mine = (runs.c.repository_id == run.repository_id) & text(f"{IS_LIVE} AND state = 'queued'")
+        waiting = text("runs.upstreams::jsonb ? :upstream").bindparams(upstream=run.id)
+        wanted = select(runs.c.stack_name, runs.c.id).where(mine, waiting).order_by(runs.c.stack_name, runs.c.id)
+        return tuple((row.stack_name, row.id) for row in self._all(wanted.limit(MAX_BELOW)))
 
     def _list_triggered(self, run: Run) -> tuple[Triggered, ...]:
         """What trigger policies asked for when it had ended."""
@@ -322,6 +340,7 @@ class RunWrites(ReportWrites):
         self._execute(_ADD_LINE, _step_values(run.id, line) | {"stack_id": run.stack_id, "is_end": is_end})
         if after.state.is_terminal:  # what its plan was made with is needed by nobody any more
             self._execute(delete(run_secrets).where(run_secrets.c.run_id == run.id))
+            self._execute(delete(run_inputs).where(run_inputs.c.run_id == run.id))
         if after.plan is not None and after.plan != run.plan:
             self._keep_plan(run.id, after.plan)
         if after.plan is not None and after.state in _SHOWN:
@@ -425,6 +444,9 @@ def _waits_for(run: Run, row: Row[Any]) -> str:
     lock_key, locked_by, owner = row.lock_key, row.locked_by, row.lock_owner
     if run.waits_for:
         return f"{', '.join(run.waits_for)} outside of Trackside"
+    above = waited_for(run.upstreams)
+    if above:
+        return words_depend.waits_for(above)
     if run.type.is_state_changing and lock_key not in ("", run.lock_key):
         return f"the stack's lock {lock_key}, taken by {locked_by}"
     if run.type.is_state_changing and owner and owner.lower() != run.triggered_by.lower():

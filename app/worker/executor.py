@@ -66,6 +66,7 @@ def execute(job: Job, steps: Iterable[Step]) -> End | None:
                 outcome=end.outcome,
                 reason=_cut(job.log.redact(end.reason)),
                 outputs=end.outputs,
+                values=end.values,
                 obstacle=end.obstacle,
                 remarks=remarks_of(job, end.errors),
                 log_bytes_left_out=left_out,

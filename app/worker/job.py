@@ -12,7 +12,7 @@ from typing import Final
 
 from app.core.errors import BrokenError
 from app.core.names import Secret
-from app.core.protocol import Assignment, Outcome, Output, StateAccess
+from app.core.protocol import Assignment, Outcome, Output, OutputValue, StateAccess
 from app.core.statepoint import Obstacle
 from app.engine.archive import ArchiveInfo
 from app.engine.bench import Bench, Folders, StackSettings
@@ -177,6 +177,8 @@ class End:
     outcome: Outcome | None
     reason: str = ""
     outputs: tuple[Output, ...] = ()
+    values: tuple[OutputValue, ...] | None = None
+    """With APPLIED: the outputs for the stacks below; None: they are not known."""
     archive: ArchiveInfo | None = None
     """With PLANNED: what was stored."""
     obstacle: Obstacle | None = None

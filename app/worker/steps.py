@@ -7,12 +7,14 @@ PLAN_STEPS and APPLY_STEPS, asks between steps whether the assignment has to end
 import hashlib
 import os
 import shutil
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
 import msgspec
 
+from app.core.dependency import MAX_TOTAL_BYTES
 from app.core.errors import BrokenError, TracksideError, UserError
 from app.core.names import Secret
 from app.core.planjson import read_plan
@@ -22,6 +24,7 @@ from app.core.protocol import (
     Next,
     Outcome,
     Output,
+    OutputValue,
     PlanAnswer,
     PlanReport,
     Stage,
@@ -35,7 +38,7 @@ from app.engine.environment import CloneAccess
 from app.engine.files import open_plain
 from app.engine.git import Source
 from app.engine.planfile import read_state_point
-from app.engine.terraform import WHOLE, Done, Failure, Part, Terraform
+from app.engine.terraform import WHOLE, Done, Failure, Outputs, Part, Terraform
 from app.worker.hooks import after_run, hooks
 from app.worker.job import APPLIED, PREVIEWS, End, Job, Step
 from app.worker.places import with_places
@@ -250,7 +253,8 @@ def apply(job: Job) -> End:
     if isinstance(outputs, Failure):
         job.log.line(f"applied, but its outputs could not be read: {outputs.text}")
         return End(Outcome.APPLIED)
-    return End(Outcome.APPLIED, outputs=tuple(_redacted(job, output) for output in outputs))
+    shown = tuple(_redacted(job, output) for output in outputs.shown)
+    return End(Outcome.APPLIED, outputs=shown, values=tuple(_handed_in(job, outputs.values)))
 
 
 PLAN_STEPS: Final[tuple[Step, ...]] = (
@@ -299,7 +303,7 @@ def _init(job: Job) -> End | None:
     return None if isinstance(done, Done) else End(Outcome.FAILED, done.text, errors=done.errors)
 
 
-def _outputs(job: Job) -> tuple[Output, ...] | Failure:
+def _outputs(job: Job) -> Outputs | Failure:
     """What the state holds now, or why that is not known: the apply was one all the same."""
     try:
         return job.terraform().outputs()
@@ -366,6 +370,22 @@ def _change_phase(job: Job, answer: PlanAnswer) -> None:
 
 def _redacted(job: Job, output: Output) -> Output:
     return output if output.value is None else msgspec.structs.replace(output, value=job.log.redact(output.value))
+
+
+def _handed_in(job: Job, values: Iterable[OutputValue]) -> Iterator[OutputValue]:
+    """The outputs for the stacks below: of sensitive ones, and of those that hold a secret of this run, the value only
+    where a stack is passed it; MAX_TOTAL_BYTES of values at most."""
+    wanted = set(job.assignment.sensitive_outputs)
+    room = MAX_TOTAL_BYTES
+    for one in values:
+        if one.value is None:
+            yield one
+            continue
+        is_sensitive = one.is_sensitive or job.log.redact(one.value) != one.value
+        size = len(one.value.encode())
+        is_told = size <= room and (not is_sensitive or one.name in wanted)
+        room -= size if is_told else 0
+        yield OutputValue(name=one.name, value=one.value if is_told else None, is_sensitive=is_sensitive)
 
 
 def _cipher(job: Job) -> StreamCipher:

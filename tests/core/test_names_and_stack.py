@@ -7,6 +7,7 @@ from dataclasses import fields, replace
 
 import pytest
 
+from app.core.dependency import Dependency
 from app.core.names import ZERO_SHA, Secret, is_sha
 from app.core.stack import (
     LATER,
@@ -47,6 +48,7 @@ FULL = StackSettings(
     confirm_teams=("platform",),
     confirm_not_author=True,
     public_plans=True,
+    depends_on=(Dependency(stack="vpc", outputs={"vpc_id": "TF_VAR_vpc_id"}, trigger_always=True, sensitive=True),),
 )
 
 

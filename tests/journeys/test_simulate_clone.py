@@ -223,3 +223,31 @@ def test_the_owners_settings_count_when_a_clone_of_them_is_named(clone: Path, co
     done = simulate(clone, asked, "--organisation", str(owners))
     assert done.returncode == 1
     assert "stacks.yml:2: unknown key `polices`: did you mean `policies`?" in done.stderr
+
+
+def test_stacks_that_would_run_after_others_are_told(clone: Path, commit: Commit) -> None:
+    stacks = """\
+version: 1
+stacks:
+  - {name: network, project_root: infra/network}
+  - {name: app, project_root: app, depends_on: [{stack: network}]}
+  - {name: web, project_root: web, depends_on: [{stack: app}]}
+  - {name: dns, project_root: dns}
+"""
+    before = commit({".trackside/stacks.yml": stacks}, "Stacks")
+    after = commit({"infra/network/main.tf": "# one\n", "web/main.tf": "# one\n"}, "Network and web")
+    done = simulate(clone, PUSH | {"before": before, "after": after, "ref": "refs/heads/main"}, "--json")
+    assert done.returncode == 0, done.stderr
+    told = {one["stack"]: (one["run"], one["after"]) for one in json.loads(done.stdout)["stacks"]}
+    assert told == {
+        "network": ("tracked", []),
+        "app": ("tracked", ["network"]),
+        "web": ("tracked", ["app"]),
+        "dns": (None, []),
+    }
+    lines = simulate(clone, PUSH | {"before": before, "after": after, "ref": "refs/heads/main"}).stdout.splitlines()
+    assert [line for line in lines if line.startswith(("app", "web"))] == [
+        "app      dependency  outside app; network runs, so it runs after it",
+        "web      tracked     web/main.tf changed; it runs after app",
+    ]
+    assert lines[-1] == "3 of 4 stacks would run; nothing was run"
