@@ -15,6 +15,7 @@ from pydantic_core import ErrorDetails
 from app.core.configmodel import (
     NOT_YET,
     ConfirmModel,
+    DriftModel,
     FileModel,
     GitModel,
     HooksModel,
@@ -53,6 +54,7 @@ _REMEDIES: Final = {
     "name": "give it a name that is unique in this file",
     "type": "write `type: push`, or `plan`, `approval`, `trigger`, `notification`",
     "path": "name its Rego file",
+    "schedule": 'say when: `schedule: "0 6 * * *"` is every day at six',
     "attach": 'write `[network, dns]`, `{labels: [prod]}` or `"*"`',
 }
 """What to do when a key is missing."""
@@ -147,6 +149,7 @@ def _stack(model: StackModel, default_branch: str, line: int) -> StackSpec:
         confirm_teams=tuple(dict.fromkeys(model.confirm.teams)),
         confirm_not_author=model.confirm.not_author,
         public_plans=model.public_plans,
+        **_drift(model.drift),
     )
     return StackSpec(
         settings=settings,
@@ -155,6 +158,18 @@ def _stack(model: StackModel, default_branch: str, line: int) -> StackSpec:
         line=line,
         given=frozenset(model.model_fields_set & DEFAULTABLE),
     )
+
+
+def _drift(model: DriftModel | None) -> dict[str, Any]:
+    """The settings of `drift`; none without it."""
+    if model is None:
+        return {}
+    return {
+        "drift_schedules": tuple(model.schedule),
+        "drift_timezone": "" if model.timezone == "UTC" else model.timezone,
+        "drift_reconcile": model.reconcile,
+        "drift_ignore_state": model.ignore_state,
+    }
 
 
 def policy_of(model: PolicyModel, line: int) -> PolicySpec:
@@ -299,6 +314,8 @@ def _model_at(path: Path) -> type[BaseModel]:
             return StackModel
         case ["stacks", "confirm"]:
             return ConfirmModel
+        case ["stacks", "drift"]:
+            return DriftModel
         case ["stacks", "git"]:
             return GitModel
         case ["stacks", "hooks"]:

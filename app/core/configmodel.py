@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema
-from pydantic_core import PydanticCustomError, PydanticKnownError
+from pydantic_core import PydanticKnownError
 
+from app.core.configdrift import Schedules, Zone
 from app.core.document import quoted
 from app.core.globs import MAX_GLOB, compile_glob
+from app.core.mistake import wrong
 from app.core.secret import NAME_FORM, is_secret_name
 from app.core.stack import MAX_STACKS
 
@@ -35,7 +37,6 @@ MAX_VALUE: Final = 32_768
 NAME: Final = r"^[a-z0-9]+(?:(?:[-_]+|[./])[a-z0-9]+)*$"
 NOT_YET: Final = {
     "depends_on": "dependencies between stacks",
-    "drift": "drift detection",
 }
 """Keys of a later version, in words."""
 _NAME = re.compile(NAME)
@@ -67,11 +68,6 @@ _REFUSED: Final = (
     (re.compile(r"TRACKSIDE_.*"), "the worker sets it", "take it away"),
 )
 """Variables that a stack must not set, why, and what to do."""
-
-
-def wrong(message: str, remedy: str) -> PydanticCustomError:
-    """A mistake with its remedy, for `raise`."""
-    return PydanticCustomError("trackside", "{message}", {"message": message, "remedy": remedy})
 
 
 def _name(value: str) -> str:
@@ -371,6 +367,19 @@ class OidcModel(_Model):
     """Whom it is for; default: the host of the installation's public address."""
 
 
+class DriftModel(_Model):
+    """When what exists is compared with what was deployed, and what follows from a difference."""
+
+    schedule: Schedules
+    """Minute, hour, day of the month, month, day of the week, as cron has them; or several of these."""
+    timezone: Zone = "UTC"
+    """The IANA name of the time zone that the schedule is written in."""
+    reconcile: bool = False
+    """Make a tracked run of the same commit when there is drift: planned, judged and confirmed as every other."""
+    ignore_state: bool = False
+    """Compare also while a run waits for a person, and after one that failed."""
+
+
 class StackModel(_Model):
     """One Terraform or OpenTofu root."""
 
@@ -420,6 +429,8 @@ class StackModel(_Model):
     """Whether its runs are in the App's comment on a pull request: `on`, `off`, or only with `changes` or a failure."""
     git: GitModel = GitModel()
     """How the commit is fetched."""
+    drift: DriftModel | None = None
+    """When drift is looked for; default: never."""
     oidc: OidcModel = OidcModel()
     """The identity token that its runs show to clouds."""
     public_plans: bool = False

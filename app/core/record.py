@@ -282,6 +282,8 @@ class RunFacts:
     """`allow_promotion` of the stack's settings in force now."""
     is_stale: bool = False
     """The stack's managed state moved since the waiting plan was made: it can no longer be applied."""
+    is_drift_over: bool = False
+    """What this drift run found no longer stands."""
     confirm_rules: ConfirmRules = ConfirmRules()  # noqa: RUF009 - frozen
     """Who may confirm, by the stack's settings in force now."""
     owner: str = ""

@@ -6,11 +6,11 @@ Pure, and read from the same table as the commands: what is offered is accepted.
 from typing import Final
 
 from app.core.command import Verb, button_identifier
-from app.core.markdown import code
+from app.core.markdown import code, sentence
 from app.core.names import Digest
 from app.core.reply import Button
 from app.core.retry import run_mark
-from app.core.run import RunState, RunType, Step, allowed
+from app.core.run import RunState, RunType, Step, Trigger, allowed
 from app.core.runview import RunView, short
 from app.core.words_stack import locked
 
@@ -127,6 +127,8 @@ def origin(view: RunView) -> str:
     run = view.run
     if run.caused_by is not None:
         return f"Trigger policy {code(run.asked_by or '')} asked for it when run {code(run.caused_by)} had ended."
+    if run.trigger is Trigger.DRIFT and run.type.is_state_changing:
+        return f"Made by the stack's drift schedule: it {sentence(run.note)}."
     return f"Makes run {code(run.retry_of)} once more." if run.retry_of else ""
 
 

@@ -211,6 +211,8 @@ class Trigger(StrEnum):
     COMMAND = "command"
     POLICY = "policy"
     """A trigger policy, when another run had ended."""
+    DRIFT = "drift"
+    """The schedule of a stack, and what it found."""
 
 
 class ExternalState(StrEnum):
@@ -338,6 +340,11 @@ class Run:
     """What plan `plan_number` is restricted to; None: it is of the whole commit."""
     obstacle: Obstacle | None = None
     """What the engine met before it did anything, when that is why the run failed."""
+
+    @property
+    def is_of_drift(self) -> bool:
+        """True for a run that looks for drift, and for one that was made because there is some."""
+        return self.type is RunType.DRIFT or self.trigger is Trigger.DRIFT
 
     @property
     def asked_by(self) -> str | None:

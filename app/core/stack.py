@@ -73,13 +73,20 @@ LATER: Final = frozenset(
         "confirm_teams",
         "confirm_not_author",
         "public_plans",
+        "drift_schedules",
+        "drift_timezone",
+        "drift_reconcile",
+        "drift_ignore_state",
     }
 )
 """Settings that came after the first version."""
 
 
-TOLD_ALONE: Final = frozenset({"comments", "public_plans"})
-"""Settings that change what is said, and nothing that is planned or applied: a confirmation binds none of them."""
+TOLD_ALONE: Final = frozenset(
+    {"comments", "public_plans", "drift_schedules", "drift_timezone", "drift_reconcile", "drift_ignore_state"}
+)
+"""Settings that change what is said, or when runs are made, and nothing that is planned or applied: a confirmation
+binds none of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +150,14 @@ class StackSettings:
     """On a public repository, checks and comments carry the plan's changes and outputs, for everybody to read."""
     comments: Comments = Comments.ON
     """Whether its runs are told of in the App's comment on a pull request."""
+    drift_schedules: tuple[str, ...] = ()
+    """When drift is looked for, each of cron's five fields; empty: never."""
+    drift_timezone: str = ""
+    """The time zone of the schedules; empty: UTC."""
+    drift_reconcile: bool = False
+    """Drift that was found by schedule makes a tracked run."""
+    drift_ignore_state: bool = False
+    """Drift is looked for also while a run waits, and after one that failed."""
 
     @property
     def confirm_rules(self) -> ConfirmRules:
@@ -180,6 +195,7 @@ _LISTS: Final = (
     "oidc_audience",
     "confirm_roles",
     "confirm_teams",
+    "drift_schedules",
 )
 
 

@@ -1,0 +1,25 @@
+"""When the drift schedule of a stack is due next: asked when a configuration is taken in, and each time that it is due."""
+
+from app.core.cron import next_due
+from app.core.drift import DriftTurn
+from app.core.names import StackId
+from app.core.stack import StackSettings
+from app.flows.ports import Transaction
+
+
+def next_turn(tx: Transaction, settings: StackSettings) -> DriftTurn:
+    """The first moment of the settings' schedules after now; an empty turn when they have none."""
+    if not settings.drift_schedules:
+        return DriftTurn()
+    return DriftTurn(due_at=next_due(settings.drift_schedules, settings.drift_timezone, tx.now()))
+
+
+def set_turn(tx: Transaction, before: StackSettings | None, stack_id: StackId, settings: StackSettings) -> None:
+    """Count the schedule of a stack from now on: one that is new, that came back, or whose schedule has changed.
+
+    `before`: its settings until now; None: it was not there. The caller holds the stack's lock.
+    """
+    same = (settings.drift_schedules, settings.drift_timezone)
+    had = (before.drift_schedules, before.drift_timezone) if before is not None else None
+    if same != had and (had is None or had[0] or same[0]) and (before is not None or settings.drift_schedules):
+        tx.save_drift_turn(stack_id, next_turn(tx, settings))
