@@ -1,4 +1,4 @@
-"""Drift: what is known of a stack's schedule, when it is looked for, when not and why, and what follows when it is found.
+"""Drift: what is known of a stack's schedule, when it is looked for, when not and why, and what follows from it.
 
 Pure: flows ask the store and hand in what it knows.
 """

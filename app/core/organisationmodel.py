@@ -22,9 +22,9 @@ from app.core.configmodel import (
     Variable,
     VersionOne,
     is_texts,
-    wrong,
 )
 from app.core.document import quoted
+from app.core.mistake import wrong
 
 POLICY_FOLDER: Final = "policies/"
 EVERY: Final = "*"

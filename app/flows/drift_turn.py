@@ -1,4 +1,4 @@
-"""When the drift schedule of a stack is due next: asked when a configuration is taken in, and each time that it is due."""
+"""When the drift schedule of a stack is due next: said when a configuration is taken in, and each time that it is."""
 
 from app.core.cron import next_due
 from app.core.drift import DriftTurn
