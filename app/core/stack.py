@@ -82,11 +82,10 @@ LATER: Final = frozenset(
 """Settings that came after the first version."""
 
 
-TOLD_ALONE: Final = frozenset(
-    {"comments", "public_plans", "drift_schedules", "drift_timezone", "drift_reconcile", "drift_ignore_state"}
-)
-"""Settings that change what is said, or when runs are made, and nothing that is planned or applied: a confirmation
-binds none of them."""
+TOLD_ALONE: Final = frozenset({"comments", "public_plans"})
+"""Settings that change what is said, and nothing that is planned or applied."""
+UNBOUND: Final = TOLD_ALONE | {"drift_schedules", "drift_timezone", "drift_reconcile", "drift_ignore_state"}
+"""These, and those that change when runs are made: a confirmation binds none of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,8 +176,8 @@ class StackSettings:
         return _canonical(asdict(self))
 
     def digest(self) -> Digest:
-        """SHA-256 of the canonical JSON but for what is only told (`TOLD_ALONE`): what a confirmation binds."""
-        bound = {name: value for name, value in asdict(self).items() if name not in TOLD_ALONE}
+        """SHA-256 of the canonical JSON but for what changes no plan (`UNBOUND`): what a confirmation binds."""
+        bound = {name: value for name, value in asdict(self).items() if name not in UNBOUND}
         return Digest(hashlib.sha256(_canonical(bound).encode()).hexdigest())
 
 

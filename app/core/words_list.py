@@ -59,7 +59,7 @@ def run_document(run: Run) -> dict[str, object]:
 
 
 def stack_lines(stacks: Sequence[tuple[Stack, Repository | None]], drift: Mapping[StackId, DriftSeen]) -> list[str]:
-    """The table of stacks; empty without any."""
+    """The table of stacks, with what is known of their drift; empty without any."""
     rows = (_stack_row(stack, repository, drift.get(stack.id)) for stack, repository in stacks)
     return table_lines(_STACKS, rows)
 

@@ -94,6 +94,6 @@ def tone(state: RunState) -> str:
 
 
 def colour(run: Run) -> str:
-    """The colour of a run: its state's, but drift that a run found is no good news; whether it stands, its stack says."""
+    """The colour of a run: its state's. A run that found drift is no good news; whether it stands, its stack says."""
     has_drift = run.type is RunType.DRIFT and run.plan is not None and run.plan.has_changes
     return "over" if has_drift and run.state is RunState.FINISHED else tone(run.state)

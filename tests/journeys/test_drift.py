@@ -79,9 +79,10 @@ def test_what_somebody_changed_is_found_on_schedule_and_taken_back_once_it_is_co
 
     world.press(check, "Confirm")
     assert world.expect_state(RunState.FINISHED).id == back.id
-    assert json.loads(typed(world, "state", "pull", stack))["resources"][0]["instances"][0]["attributes"]["input"][
-        "value"
-    ] == "one"
+    assert (
+        json.loads(typed(world, "state", "pull", stack))["resources"][0]["instances"][0]["attributes"]["input"]["value"]
+        == "one"
+    )
     assert checks(repo, sha, "drift/app") == [("drift: over", "success")]
     assert "drift found" not in world.page("/")
 
