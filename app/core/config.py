@@ -12,10 +12,10 @@ from typing import Any, Final
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from app.core.configdrift import DriftModel
 from app.core.configmodel import (
     NOT_YET,
     ConfirmModel,
-    DriftModel,
     FileModel,
     GitModel,
     HooksModel,

@@ -1,12 +1,12 @@
-"""The schedules of `drift` as a file may have them: validated here, computed in `cron`."""
+"""`drift` as a stacks file may have it: schedules are checked here, and computed in `cron`."""
 
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, PlainValidator, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, PlainValidator, WithJsonSchema
 
+from app.core.configbase import CLOSED, wrong
 from app.core.cron import MAX_SCHEDULE, ScheduleWrong, check_schedule, check_together, check_zone
 from app.core.document import quoted
-from app.core.mistake import wrong
 
 MAX_SCHEDULES: Final = 8
 """Schedules of one stack."""
@@ -52,3 +52,18 @@ _SCHEDULES_SCHEMA: Final = {
 }
 Schedules = Annotated[list[str], PlainValidator(_schedules), WithJsonSchema(_SCHEDULES_SCHEMA)]
 Zone = Annotated[str, AfterValidator(_zone)]
+
+
+class DriftModel(BaseModel):
+    """When what exists is compared with what was deployed, and what follows from a difference."""
+
+    model_config = CLOSED
+
+    schedule: Schedules
+    """Minute, hour, day of the month, month, day of the week, as cron has them; or several of these."""
+    timezone: Zone = "UTC"
+    """The IANA name of the time zone that the schedule is written in."""
+    reconcile: bool = False
+    """Make a tracked run of the same commit when there is drift: planned, judged and confirmed as every other."""
+    ignore_state: bool = False
+    """Compare also while a run waits for a person, and after one that failed."""

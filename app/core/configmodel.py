@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticKnownError
 
-from app.core.configdrift import Schedules, Zone
+from app.core.configbase import CLOSED, wrong
+from app.core.configdrift import DriftModel
 from app.core.document import quoted
 from app.core.globs import MAX_GLOB, compile_glob
-from app.core.mistake import wrong
 from app.core.secret import NAME_FORM, is_secret_name
 from app.core.stack import MAX_STACKS
 
@@ -314,9 +314,7 @@ Audience = Annotated[
 
 
 class _Model(BaseModel):
-    """Strict, closed, and documented by its own docstrings."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
+    model_config = CLOSED
 
 
 class ConfirmModel(_Model):
@@ -365,19 +363,6 @@ class OidcModel(_Model):
 
     audience: list[Audience] = Field(default=[], max_length=MAX_AUDIENCES)
     """Whom it is for; default: the host of the installation's public address."""
-
-
-class DriftModel(_Model):
-    """When what exists is compared with what was deployed, and what follows from a difference."""
-
-    schedule: Schedules
-    """Minute, hour, day of the month, month, day of the week, as cron has them; or several of these."""
-    timezone: Zone = "UTC"
-    """The IANA name of the time zone that the schedule is written in."""
-    reconcile: bool = False
-    """Make a tracked run of the same commit when there is drift: planned, judged and confirmed as every other."""
-    ignore_state: bool = False
-    """Compare also while a run waits for a person, and after one that failed."""
 
 
 class StackModel(_Model):

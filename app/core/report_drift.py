@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from app.core.command import Verb
 from app.core.reply import Conclusion
 from app.core.report_offer import command
+from app.core.run import Trigger
 from app.core.runview import RunView
 
 
@@ -26,6 +27,11 @@ def compared(view: RunView) -> Compared:
             f"This run found drift ({view.counts}). It no longer stands: the stack was deployed, or compared, after it."
         )
         return Compared(Conclusion.SUCCESS, "drift: over", line)
-    deploy = command(view, Verb.DEPLOY, view.run.stack_name)
-    line = f"What exists is not what the stack has deployed. On this commit, {deploy} plans to bring it back."
+    line = f"What exists is not what the stack has deployed. {_way_back(view)}"
     return Compared(Conclusion.NEUTRAL, f"drift: {view.counts}", line)
+
+
+def _way_back(view: RunView) -> str:
+    if view.is_reconciled and view.run.trigger is Trigger.DRIFT:
+        return "The stack makes a run of this commit that takes it back, or its page says why not."
+    return f"On this commit, {command(view, Verb.DEPLOY, view.run.stack_name)} plans to bring it back."

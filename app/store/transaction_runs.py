@@ -262,6 +262,7 @@ class RunWrites(ReportWrites, DriftWrites):
             unjudged=_unjudged(run, row.policies),
             triggered=self._list_triggered(run) if run.state.is_terminal and run.type.is_state_changing else (),
             is_drift_over=run.type is RunType.DRIFT and run.state.is_terminal and self._is_drift_over(run),
+            is_reconciled=settings.drift_reconcile,
             is_stale=row.state_mode == StateMode.MANAGED.value and self._is_stale(run),
             quarantined=self._list_quarantined(run.id) if run.is_outcome_unknown else (),
             done=self._count_done(run) if run.state in _HELD else 0,

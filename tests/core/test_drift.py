@@ -149,6 +149,9 @@ def test_a_run_by_schedule_says_nothing_by_itself_until_it_has_found_something(r
 def test_drift_that_no_longer_stands_is_said_to_be_over() -> None:
     view = view_of(DRIFTED)
     assert check_report(view).title == "drift: +1 ~1 -1 · outputs ~1"
+    assert "On this commit, `/trackside deploy network` plans to bring it back." in check_report(view).summary
+    by_itself = check_report(replace(view, is_reconciled=True)).summary
+    assert "The stack makes a run of this commit that takes it back, or its page says why not." in by_itself
     over = check_report(replace(view, is_drift_over=True))
     assert (over.title, over.conclusion) == ("drift: over", "success")
     assert "It no longer stands: the stack was deployed, or compared, after it." in over.summary

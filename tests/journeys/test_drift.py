@@ -73,7 +73,9 @@ def test_what_somebody_changed_is_found_on_schedule_and_taken_back_once_it_is_co
     assert (back.type, back.trigger, back.state) == (RunType.TRACKED, Trigger.DRIFT, RunState.UNCONFIRMED)
     assert checks(repo, sha, "drift/app") == [("drift: ~1", "neutral")]
     check = world.expect_check(repo, sha, "deploy/app", "action_required")
-    assert f"Made by the stack's drift schedule: it takes back the drift that run {found.id} found." in (check.summary or "")
+    assert f"Made by the stack's drift schedule: it takes back the drift that run {found.id} found." in (
+        check.summary or ""
+    )
     assert "drift found 20" in world.page("/")
     assert "1 resource</a>" in world.page(f"/stacks/{stack}")
 
