@@ -18,7 +18,7 @@ from app.flows.ports import Store
 from app.flows.schedule import schedule
 from app.flows.sweep import do_all
 
-AT_ONCE: Final = 100
+AT_ONCE: Final = 50
 """Stacks of one step: a thousand of one moment become runs within a few of them, and nothing else waits for it."""
 
 

@@ -24,7 +24,7 @@ class DriftRows(Protocol):
         ...
 
     def find_settled(self, stack_id: StackId) -> Run | None:
-        """The newest state-changing run that left the stack as its plan said, or None."""
+        """The state-changing run that ended last and left the stack as its plan said, or None."""
         ...
 
     def find_newest_unrelated(self, stack_id: StackId) -> Run | None:

@@ -10,16 +10,17 @@ from app.core.changelist import delta_line
 from app.core.drift import DriftFound, DriftSeen, DriftTurn
 from app.core.names import RunId, StackId
 from app.core.plan import Delta
-from app.store.transaction_drift import IS_OVER
+from app.store.transaction_drift import IS_COMPARISON, IS_PAST
 from app.store.wall import wall
 
 _SEEN: Final = text(f"""
 SELECT stacks.id AS stack_id, due_at, told, told_at, newest.* FROM stacks
 LEFT JOIN drift_turns ON drift_turns.stack_id = stacks.id LEFT JOIN LATERAL (
-    SELECT runs.id AS run_id, plans.created_at AS at, has_changes, delta FROM runs
-    JOIN plans ON plans.run_id = runs.id AND plans.number = runs.current_plan
-    WHERE runs.stack_id = stacks.id AND type = 'drift' AND state IN ('finished', 'failed') AND NOT {IS_OVER}
-    ORDER BY runs.created_at DESC, runs.id DESC LIMIT 1
+    SELECT run_id, at, has_changes, delta FROM (
+        SELECT runs.id AS run_id, plans.created_at AS at, has_changes, delta, {IS_PAST} AS is_past FROM runs
+        JOIN plans ON plans.run_id = runs.id AND plans.number = runs.current_plan
+        WHERE runs.stack_id = stacks.id AND {IS_COMPARISON} ORDER BY runs.created_at DESC, runs.id DESC LIMIT 1
+    ) AS compared WHERE NOT is_past
 ) AS newest ON TRUE
 WHERE (drift_turns.stack_id IS NOT NULL OR newest.run_id IS NOT NULL) AND (:stack_id = '' OR stacks.id = :stack_id)
 """)  # noqa: S608 - our own words only

@@ -137,6 +137,12 @@ runs = Table(
         postgresql_where=text(IS_STATE_CHANGING),
     ),
     Index(
+        "ix_runs_settled",
+        "stack_id",
+        text("updated_at DESC"),
+        postgresql_where=text(f"{IS_STATE_CHANGING} AND state = 'finished'"),
+    ),
+    Index(
         "ix_runs_drift",
         "stack_id",
         text("created_at DESC"),

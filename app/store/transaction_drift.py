@@ -28,14 +28,13 @@ _SETTLED: Final = f"""
 )))
 """
 """True for a run that left the stack as its plan said: what was applied, or had nothing to do."""
-_COMPARED: Final = "type = 'drift' AND state IN ('finished', 'failed') AND current_plan IS NOT NULL"
-IS_OVER: Final = f"""(
-    EXISTS (SELECT FROM runs AS settling WHERE settling.stack_id = runs.stack_id AND {_SETTLED}
-        AND settling.updated_at >= runs.created_at AND settling.id <> :but_for)
-    OR EXISTS (SELECT FROM runs AS later WHERE later.stack_id = runs.stack_id AND later.{_COMPARED}
-        AND (later.created_at, later.id) > (runs.created_at, runs.id))
-)"""  # noqa: S608 - our own words only
-"""True for a drift run whose stack was deployed or compared after it was made, but for the run `but_for`."""
+IS_COMPARISON: Final = "runs.type = 'drift' AND runs.state IN ('finished', 'failed') AND runs.current_plan IS NOT NULL"
+"""True for a drift run that has ended with a plan. The newest of a stack is the one that counts."""
+IS_PAST: Final = f"""(EXISTS (
+    SELECT FROM runs AS settling WHERE settling.stack_id = runs.stack_id AND {_SETTLED}
+    AND settling.updated_at >= runs.created_at AND settling.id <> :but_for
+))"""
+"""True for a drift run whose stack was deployed after it was made, but for the run `but_for`."""
 _PASSED_OVER: Final = (RunState.CANCELED, RunState.SKIPPED, RunState.STOPPED, RunState.DISCARDED)
 """Ends of runs that changed nothing."""
 
@@ -60,10 +59,11 @@ class DriftWrites(Wire):
         self._execute(statement.on_conflict_do_update(index_elements=["stack_id"], set_=values))
 
     def find_settled(self, stack_id: StackId) -> Run | None:
-        """The newest state-changing run that left the stack as its plan said, or None."""
+        """The state-changing run that ended last and left the stack as its plan said, or None."""
         is_idle = plans.c.has_changes.is_(False) | runs.c.confirmed_digest.is_not(None)
-        mine = self._changing(stack_id) & (runs.c.state == RunState.FINISHED.value) & is_idle
-        return self._newest(mine)
+        mine = self._changing(stack_id) & text("runs.state = 'finished'") & is_idle
+        row = self._first(select_runs().where(mine).order_by(runs.c.updated_at.desc()).limit(1))
+        return read_run(row) if row is not None else None
 
     def find_newest_unrelated(self, stack_id: StackId) -> Run | None:
         """The newest state-changing run that got anywhere and was not made because of drift, or None."""
@@ -89,16 +89,23 @@ class DriftWrites(Wire):
         self._execute(statement.on_conflict_do_update(index_elements=["result"], set_=more))
 
     def _find_standing_drift(self, stack_id: StackId, *, but_for: str) -> Run | None:
-        """The newest comparison of the stack, if it found drift and nothing but that run has come after it."""
-        mine = (runs.c.stack_id == stack_id) & plans.c.has_changes
-        standing = select_runs().where(mine, text(f"runs.{_COMPARED}"), text(f"NOT {IS_OVER}"))
-        row = self._first(standing.order_by(runs.c.created_at.desc()).limit(1), {"but_for": but_for})
-        return read_run(row) if row is not None else None
+        """The newest comparison of the stack, if it found drift and no run but that one has deployed the stack since."""
+        newest = self._newest_comparison(stack_id)
+        if newest is None or newest.plan is None or not newest.plan.has_changes:
+            return None
+        return newest if not self._is_past(newest, but_for=but_for) else None
 
     def _is_drift_over(self, run: Run) -> bool:
-        """True when what the drift run found no longer stands."""
-        found = select(exists().where(runs.c.id == run.id, text(IS_OVER)))
-        return bool(self._scalar(found, {"but_for": ""}))
+        """True when what the drift run found no longer stands: the stack was compared, or deployed, since."""
+        newest = self._newest_comparison(run.stack_id)
+        return newest is None or newest.id != run.id or self._is_past(run, but_for="")
+
+    def _is_past(self, run: Run, *, but_for: str) -> bool:
+        past = select(exists().where(runs.c.id == run.id, text(IS_PAST)))
+        return bool(self._scalar(past, {"but_for": but_for}))
+
+    def _newest_comparison(self, stack_id: StackId) -> Run | None:
+        return self._newest((runs.c.stack_id == stack_id) & text(IS_COMPARISON))
 
     def _changing(self, stack_id: StackId) -> ColumnElement[bool]:
         return (runs.c.stack_id == stack_id) & text(f"runs.{IS_STATE_CHANGING}")

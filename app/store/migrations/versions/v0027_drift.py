@@ -16,6 +16,8 @@ ALTER TABLE runs
     ADD CONSTRAINT ck_runs_trigger CHECK (trigger IN ('push', 'tag', 'pull_request', 'comment', 'merge_group',
         'command', 'policy', 'drift'));
 CREATE INDEX ix_runs_changing ON runs (stack_id, created_at DESC, id DESC) WHERE type IN ('destroy', 'tracked');
+CREATE INDEX ix_runs_settled ON runs (stack_id, updated_at DESC)
+    WHERE type IN ('destroy', 'tracked') AND state = 'finished';
 CREATE INDEX ix_runs_drift ON runs (stack_id, created_at DESC, id DESC) WHERE type = 'drift';
 CREATE TABLE drift_turns (
     stack_id TEXT NOT NULL,
