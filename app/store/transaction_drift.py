@@ -89,7 +89,7 @@ class DriftWrites(Wire):
         self._execute(statement.on_conflict_do_update(index_elements=["result"], set_=more))
 
     def _find_standing_drift(self, stack_id: StackId, *, but_for: str) -> Run | None:
-        """The newest comparison of the stack, if it found drift and no run but that one has deployed the stack since."""
+        """The newest comparison of the stack, if it found drift and no run but that one deployed the stack since."""
         newest = self._newest_comparison(stack_id)
         if newest is None or newest.plan is None or not newest.plan.has_changes:
             return None
