@@ -127,7 +127,7 @@ def is_comparison(run: Run) -> bool:
     return run.type is RunType.DRIFT and is_over and run.plan is not None
 
 
-def is_told_alone(run: Run) -> bool:
+def is_quiet(run: Run) -> bool:
     """True for a drift run that says nothing on GitHub by itself: one by schedule that has not compared, or has found
     nothing. Where a check of the commit stands already, that has to stay true all the same."""
     if run.type is not RunType.DRIFT or run.trigger is not Trigger.DRIFT:

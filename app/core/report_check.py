@@ -295,6 +295,8 @@ def _failed(view: RunView) -> _Said:
     """It ended badly: the reason first, then what to do."""
     run = view.run
     reason = _engines_words(view)
+    if run.plan is not None and view.is_drift_over:  # denied then, and over now
+        return _compared(view)
     if run.plan is not None and (run.plan.verdict is Verdict.DENIED or run.plan.approval is Approval.REJECTED):
         return _judged(view)
     if run.is_outcome_unknown:

@@ -19,7 +19,11 @@ def set_turn(tx: Transaction, before: StackSettings | None, stack_id: StackId, s
 
     `before`: its settings until now; None: it was not there. The caller holds the stack's lock.
     """
-    same = (settings.drift_schedules, settings.drift_timezone)
-    had = (before.drift_schedules, before.drift_timezone) if before is not None else None
-    if same != had and (had is None or had[0] or same[0]) and (before is not None or settings.drift_schedules):
+    if before is not None and _schedule(before) == _schedule(settings):
+        return
+    if settings.drift_schedules or tx.find_drift_turn(stack_id) != DriftTurn():
         tx.save_drift_turn(stack_id, next_turn(tx, settings))
+
+
+def _schedule(settings: StackSettings) -> tuple[tuple[str, ...], str]:
+    return settings.drift_schedules, settings.drift_timezone

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import msgspec
 
 from app.core.budget import Lane
-from app.core.drift import is_comparison, is_told_alone
+from app.core.drift import is_comparison, is_quiet
 from app.core.errors import RetryableError
 from app.core.names import ReportId, RunId, Sha
 from app.core.record import ReportKind
@@ -71,7 +71,7 @@ class Publish:
         match subject.record.kind:
             case ReportKind.RUN_CHECK | ReportKind.DEPLOYMENT | ReportKind.CHECK if self._is_left_to_summary(subject):
                 done = True
-            case ReportKind.RUN_CHECK if _is_quiet(subject):
+            case ReportKind.RUN_CHECK if _is_nothing_new(subject):
                 done = True
             case ReportKind.RUN_CHECK:
                 done = self.checks.publish(subject, check_report(subject.get_view()))
@@ -170,7 +170,7 @@ def _is_acted_on(run: Run) -> bool:
     return bool(run.decided_by) or run.trigger in (Trigger.COMMAND, Trigger.DRIFT)
 
 
-def _is_quiet(subject: Subject) -> bool:
+def _is_nothing_new(subject: Subject) -> bool:
     """True for a drift run by schedule that has nothing to say: it found nothing, and no check says that there is."""
     run = subject.run
-    return run is not None and is_told_alone(run) and not (subject.record.remotes and is_comparison(run))
+    return run is not None and is_quiet(run) and not (subject.record.remotes and is_comparison(run))

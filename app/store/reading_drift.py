@@ -14,7 +14,7 @@ from app.store.transaction_drift import IS_COMPARISON, IS_PAST
 from app.store.wall import wall
 
 _SEEN: Final = text(f"""
-SELECT stacks.id AS stack_id, due_at, told, told_at, newest.* FROM stacks
+SELECT stacks.id AS stack_id, CASE WHEN NOT is_detached THEN due_at END AS due_at, told, told_at, newest.* FROM stacks
 LEFT JOIN drift_turns ON drift_turns.stack_id = stacks.id LEFT JOIN LATERAL (
     SELECT run_id, at, has_changes, delta FROM (
         SELECT runs.id AS run_id, plans.created_at AS at, has_changes, delta, {IS_PAST} AS is_past FROM runs

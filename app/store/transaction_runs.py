@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy import Row, Select, delete, func, literal, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
-from app.core.drift import is_comparison, is_told_alone, result_of
+from app.core.drift import is_comparison, is_quiet, result_of
 from app.core.errors import BrokenError, UserError
 from app.core.flags import FlagOwners
 from app.core.names import RepositoryId, RunId, Sha, StackId
@@ -375,7 +375,7 @@ class RunWrites(ReportWrites, DriftWrites):
             self._want_check(follower)
 
     def _want_check(self, run: Run) -> None:
-        if is_told_alone(run) and not is_comparison(run):
+        if is_quiet(run) and not is_comparison(run):
             return  # by schedule, and nothing is found yet: what stands on the commit stays true
         self._want_later(ReportKind.RUN_CHECK, run.repository_id, f"{run.head_sha}/{check_name(run)}", run.id)
         is_told = run.state.is_terminal or run.state in _RESTING

@@ -12,17 +12,18 @@ from app.core.drift import (
     DriftSeen,
     DriftTurn,
     Ground,
-    is_told_alone,
+    is_quiet,
     result_of,
     why_no_reconciliation,
     why_not,
 )
 from app.core.names import ConfigVersionId, RunId, Sha
 from app.core.report_check import check_report
+from app.core.ruling import PlanRuling
 from app.core.run import Run, RunState, RunType, Trigger
 from app.core.stack import Stack, StackSettings
 from app.core.words_drift import drift_words, schedule_words
-from tests.core.made import CONFIRMED, NO_CHANGES, NOW, RUN_ID, WAITING, run_in, view_of
+from tests.core.made import CONFIRMED, NO_CHANGES, NOW, PLAN, RUN_ID, WAITING, run_in, view_of
 
 HEAD = WAITING.head_sha
 STACK = Stack(
@@ -143,7 +144,7 @@ def test_what_a_drift_run_came_to() -> None:
     ],
 )
 def test_a_run_by_schedule_says_nothing_by_itself_until_it_has_found_something(run: Run, *, is_alone: bool) -> None:
-    assert is_told_alone(run) is is_alone
+    assert is_quiet(run) is is_alone
 
 
 def test_drift_that_no_longer_stands_is_said_to_be_over() -> None:
@@ -155,6 +156,14 @@ def test_drift_that_no_longer_stands_is_said_to_be_over() -> None:
     over = check_report(replace(view, is_drift_over=True))
     assert (over.title, over.conclusion) == ("drift: over", "success")
     assert "It no longer stands: the stack was deployed, or compared, after it." in over.summary
+
+
+def test_drift_that_a_policy_denied_is_told_as_that_until_it_is_over() -> None:
+    rulings = (PlanRuling(name="cost", digest="d", path="c.rego", denies=("no",)),)
+    view = view_of(replace(DRIFTED, state=RunState.FAILED, plan=replace(PLAN, rulings=rulings)))
+    assert check_report(view).title.endswith("denied by a policy")
+    over = check_report(replace(view, is_drift_over=True))
+    assert (over.title, over.conclusion) == ("drift: over", "success")
 
 
 def test_a_run_that_drift_made_says_so() -> None:

@@ -233,6 +233,7 @@ def test_a_schedule_counts_from_when_it_was_accepted_and_from_now_when_it_change
     assert back > old + timedelta(days=1)
     let_it_be_due(outbox, stack, ago=timedelta(days=1))
     assert accept(None, given).due_at == back, "it was detached, and came back"
+    assert accept(None, replace(given, drift_schedules=())).due_at is None, "the same, without a schedule"
 
 
 def test_a_clean_comparison_costs_no_request_and_what_was_found_stands_until_something_newer_is_known(
