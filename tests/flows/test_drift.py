@@ -140,6 +140,7 @@ def test_two_processes_that_look_at_the_same_moment_make_one_run(outbox: Outbox)
     for thread in threads:
         thread.join(60)
     assert sorted(made) == [0, 1]
+    assert turn_of(outbox, stack).told == "", "the second one finds the moment taken, and passes nothing over"
     (run,) = comparisons(outbox, stack)
     end(outbox, run, has_changes=False)
 
