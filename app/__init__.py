@@ -64,6 +64,8 @@ The flow of an event, in order:
   flows.missed              what GitHub did not bring: its delivery log is read, branches and tags are looked at, old
                             commands are answered; docs/missed-events.md
   flows.follow              repositories and accounts that are renamed, archived, suspended, taken away, and come back
+  flows.drift_look          stacks whose schedule is due are compared with what they have deployed; flows.drift: what
+                            follows from a difference; core.cron: when a schedule is due
   flows.sweep               leases that ran out: planned again, back to confirmed, or outcome unknown; plans that nobody
                             decided about expire; flows.tidy, once an hour: what only history needs goes
 

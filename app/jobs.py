@@ -8,7 +8,7 @@ import os
 import random
 import signal
 import threading
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -107,6 +107,8 @@ class Tasks:
     revive: Callable[[procrastinate.App], Awaitable[int]]
     """Tries again what ended for good a while ago, and should not have; how many jobs."""
     sweep_every_s: float
+    drift: Callable[[], int]
+    """Has stacks compared whose schedule is due; how many runs were made."""
     tidy: Callable[[], int]
     """Lets go of what only history needs; how many things."""
     start_looks: Callable[[], None]
@@ -169,7 +171,7 @@ async def _work(app: procrastinate.App, tasks: Tasks, stop: threading.Event, con
             asyncio.create_task(_run_worker(app, QUEUES, concurrency, POLL_S)),
             asyncio.create_task(_run_worker(app, (NOTICES,), NOTICES_AT_ONCE, NOTICES_POLL_S)),
         ]
-        others = [asyncio.create_task(one) for one in (_until(stop), _sweep(app, tasks), _tidy(tasks), _look(tasks))]
+        others = [asyncio.create_task(one) for one in _others(app, tasks, stop)]
         try:
             await asyncio.wait({*workers, *others}, return_when=asyncio.FIRST_COMPLETED)
             for ended in (one for one in (*workers, *others) if one.done()):
@@ -178,6 +180,11 @@ async def _work(app: procrastinate.App, tasks: Tasks, stop: threading.Event, con
             for one in (*others, *workers):
                 one.cancel()
             await asyncio.wait(workers, timeout=ENDING_S)  # longer only while nobody takes how their jobs ended
+
+
+def _others(app: procrastinate.App, tasks: Tasks, stop: threading.Event) -> list[Coroutine[None, None, None]]:
+    """What goes on beside the workers."""
+    return [_until(stop), _sweep(app, tasks), _tidy(tasks), _look(tasks), _look_for_drift(tasks)]
 
 
 async def _run_worker(app: procrastinate.App, queues: Sequence[str], concurrency: int, poll_s: float) -> None:
@@ -230,6 +237,19 @@ async def _tidy(tasks: Tasks) -> None:
             continue
         if found:
             log.info("tidied", found=found)
+
+
+async def _look_for_drift(tasks: Tasks) -> None:
+    """Schedules of stacks, beside the sweep: many that are due at once must not keep lost leases waiting."""
+    while True:
+        await asyncio.sleep(tasks.sweep_every_s)
+        try:
+            made = await asyncio.to_thread(tasks.drift)
+        except TracksideError as error:
+            log.warning("a look for stacks that are due did not end; the next one goes on", error=str(error))
+            continue
+        if made:
+            log.info("stacks are compared with what they have deployed", runs=made)
 
 
 async def _look(tasks: Tasks) -> None:

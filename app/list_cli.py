@@ -27,8 +27,8 @@ def stacks(as_json: AsJson = False) -> None:
     from app.core.words_list import NO_STACKS, stack_document, stack_lines
 
     with control() as plane:
-        named = named_stacks(plane)
+        named, drift = named_stacks(plane), plane.store.list_drift()
     if as_json:
-        say_json([stack_document(stack, repository) for stack, repository in named])
+        say_json([stack_document(stack, repository, drift.get(stack.id)) for stack, repository in named])
     else:
-        say_lines(stack_lines(named), NO_STACKS)
+        say_lines(stack_lines(named, drift), NO_STACKS)

@@ -51,6 +51,12 @@ def numbers(store: PostgresStore, pools: Iterable[str]) -> list[Gauge | Tally]:
             labels=("channel", "outcome"),
             values=store.count_notifications(),
         ),
+        Tally(
+            name="drift_runs",
+            meaning="Looking for drift, by what came of it.",
+            labels=("result",),
+            values=store.count_drift_results(),
+        ),
         Gauge(
             name="endpoint_on",
             meaning="1 for an endpoint of notifications that is on, 0 for one that was switched off.",

@@ -24,6 +24,7 @@ from app.flows.conclude import Conclude
 from app.flows.control import Control
 from app.flows.decide import Decide
 from app.flows.deliver import Deliver
+from app.flows.drift_look import Drift
 from app.flows.effects import Effects
 from app.flows.endpoints import Endpoints
 from app.flows.enquire import Enquire
@@ -373,6 +374,7 @@ def _tasks(settings: Settings, made: _Adapters, control: Control, conclude: Conc
         rescue=rescue_stalled,
         revive=revive,
         sweep_every_s=settings.sweep_every_s,
+        drift=Drift(store=made.store).look,
         tidy=Tidy(store=made.store, artifacts=made.artifacts, kept=_kept(settings)).tidy,
         start_looks=missed.start,
         looks=missed.looks(),

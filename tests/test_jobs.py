@@ -45,6 +45,7 @@ def tasks_with(**given: Any) -> Tasks:
         "revive": none,
         "sweep_every_s": 60,
         "tidy": lambda: 0,
+        "drift": lambda: 0,
         "start_looks": nothing,
         "looks": {},
     }
@@ -114,6 +115,7 @@ def test_what_the_database_refuses_is_not_said_again(database_url: str) -> None:
 
 def test_a_sweep_that_breaks_ends_neither_the_other_ones_nor_the_workers(database_url: str) -> None:
     stop, made, revived = Event(), list[procrastinate.App](), list[procrastinate.App]()
+    compared: list[int] = []
 
     def make_app() -> procrastinate.App:
         made.append(make_job_app(database_url))
@@ -122,16 +124,20 @@ def test_a_sweep_that_breaks_ends_neither_the_other_ones_nor_the_workers(databas
     def sweep() -> int:
         raise BrokenError("ending a hold: its key cannot be opened")
 
+    def drift() -> int:
+        compared.append(1)
+        raise BrokenError("comparing a stack: its settings cannot be read")
+
     async def rescue(_app: procrastinate.App) -> int:
         return 0
 
     async def revive(app: procrastinate.App) -> int:
         revived.append(app)
-        if len(revived) == 3:
+        if len(revived) >= 3 and len(compared) >= 2:
             stop.set()
         return 0
 
-    tasks = tasks_with(sweep=sweep, rescue=rescue, revive=revive, sweep_every_s=0.05)
+    tasks = tasks_with(sweep=sweep, drift=drift, rescue=rescue, revive=revive, sweep_every_s=0.05)
     jobs = Thread(target=run_jobs, args=(make_app, tasks, stop), daemon=True)
     jobs.start()
     with suppress(TimeoutError):
@@ -140,6 +146,7 @@ def test_a_sweep_that_breaks_ends_neither_the_other_ones_nor_the_workers(databas
     jobs.join(30)
     assert len(made) == 1
     assert len(revived) >= 3
+    assert len(compared) >= 2
 
 
 def _job(attempts: int) -> Job:

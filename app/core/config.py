@@ -13,8 +13,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from app.core.configdepends import dependency_problems
+from app.core.configdrift import DriftModel
 from app.core.configmodel import (
-    NOT_YET,
     ConfirmModel,
     DependencyModel,
     FileModel,
@@ -57,6 +57,7 @@ _REMEDIES: Final = {
     "type": "write `type: push`, or `plan`, `approval`, `trigger`, `notification`",
     "path": "name its Rego file",
     "stack": "name the stack that comes before",
+    "schedule": 'say when: `schedule: "0 6 * * *"` is every day at six',
     "attach": 'write `[network, dns]`, `{labels: [prod]}` or `"*"`',
 }
 """What to do when a key is missing."""
@@ -160,6 +161,7 @@ def _stack(model: StackModel, default_branch: str, line: int) -> StackSpec:
             )
             for each in model.depends_on
         ),
+        **_drift(model.drift),
     )
     return StackSpec(
         settings=settings,
@@ -168,6 +170,18 @@ def _stack(model: StackModel, default_branch: str, line: int) -> StackSpec:
         line=line,
         given=frozenset(model.model_fields_set & DEFAULTABLE),
     )
+
+
+def _drift(model: DriftModel | None) -> dict[str, Any]:
+    """The settings of `drift`; none without it."""
+    if model is None:
+        return {}
+    return {
+        "drift_schedules": tuple(model.schedule),
+        "drift_timezone": "" if model.timezone == "UTC" else model.timezone,
+        "drift_reconcile": model.reconcile,
+        "drift_ignore_state": model.ignore_state,
+    }
 
 
 def policy_of(model: PolicyModel, line: int) -> PolicySpec:
@@ -293,9 +307,7 @@ def _with_key(message: str, key: str, what: str) -> str:
 
 
 def _unknown(key: str, path: Path, form: Form) -> tuple[str, str]:
-    """A key that the model does not have: of a later version, or a slip."""
-    if key in NOT_YET:
-        return f"{NOT_YET[key]}: not part of this version yet", f"take `{key}` away; it would do nothing"
+    """A key that the model does not have."""
     model = form.model_at(path[:-1])
     special = form.unknown.get(model)
     said = special(key) if special is not None else None
@@ -313,6 +325,8 @@ def _model_at(path: Path) -> type[BaseModel]:
             return StackModel
         case ["stacks", "confirm"]:
             return ConfirmModel
+        case ["stacks", "drift"]:
+            return DriftModel
         case ["stacks", "git"]:
             return GitModel
         case ["stacks", "hooks"]:

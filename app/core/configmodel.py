@@ -1,7 +1,6 @@
 """What stacks.yml may hold, as one model: it validates, and the JSON Schema for editors is generated from it.
 
-A key that the model does not have is an error. What the design has and this version does not carry out is refused by
-name (`NOT_YET`): it is never accepted and ignored.
+A key that the model does not have is an error: none is accepted and ignored.
 """
 
 import re
@@ -9,9 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema
-from pydantic_core import PydanticCustomError, PydanticKnownError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, PlainValidator, WithJsonSchema
+from pydantic_core import PydanticKnownError
 
+from app.core.configbase import CLOSED, wrong
+from app.core.configdrift import DriftModel
 from app.core.dependency import MAX_DEPENDENCIES, MAX_REFERENCES, is_output_name
 from app.core.document import quoted
 from app.core.globs import MAX_GLOB, compile_glob
@@ -34,10 +35,6 @@ MAX_AUDIENCES: Final = 10
 MAX_VALUE: Final = 32_768
 """Characters of one variable of the environment."""
 NAME: Final = r"^[a-z0-9]+(?:(?:[-_]+|[./])[a-z0-9]+)*$"
-NOT_YET: Final = {
-    "drift": "drift detection",
-}
-"""Keys of a later version, in words."""
 _NAME = re.compile(NAME)
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,199}")
 _WORKSPACE = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.-]{0,89}")
@@ -68,11 +65,6 @@ _REFUSED: Final = (
     (re.compile(r"TRACKSIDE_.*"), "the worker sets it", "take it away"),
 )
 """Variables that a stack must not set, why, and what to do."""
-
-
-def wrong(message: str, remedy: str) -> PydanticCustomError:
-    """A mistake with its remedy, for `raise`."""
-    return PydanticCustomError("trackside", "{message}", {"message": message, "remedy": remedy})
 
 
 def _name(value: str) -> str:
@@ -338,9 +330,7 @@ Audience = Annotated[
 
 
 class _Model(BaseModel):
-    """Strict, closed, and documented by its own docstrings."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
+    model_config = CLOSED
 
 
 class ConfirmModel(_Model):
@@ -455,6 +445,8 @@ class StackModel(_Model):
     """Whether its runs are in the App's comment on a pull request: `on`, `off`, or only with `changes` or a failure."""
     git: GitModel = GitModel()
     """How the commit is fetched."""
+    drift: DriftModel | None = None
+    """When drift is looked for; default: never."""
     oidc: OidcModel = OidcModel()
     """The identity token that its runs show to clouds."""
     public_plans: bool = False

@@ -16,7 +16,7 @@ from app.core.notice import Endpoint, StateChange
 from app.core.plan import Change, PlanSummary
 from app.core.pushinput import CommitFacts, Document, EventAsked, PushAsked, StackAsked, stack_part
 from app.core.ruling import PlanRuling
-from app.core.run import Run, RunState, RunType
+from app.core.run import Run, RunState
 from app.core.stack import Stack
 
 MAX_CHANGES: Final = 1_000
@@ -126,7 +126,7 @@ def _run(told: RunTold, event: EventAsked, change: StateChange) -> Document:
         "state_version": change.version,
         "changes": changes_part(told.summary, is_applied=_is_applied(run, change)),
         "delta": delta_document(told),
-        "drift_detection": run.type is RunType.DRIFT,
+        "drift_detection": run.is_of_drift,
         "triggered_by": run.asked_by,
     }
 

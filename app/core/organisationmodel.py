@@ -7,8 +7,9 @@ refused with the place where it belongs.
 import re
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, PlainValidator, WithJsonSchema
 
+from app.core.configbase import CLOSED, wrong
 from app.core.configmodel import (
     MAX_ENTRIES,
     MAX_PATH,
@@ -22,7 +23,6 @@ from app.core.configmodel import (
     Variable,
     VersionOne,
     is_texts,
-    wrong,
 )
 from app.core.document import quoted
 
@@ -135,7 +135,7 @@ Repositories = Annotated[
 class _Model(BaseModel):
     """Strict, closed, and documented by its own docstrings."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
+    model_config = CLOSED
 
 
 class DefaultsModel(_Model):

@@ -279,7 +279,7 @@ def run_part(event: EventAsked, run: Run) -> Document:
         "commit": commit_part(event, commit),
         "created_at": nanoseconds(run.created_at),
         "updated_at": nanoseconds(run.updated_at),
-        "drift_detection": run.type.value == "drift",
+        "drift_detection": run.is_of_drift,
         "flags": list(run.flags),
         "triggered_by": run.asked_by,
         "user_provided_metadata": [],

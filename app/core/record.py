@@ -282,6 +282,10 @@ class RunFacts:
     """`allow_promotion` of the stack's settings in force now."""
     is_stale: bool = False
     """The stack's managed state moved since the waiting plan was made: it can no longer be applied."""
+    is_drift_over: bool = False
+    """What this drift run found no longer stands."""
+    is_reconciled: bool = False
+    """The stack makes a run by itself that takes back what its schedule finds."""
     confirm_rules: ConfirmRules = ConfirmRules()  # noqa: RUF009 - frozen
     """Who may confirm, by the stack's settings in force now."""
     owner: str = ""

@@ -16,6 +16,7 @@ from app.core.protocol import Output
 from app.core.reply import MAX_ANNOTATIONS, CheckReport, CheckStatus, Conclusion
 from app.core.report_annotations import annotations, unshown_line
 from app.core.report_choice import chosen_line, pulled_in_lines, still_pending_lines
+from app.core.report_drift import compared
 from app.core.report_offer import (
     buttons,
     command,
@@ -276,13 +277,8 @@ def _finished(view: RunView) -> _Said:
 
 def _compared(view: RunView) -> _Said:
     """What a drift run found."""
-    if not view.has_changes:
-        line = "What exists is what the stack has deployed."
-        return _Said(status=CheckStatus.COMPLETED, conclusion=Conclusion.SUCCESS, title="no drift", lines=(line,))
-    deploy = command(view, Verb.DEPLOY, view.run.stack_name)
-    line = f"What exists is not what the stack has deployed. On this commit, {deploy} plans to bring it back."
-    title = f"drift: {view.counts}"
-    return _Said(status=CheckStatus.COMPLETED, conclusion=Conclusion.NEUTRAL, title=title, lines=(line,))
+    found = compared(view)
+    return _Said(status=CheckStatus.COMPLETED, conclusion=found.conclusion, title=found.title, lines=(found.line,))
 
 
 def _planned(run: Run) -> str:
@@ -300,6 +296,8 @@ def _failed(view: RunView) -> _Said:
     """It ended badly: the reason first, then what to do."""
     run = view.run
     reason = _engines_words(view)
+    if run.plan is not None and view.is_drift_over:  # denied then, and over now
+        return _compared(view)
     if run.plan is not None and (run.plan.verdict is Verdict.DENIED or run.plan.approval is Approval.REJECTED):
         return _judged(view)
     if run.is_outcome_unknown:

@@ -6,7 +6,7 @@ Pure, and read from the same table as the commands: what is offered is accepted.
 from typing import Final
 
 from app.core.command import Verb, button_identifier
-from app.core.markdown import code
+from app.core.markdown import code, sentence
 from app.core.names import Digest
 from app.core.reply import Button
 from app.core.retry import run_mark
@@ -130,6 +130,8 @@ def origin(view: RunView) -> str:
         return made_for(run.asked_by or "", run.caused_by, run.note)
     if run.caused_by is not None:
         return f"Trigger policy {code(run.asked_by or '')} asked for it when run {code(run.caused_by)} had ended."
+    if run.trigger is Trigger.DRIFT and run.type.is_state_changing:
+        return f"Made by the stack's drift schedule: it {sentence(run.note)}."
     return f"Makes run {code(run.retry_of)} once more." if run.retry_of else ""
 
 

@@ -216,6 +216,8 @@ class Trigger(StrEnum):
     """A trigger policy, when another run had ended."""
     DEPENDENCY = "dependency"
     """A run of a stack above, when it was made."""
+    DRIFT = "drift"
+    """The schedule of a stack, and what it found."""
 
 
 class ExternalState(StrEnum):
@@ -347,6 +349,11 @@ class Run:
     """The runs above that it waits for in the queue, and what has become of them."""
     changed_outputs: tuple[str, ...] = ()
     """The outputs that its apply created, changed or took away, by name."""
+
+    @property
+    def is_of_drift(self) -> bool:
+        """True for a run that looks for drift, and for one that was made because there is some."""
+        return self.type is RunType.DRIFT or self.trigger is Trigger.DRIFT
 
     @property
     def asked_by(self) -> str | None:

@@ -29,6 +29,10 @@ class RunView:
     """The stack's effective settings are not those that were planned: this plan can no longer be confirmed."""
     is_stale: bool = False
     """The stack's managed state moved since the plan was made: the engine would refuse to apply it."""
+    is_drift_over: bool = False
+    """Of a drift run that found something: the stack was deployed or compared since, so that no longer stands."""
+    is_reconciled: bool = False
+    """The stack makes a run by itself that takes back what its schedule finds."""
     whole: PlanSummary | None = None
     """Of a plan of a part: the plan that it is a part of; None when that is not kept."""
     done: int = 0

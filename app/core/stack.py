@@ -75,13 +75,19 @@ LATER: Final = frozenset(
         "confirm_not_author",
         "public_plans",
         "depends_on",
+        "drift_schedules",
+        "drift_timezone",
+        "drift_reconcile",
+        "drift_ignore_state",
     }
 )
 """Settings that came after the first version."""
 
 
 TOLD_ALONE: Final = frozenset({"comments", "public_plans"})
-"""Settings that change what is said, and nothing that is planned or applied: a confirmation binds none of them."""
+"""Settings that change what is said, and nothing that is planned or applied."""
+UNBOUND: Final = TOLD_ALONE | {"drift_schedules", "drift_timezone", "drift_reconcile", "drift_ignore_state"}
+"""These, and those that change when runs are made: a confirmation binds none of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +151,14 @@ class StackSettings:
     """On a public repository, checks and comments carry the plan's changes and outputs, for everybody to read."""
     comments: Comments = Comments.ON
     """Whether its runs are told of in the App's comment on a pull request."""
+    drift_schedules: tuple[str, ...] = ()
+    """When drift is looked for, each of cron's five fields; empty: never."""
+    drift_timezone: str = ""
+    """The time zone of the schedules; empty: UTC."""
+    drift_reconcile: bool = False
+    """Drift that was found by schedule makes a tracked run."""
+    drift_ignore_state: bool = False
+    """Drift is looked for also while a run waits, and after one that failed."""
     depends_on: tuple[Dependency, ...] = ()
     """The stacks above it, in the file's order."""
 
@@ -170,8 +184,8 @@ class StackSettings:
         return _canonical(asdict(self))
 
     def digest(self) -> Digest:
-        """SHA-256 of the canonical JSON but for what is only told (`TOLD_ALONE`): what a confirmation binds."""
-        bound = {name: value for name, value in asdict(self).items() if name not in TOLD_ALONE}
+        """SHA-256 of the canonical JSON but for what changes no plan (`UNBOUND`): what a confirmation binds."""
+        bound = {name: value for name, value in asdict(self).items() if name not in UNBOUND}
         return Digest(hashlib.sha256(_canonical(bound).encode()).hexdigest())
 
 
@@ -188,6 +202,7 @@ _LISTS: Final = (
     "oidc_audience",
     "confirm_roles",
     "confirm_teams",
+    "drift_schedules",
 )
 
 

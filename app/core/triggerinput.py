@@ -126,7 +126,7 @@ def _run(ended: Ended, event: EventAsked) -> Document:
     return {
         **made_run_part(event, run),
         "changes": changes_part(ended.summary, is_applied=is_applied),
-        "drift_detection": False,
+        "drift_detection": run.is_of_drift,
         "triggered_by": run.asked_by,
         "states_history": [
             {

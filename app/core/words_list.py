@@ -7,6 +7,7 @@ Pure. A person reads the words of the checks; a program gets those of the table 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from app.core.drift import DriftSeen
 from app.core.event import Repository
 from app.core.markdown import code, cut, shortened
 from app.core.names import StackId
@@ -15,6 +16,7 @@ from app.core.run import Run
 from app.core.runview import short
 from app.core.stack import Stack
 from app.core.table import table_lines
+from app.core.words_drift import drift_words
 from app.core.words_run import part_word, run_line, word_of
 
 MAX_WHY = 120
@@ -24,7 +26,7 @@ MAX_CALLED = 10
 NO_RUNS = "no runs yet: push a change to a stack's project root"
 NO_STACKS = "no stacks yet: push .trackside/stacks.yml to a default branch"
 _RUNS = ("RUN", "CHECK", "COMMIT", "STATE", "CHANGES", "WHY")
-_STACKS = ("ID", "REPOSITORY", "STACK", "HEAD", "ROOT", "KEPT BY")
+_STACKS = ("ID", "REPOSITORY", "STACK", "HEAD", "ROOT", "DRIFT", "KEPT BY")
 
 
 def run_lines(runs: Sequence[Run]) -> list[str]:
@@ -56,9 +58,10 @@ def run_document(run: Run) -> dict[str, object]:
     }
 
 
-def stack_lines(stacks: Sequence[tuple[Stack, Repository | None]]) -> list[str]:
-    """The table of stacks; empty without any."""
-    return table_lines(_STACKS, (_stack_row(stack, repository) for stack, repository in stacks))
+def stack_lines(stacks: Sequence[tuple[Stack, Repository | None]], drift: Mapping[StackId, DriftSeen]) -> list[str]:
+    """The table of stacks, with what is known of their drift; empty without any."""
+    rows = (_stack_row(stack, repository, drift.get(stack.id)) for stack, repository in stacks)
+    return table_lines(_STACKS, rows)
 
 
 def stacks_called(word: str, stacks: Sequence[tuple[Stack, Repository | None]]) -> dict[StackId, str]:
@@ -85,7 +88,7 @@ def several_called(word: str, called: Mapping[StackId, str]) -> str:
     return f"looking up stack {shortened(word, 80)}: several are called that; write one of {shown}{more}"
 
 
-def stack_document(stack: Stack, repository: Repository | None) -> dict[str, object]:
+def stack_document(stack: Stack, repository: Repository | None, drift: DriftSeen | None) -> dict[str, object]:
     """One stack for programs."""
     return {
         "id": stack.id,
@@ -103,6 +106,7 @@ def stack_document(stack: Stack, repository: Repository | None) -> dict[str, obj
         "lock_owner": stack.lock_owner or None,
         "lock_note": stack.lock_note or None,
         "lock_key": stack.lock_key or None,
+        "drift": _drift_document(stack, drift or DriftSeen()),
     }
 
 
@@ -131,10 +135,35 @@ def _plan_document(run: Run) -> dict[str, object] | None:
     }
 
 
-def _stack_row(stack: Stack, repository: Repository | None) -> tuple[str, ...]:
+def _drift_document(stack: Stack, seen: DriftSeen) -> dict[str, object] | None:
+    """When drift is looked for next, and what is known of it; None for a stack without schedule and finding."""
+    turn, found = seen.turn, seen.found
+    if turn.due_at is None and found is None and not turn.told:
+        return None
+    return {
+        "schedules": list(stack.settings.drift_schedules),
+        "timezone": stack.settings.drift_timezone or "UTC",
+        "due_at": turn.due_at.isoformat() if turn.due_at is not None else None,
+        "told": turn.told or None,
+        "has_drift": found.has_drift if found is not None else None,
+        "compared_at": found.at.isoformat() if found is not None else None,
+        "run_id": found.run_id if found is not None else None,
+        "resources": found.resources if found is not None else None,
+    }
+
+
+def _stack_row(stack: Stack, repository: Repository | None, drift: DriftSeen | None) -> tuple[str, ...]:
     name = repository.full_name if repository is not None else "?"
     head = short(stack.head_sha) if stack.head_sha else "-"
-    return stack.id, name, stack.name, head, stack.settings.project_root or ".", _kept_by(stack)
+    return (
+        stack.id,
+        name,
+        stack.name,
+        head,
+        stack.settings.project_root or ".",
+        drift_words(drift or DriftSeen()),
+        _kept_by(stack),
+    )
 
 
 def _kept_by(stack: Stack) -> str:

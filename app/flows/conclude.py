@@ -54,6 +54,7 @@ from app.core.variables import SKIP_APPLYING
 from app.flows.autodeploy import confirm_by_setting, may_autodeploy
 from app.flows.change_phase import ChangePhase
 from app.flows.choose import left_undone
+from app.flows.drift import reconcile
 from app.flows.handover import offer, what_is_missing
 from app.flows.held import (
     Guarded,
@@ -365,6 +366,8 @@ class Conclude:
             is_open = plan.verdict is Verdict.WARNED and plan.approval is Approval.UNDECIDED
             is_review = is_open and held.run.type is RunType.PROPOSED
             self._end(tx, held, Step.REVIEW if is_review else Step.FINISH, plan=plan)
+            if plan.has_changes and held.run.type is RunType.DRIFT:
+                reconcile(tx, tx.lock_stack(held.stack.id), held.run)
             return PlanAnswer(next=Next.DONE)
         if any(held.stack.settings.environment.get(name) == "true" for name in SKIP_APPLYING):
             self._end(tx, held, Step.FINISH, plan=plan, cause="planned only: SKIP_APPLYING is set for the stack")

@@ -18,6 +18,7 @@ from app.core.organisation import OrganisationVersion, effective, pool_problems
 from app.core.record import ConfigVersion
 from app.core.run import RunState, Step, allowed
 from app.core.stack import Configuration, PolicySpec, Problem, Stack, StackSpec
+from app.flows.drift_turn import set_turn
 from app.flows.ports import Policies, Transaction
 from app.flows.schedule import retell, step
 
@@ -263,6 +264,7 @@ def _accept(
     kept: set[str] = set()
     for spec in configuration.stacks:
         stack = _match(spec, known, named)
+        is_new = stack is None
         if stack is None:
             stack = tx.add_stack(repository.id, spec, version)
         stack = tx.lock_stack(stack.id)
@@ -279,6 +281,7 @@ def _accept(
                 is_detached=False,
             )
         )
+        set_turn(tx, None if is_new or stack.is_detached else stack.settings, stack.id, spec.settings)
         if stack.settings.digest() != spec.settings.digest():
             retell(tx, stack)
     for stack in known.values():

@@ -13,6 +13,7 @@ from app.core.artifact import Offer, Stored
 from app.core.budget import Spending
 from app.core.contract import Evaluated, Mistake, PolicyFailed, PolicyQuestions, PolicyText
 from app.core.decision import Decision
+from app.core.drift import DriftSeen
 from app.core.event import Event, Ignored, Malformed, Repository
 from app.core.names import (
     RepositoryId,
@@ -50,6 +51,7 @@ class Reading(Protocol):
     def list_all_stacks(self) -> list[Stack]: ...
     def list_decisions(self, repository_id: RepositoryId, sha: Sha) -> list[Decision]: ...
     def list_spending(self) -> list[Spending]: ...
+    def list_drift(self, stack_id: StackId | None = None) -> dict[StackId, DriftSeen]: ...
 
 
 class FindRepository(Protocol):

@@ -37,6 +37,7 @@ from app.core.record import (
 )
 from app.core.run import Confirmation, ExternalState, Plan, Run, RunState, Transition
 from app.core.stack import Configuration, Stack, StackSpec
+from app.flows.ports_drift import DriftRows
 from app.flows.ports_identity import IdentityRows
 from app.flows.ports_missed import MissedRows, StandingRows
 from app.flows.ports_notice import NoticeRows
@@ -424,6 +425,7 @@ class Transaction(
     TriggerRows,
     VisitorRows,
     OutputRows,
+    DriftRows,
     Protocol,
 ):
     """One database transaction. Lock order, always: stack, run, assignment. Commits at the end of `begin()`'s block."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import msgspec
 
 from app.core.budget import Lane
+from app.core.drift import is_comparison, is_quiet
 from app.core.errors import RetryableError
 from app.core.names import ReportId, RunId, Sha
 from app.core.record import ReportKind
@@ -69,6 +70,8 @@ class Publish:
         """Put the report on GitHub; False when there will be more to say."""
         match subject.record.kind:
             case ReportKind.RUN_CHECK | ReportKind.DEPLOYMENT | ReportKind.CHECK if self._is_left_to_summary(subject):
+                done = True
+            case ReportKind.RUN_CHECK if _is_nothing_new(subject):
                 done = True
             case ReportKind.RUN_CHECK:
                 done = self.checks.publish(subject, check_report(subject.get_view()))
@@ -163,5 +166,11 @@ def lane_of(kind: ReportKind) -> Lane:
 
 
 def _is_acted_on(run: Run) -> bool:
-    """True for a run that a person decided about, or asked for: it has a check of its own on any commit."""
-    return bool(run.decided_by) or run.trigger is Trigger.COMMAND
+    """True for a run that a person decided about, or asked for, or drift: it has a check of its own on any commit."""
+    return bool(run.decided_by) or run.trigger in (Trigger.COMMAND, Trigger.DRIFT)
+
+
+def _is_nothing_new(subject: Subject) -> bool:
+    """True for a drift run by schedule that has nothing to say: it found nothing, and no check says that there is."""
+    run = subject.run
+    return run is not None and is_quiet(run) and not (subject.record.remotes and is_comparison(run))

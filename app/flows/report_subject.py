@@ -68,6 +68,8 @@ def make_view(run: Run, facts: RunFacts, *, run_url: str, prefix: str) -> RunVie
         is_superseded=run.head_seq < facts.stack_head_seq,
         is_settings_changed=bool(facts.stack_digest) and facts.stack_digest != run.stack_digest,
         is_stale=facts.is_stale,
+        is_drift_over=facts.is_drift_over,
+        is_reconciled=facts.is_reconciled,
         quarantined=facts.quarantined,
         done=facts.done,
         in_state_s=facts.in_state_s,

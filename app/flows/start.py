@@ -298,8 +298,12 @@ class Start:
 
 
 def start_here(tx: Transaction, stack_id: StackId, kind: RunType, person: Person) -> Done | Not:
-    """Make a destroy or a drift run of what the stack has deployed, as the server's operator."""
+    """Make a destroy or a drift run of what the stack has deployed, as the server's operator.
+
+    A drift run is of the commit that the stack was left at: a head that still waits would be all drift.
+    """
     stack = tx.lock_stack(stack_id)
+    settled = tx.find_settled(stack_id) if kind is RunType.DRIFT else None
     word = kind.value
     result: Done | Not
     live = next((run for run in tx.list_live_runs(stack.id) if run.type is kind), None)
@@ -310,7 +314,8 @@ def start_here(tx: Transaction, stack_id: StackId, kind: RunType, person: Person
     elif live is not None:
         result = Not(words_start.under_way(live))
     else:
-        made = new_run(tx, stack, kind, stack.head_sha, person.actor)
+        commit = settled.head_sha if settled is not None else stack.head_sha
+        made = new_run(tx, stack, kind, commit, person.actor)
         tx.add_run(made, event_key=None)
         schedule(tx, stack)
         result = Done(words_start.started_here(made, stack))

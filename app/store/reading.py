@@ -18,6 +18,7 @@ from app.store.decisions import read_decision, select_decisions
 from app.store.migrations import pending_migrations
 from app.store.reading_budgets import BudgetReading
 from app.store.reading_commits import CommitReading
+from app.store.reading_drift import DriftReading
 from app.store.reading_workers import WorkerReading
 from app.store.rows import read_run, select_runs
 from app.store.schema import CREATED, IS_LIVE, assignments, decisions, log_chunks, repositories, run_steps, runs, stacks
@@ -35,7 +36,7 @@ MAX_STEPS: Final = 1_000
 MAX_DECISIONS: Final = 1_000
 
 
-class ReadingSide(CommitReading, WorkerReading, BudgetReading):
+class ReadingSide(CommitReading, WorkerReading, BudgetReading, DriftReading):
     """The questions; needs an engine and, for logs, the sealer."""
 
     def __init__(self, engine: Engine, sealer: Sealer, url: str) -> None:

@@ -13,6 +13,7 @@ from app.store.schema_columns import (
     IS_STATE_CHANGING,
     metadata,
 )
+from app.store.schema_drift import drift_counts, drift_turns
 from app.store.schema_identity import attestations, run_secrets, secrets, signing_keys
 from app.store.schema_missed import known_refs, looks, missed_counts, missed_deliveries, ref_looks
 from app.store.schema_notices import endpoints, messages, notice_counts, notices
@@ -50,6 +51,8 @@ __all__ = [
     "decisions",
     "deliveries",
     "drained_pools",
+    "drift_counts",
+    "drift_turns",
     "endpoints",
     "installations",
     "known_refs",

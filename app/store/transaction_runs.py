@@ -12,6 +12,7 @@ from sqlalchemy import Row, Select, delete, func, literal, select, text, tuple_,
 from sqlalchemy.dialects.postgresql import insert
 
 from app.core import words_depend
+from app.core.drift import is_comparison, is_quiet, result_of
 from app.core.errors import BrokenError, UserError
 from app.core.flags import FlagOwners
 from app.core.names import RepositoryId, RunId, Sha, StackId
@@ -39,6 +40,7 @@ from app.store.schema import (
     state_versions,
     triggerings,
 )
+from app.store.transaction_drift import DriftWrites
 from app.store.transaction_notices import DEFER_NOTIFY, DEFER_TRIGGER
 from app.store.transaction_reports import ReportWrites
 from app.store.wire import safe_text, sealed_as
@@ -106,7 +108,7 @@ _NEWS: Final = _RESTING | {RunState.REPLAN_REQUESTED, RunState.CONFIRMED}
 """What the App's comment on a pull request tells of, besides ends: it rests, or a person has decided."""
 
 
-class RunWrites(ReportWrites):
+class RunWrites(ReportWrites, DriftWrites):
     """Transaction methods about runs and their steps."""
 
     def add_run(self, run: Run, *, event_key: str | None) -> bool:
@@ -270,6 +272,8 @@ class RunWrites(ReportWrites):
             unjudged=_unjudged(run, row.policies),
             triggered=self._list_triggered(run) if run.state.is_terminal and run.type.is_state_changing else (),
             below=self._list_below(run) if run.is_live and run.type is RunType.TRACKED else (),
+            is_drift_over=run.type is RunType.DRIFT and run.state.is_terminal and self._is_drift_over(run),
+            is_reconciled=settings.drift_reconcile,
             is_stale=row.state_mode == StateMode.MANAGED.value and self._is_stale(run),
             quarantined=self._list_quarantined(run.id) if run.is_outcome_unknown else (),
             done=self._count_done(run) if run.state in _HELD else 0,
@@ -349,7 +353,17 @@ class RunWrites(ReportWrites):
         self._announce(after)
         if run.type.is_state_changing and (after.state is RunState.UNCONFIRMED or after.state.is_terminal):
             self._announce_followers(after)
+        self._tell_of_drift(after)
         return after
+
+    def _tell_of_drift(self, run: Run) -> None:
+        """A drift run that has ended is counted; what one found before no longer stands once the stack was deployed."""
+        if run.type is RunType.DRIFT and run.state.is_terminal:
+            self.count_drift(result_of(run))
+        if run.type.is_state_changing and run.state is RunState.FINISHED:
+            found = self._find_standing_drift(run.stack_id, but_for=run.id)
+            if found is not None:
+                self._want_check(found)
 
     def _keep_plan(self, run_id: RunId, plan: Plan) -> None:
         values = plan_values(run_id, plan)
@@ -380,8 +394,11 @@ class RunWrites(ReportWrites):
             self._want_check(follower)
 
     def _want_check(self, run: Run) -> None:
+        if is_quiet(run) and not is_comparison(run):
+            return  # by schedule, and nothing is found yet: what stands on the commit stays true
         self._want_later(ReportKind.RUN_CHECK, run.repository_id, f"{run.head_sha}/{check_name(run)}", run.id)
-        if run.state.is_terminal or run.state in _RESTING:
+        is_told = run.state.is_terminal or run.state in _RESTING
+        if is_told and run.type is not RunType.DRIFT:  # no summary tells of those
             summary = SummaryName.DEPLOY if run.type.is_state_changing else SummaryName.PROPOSED
             self._retell_summary(run.repository_id, run.head_sha, summary.value)
         if run.state.is_terminal or run.state in _NEWS:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Protocol
 
 from app.core.budget import Spending
+from app.core.drift import DriftSeen
 from app.core.event import Repository
 from app.core.managed import StateCaller, StateFound, StateLocking, StateMissing, StateWrite
 from app.core.names import AssignmentId, DeliveryId, RunId, Secret, StackId
@@ -176,6 +177,7 @@ class StackDetail:
     repository: Repository | None
     runs: tuple[Run, ...]
     """Newest first."""
+    drift: DriftSeen = DriftSeen()  # noqa: RUF009 - frozen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

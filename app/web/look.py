@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from app.core.budget import Spending
+from app.core.drift import DriftSeen
 from app.core.event import Repository
 from app.core.names import RepositoryId, RunId, StackId
 from app.core.record import LogChunk, PullRecord
@@ -39,11 +40,13 @@ class Look:
             for stack in stacks:
                 if stack.repository_id not in known:
                     known[stack.repository_id] = tx.find_repository(stack.repository_id)
+        drift = self.reading.list_drift()
         details = [
             StackDetail(
                 stack=stack,
                 repository=known[stack.repository_id],
                 runs=tuple(run for run in [newest.get(stack.id)] if run is not None),
+                drift=drift.get(stack.id, DriftSeen()),
             )
             for stack in stacks
         ]
@@ -97,7 +100,8 @@ class Look:
                 return None
             repository = tx.find_repository(stack.repository_id)
         runs = tuple(self.reading.list_recent_runs(stack_id=stack_id, limit=RUNS_OF_STACK))
-        return StackDetail(stack=stack, repository=repository, runs=runs)
+        drift = self.reading.list_drift(stack_id).get(stack_id, DriftSeen())
+        return StackDetail(stack=stack, repository=repository, runs=runs, drift=drift)
 
     def read_log(self, run_id: RunId) -> Iterator[LogChunk]:
         """The run's log, piece by piece."""

@@ -19,6 +19,7 @@ from app.core.report_check import check_name
 from app.core.run import Run, RunState, RunType
 from app.core.runview import short
 from app.core.words_budget import throttled
+from app.core.words_drift import found_words, schedule_words
 from app.core.words_notice import outcome_word
 from app.core.words_run import part_word, phase_word, word_of
 from app.web.guard import content_policy
@@ -111,6 +112,8 @@ def make_templates() -> jinja2.Environment:
         colour=colour,
         when=lambda at: f"{at:%Y-%m-%d %H:%M:%S} UTC",
         minute=lambda at: f"{at:%Y-%m-%d %H:%M}",
+        found=found_words,
+        schedule=schedule_words,
         delta=delta_line,
         check=check_name,
         throttled=throttled,
@@ -137,6 +140,6 @@ def tone(state: RunState) -> str:
 
 
 def colour(run: Run) -> str:
-    """The colour of a run: its state's, but drift that was found asks for somebody."""
+    """The colour of a run: its state's. A run that found drift is no good news; whether it stands, its stack says."""
     has_drift = run.type is RunType.DRIFT and run.plan is not None and run.plan.has_changes
-    return "decide" if has_drift and run.state is RunState.FINISHED else tone(run.state)
+    return "over" if has_drift and run.state is RunState.FINISHED else tone(run.state)

@@ -133,7 +133,7 @@ stacks:
   - name: network
     environment: {PATH: /bin}
     hooks: {befor_init: [./x.sh]}
-    drift: {schedule: "0 6 * * *"}
+    drift: {schedule: "0 25 * * *"}
 policies:
   - {name: p, type: push, path: p.rego, attach: [netwrk]}
 """
@@ -145,7 +145,7 @@ policies:
             "line 7: two stacks are called `network`, the first in line 3 -> change one of them",
             "line 8: the variable `PATH` must not be set: the worker sets it -> take it away",
             "line 9: unknown key `befor_init` -> did you mean `before_init`?",
-            "line 10: drift detection: not part of this version yet -> take `drift` away; it would do nothing",
+            "line 10: the schedule `0 25 * * *` has 25 as its hour -> write a number from 0 to 23",
             "line 12: the policy is attached to `netwrk`, which is no stack of this file -> did you mean `network`?",
         ]
     )
@@ -240,7 +240,27 @@ policies:
         (stack("depends_on: [{stack: b}]"), "line 4: `b` is no stack of this file; dependencies are between stacks"),
         (stack("depends_on: [{stack: a}]"), "line 4: `a` depends on itself"),
         (stack("depends_on: [{stak: a}]"), "line 4: unknown key `stak` -> did you mean `stack`?"),
-        (stack("drift: {schedule: '0 6 * * *'}"), "line 4: drift detection: not part of this version yet"),
+        (stack("drift: {reconcile: true}"), "line 4: the key `schedule` is missing -> say when"),
+        (stack("drift: true"), "line 4: `drift` must be a mapping, not true or false"),
+        (stack("drift: {schedule: 6}"), "line 4: `schedule` is a text of five fields, or a list of 1 to 8 of them"),
+        (stack("drift: {schedule: []}"), "line 4: `schedule` is a text of five fields, or a list of 1 to 8 of them"),
+        (stack("drift: {schedule: '0 0 31 2 *'}"), "line 4: the schedule `0 0 31 2 *` names a day that never comes"),
+        (
+            stack("drift: {schedule: '* 6 * * *'}"),
+            "line 4: the schedule `* 6 * * *` comes more often than every 15 min",
+        ),
+        (
+            stack("drift: {schedule: ['0 6 * * *', '5 6 * * mon']}"),
+            "line 4: moments of one schedule are too close to those of another",
+        ),
+        (
+            stack("drift: {schedule: '0 6 * * *', timezone: Europe/Berlni}"),
+            "line 4: `timezone`: `Europe/Berlni` is no time zone -> did you mean",
+        ),
+        (
+            stack("drift: {schedule: '0 6 * * *', reconsile: true}"),
+            "line 4: unknown key `reconsile` -> did you mean `reconcile`?",
+        ),
         (stack("id: 'a b'"), "line 4: the id `a b` does not fit"),
         (stack("renamed_from: a"), "line 4: `a` is still a stack of this file"),
         (stack("Name: x"), "line 4: unknown key `Name` -> did you mean `name`?"),
@@ -377,6 +397,7 @@ def test_the_schema_is_the_models() -> None:
     elsewhere = {
         *("confirm_permission", "confirm_roles", "confirm_teams", "confirm_not_author"),
         *("secrets", "oidc_audience", "submodules", "lfs"),
+        *("drift_schedules", "drift_timezone", "drift_reconcile", "drift_ignore_state"),
     }
     """Settings whose place in the file is another than their name."""
     assert set(StackSettings.__dataclass_fields__) - elsewhere <= set(stack_schema["properties"])
@@ -394,6 +415,20 @@ def test_secrets_audiences_submodules_and_large_files_are_settings_of_a_stack() 
     assert settings.environment == {"PLAIN": "1"}
     assert settings.secrets == {"ro_ROLE": "READER", "TF_VAR_x": "x_1"}
     assert (settings.oidc_audience, settings.submodules, settings.lfs) == (("sts.amazonaws.com",), True, True)
+
+
+def test_a_drift_schedule_is_one_or_several_each_once_in_a_time_zone() -> None:
+    def drift_of(text: str) -> tuple[object, ...]:
+        found = read_configuration(stack(f"drift: {text}").encode(), default_branch="main")
+        assert isinstance(found, Configuration), found
+        settings = found.stacks[0].settings
+        switches = (settings.drift_reconcile, settings.drift_ignore_state)
+        return (settings.drift_schedules, settings.drift_timezone, *switches)
+
+    assert drift_of('{schedule: "0  6 * * *"}') == (("0 6 * * *",), "", False, False)
+    assert drift_of('{schedule: "0 6 * * *", timezone: UTC}') == (("0 6 * * *",), "", False, False)
+    several = '{schedule: ["0 6 * * *", "0 18 * * *", "0 6 * * *"], timezone: Asia/Tokyo, reconcile: true, '
+    assert drift_of(several + "ignore_state: true}") == (("0 6 * * *", "0 18 * * *"), "Asia/Tokyo", True, True)
 
 
 def test_who_confirms_and_policies_of_plans_and_reviews_are_read() -> None:

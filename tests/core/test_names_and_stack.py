@@ -12,6 +12,7 @@ from app.core.names import ZERO_SHA, Secret, is_sha
 from app.core.stack import (
     LATER,
     TOLD_ALONE,
+    UNBOUND,
     Comments,
     Permission,
     PolicySpec,
@@ -49,6 +50,10 @@ FULL = StackSettings(
     confirm_not_author=True,
     public_plans=True,
     depends_on=(Dependency(stack="vpc", outputs={"vpc_id": "TF_VAR_vpc_id"}, trigger_always=True, sensitive=True),),
+    drift_schedules=("0 6 * * *", "30 18 * * mon-fri"),
+    drift_timezone="Europe/Berlin",
+    drift_reconcile=True,
+    drift_ignore_state=True,
 )
 
 
@@ -91,7 +96,7 @@ def test_settings_come_back_as_they_were_stored(settings: StackSettings) -> None
     assert settings_from_json(settings.canonical_json()).digest() == settings.digest()
 
 
-@pytest.mark.parametrize("field", sorted({field.name for field in fields(StackSettings)} - TOLD_ALONE))
+@pytest.mark.parametrize("field", sorted({field.name for field in fields(StackSettings)} - UNBOUND))
 def test_every_setting_is_part_of_what_a_confirmation_binds(field: str) -> None:
     other = replace(FULL, **{field: getattr(StackSettings(name="other"), field)})
     assert other.digest() != FULL.digest()
@@ -101,6 +106,11 @@ def test_what_is_only_told_is_no_part_of_it() -> None:
     assert {"comments", "public_plans"} == TOLD_ALONE
     assert replace(FULL, public_plans=not FULL.public_plans).digest() == FULL.digest()
     assert replace(FULL, comments=Comments.OFF).digest() == FULL.digest()
+
+
+def test_when_drift_is_looked_for_voids_no_confirmation() -> None:
+    assert replace(FULL, drift_schedules=("0 7 * * *",), drift_reconcile=False).digest() == FULL.digest()
+    assert replace(FULL, drift_timezone="", drift_ignore_state=False).digest() == FULL.digest()
 
 
 def test_the_order_of_variables_is_not_part_of_the_digest() -> None:

@@ -6,6 +6,7 @@ import pytest
 from inline_snapshot import snapshot
 
 from app.core.choice import Targeting
+from app.core.drift import DriftSeen, DriftTurn
 from app.core.event import Repository
 from app.core.names import ConfigVersionId, InstallationId, RepositoryId, Sha, StackId
 from app.core.plan import PlanSummary
@@ -15,7 +16,7 @@ from app.core.run import Plan, Run, RunState, RunType
 from app.core.stack import Stack, StackSettings
 from app.core.words_list import run_document, run_lines, several_called, stack_document, stack_lines, stacks_called
 from app.core.words_run import part_word, phase_word, word_of
-from tests.core.made import DIGEST, NO_CHANGES, PLAN, SUMMARY, WAITING, run_in
+from tests.core.made import DIGEST, NO_CHANGES, NOW, PLAN, SUMMARY, WAITING, run_in
 
 APPLIED = replace(WAITING, state=RunState.FINISHED, confirmed_digest=DIGEST)
 PART = Targeting(of_plan=1, chosen=("terraform_data.vpc",))
@@ -178,14 +179,27 @@ def test_stacks_are_listed_with_what_keeps_them() -> None:
         is_private=True,
         installation_id=InstallationId(5),
     )
-    assert stack_lines([(stack, repository), (kept, None)]) == snapshot(
+    assert stack_lines([(stack, repository), (kept, None)], {}) == snapshot(
         [
-            "ID                          REPOSITORY  STACK    HEAD     ROOT           KEPT BY",
-            "01JDV3F4K5M6N7P8Q9R0S1T2S1  acme/infra  network  3fa9c1d  infra/network",
-            "01JDV3F4K5M6N7P8Q9R0S1T2S1  ?           network  -        infra/network  detached; on hold: unknown; locked by bob; locked with the key PR-1",  # noqa: E501 - as it is printed
+            "ID                          REPOSITORY  STACK    HEAD     ROOT           DRIFT  KEPT BY",
+            "01JDV3F4K5M6N7P8Q9R0S1T2S1  acme/infra  network  3fa9c1d  infra/network  -",
+            "01JDV3F4K5M6N7P8Q9R0S1T2S1  ?           network  -        infra/network  -      detached; on hold: unknown; locked by bob; locked with the key PR-1",  # noqa: E501 - as it is printed
         ]
     )
-    assert stack_document(kept, repository)["hold_reason"] == "unknown"
+    assert stack_document(kept, repository, None)["hold_reason"] == "unknown"
+    assert stack_document(kept, repository, None)["drift"] is None
+    due = DriftSeen(turn=DriftTurn(due_at=NOW))
+    assert "  next 2025-01-02 03:04 UTC" in stack_lines([(stack, repository)], {stack.id: due})[1]
+    assert stack_document(stack, repository, due)["drift"] == {
+        "schedules": [],
+        "timezone": "UTC",
+        "due_at": NOW.isoformat(),
+        "told": None,
+        "has_drift": None,
+        "compared_at": None,
+        "run_id": None,
+        "resources": None,
+    }
 
     other = replace(stack, id=StackId("01JDV3F4K5M6N7P8Q9R0S1T2S2"), repository_id=RepositoryId(8))
     gone = replace(kept, id=StackId("01JDV3F4K5M6N7P8Q9R0S1T2S3"))
