@@ -15,7 +15,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from app.core import words_doctor as words
-from app.core import words_notice
+from app.core import words_notice, words_setup
 from app.core.contract import PolicyText, PolicyType
 from app.core.errors import TracksideError, UserError
 from app.core.finding import Finding, fine, has_problem, problem, warning, without
@@ -24,7 +24,7 @@ from app.engine.isolation import find_isolation
 from app.flows.diagnose import Diagnose
 from app.flows.ports_doctor import AppQuestions
 from app.github.client import GitHubApp
-from app.settings import Settings, WorkerSettings, is_loopback, load_settings, load_worker_settings
+from app.settings import Ground, Settings, WorkerSettings, is_loopback, load_worker_settings
 from app.settings.base import Environment
 from app.store.embedded import EmbeddedPostgres
 from app.store.migrations import pending_migrations
@@ -32,6 +32,7 @@ from app.store.reach import check_reachable
 from app.store.reading_notices import read_endpoints
 from app.store.url import conninfo
 from app.wiring_adapters import KEY_FILE, make_artifacts, make_github, make_keyring, make_policy_engine
+from app.wiring_app import find_app, is_ready, load_first, with_app
 from app.wiring_worker import open_worker
 from app.worker.diagnose import DiagnoseWorker
 
@@ -105,18 +106,39 @@ def _looked(check: Check) -> list[Finding]:
 
 def _control(environ: Mapping[str, str], within_s: float, *, has_worker: bool) -> list[Finding]:
     try:
-        settings = load_settings(environ)
+        settings, found = _with_app(environ)
     except UserError as error:
         return [*_of_settings(error), warning("everything else", words.NOT_LOOKED_AT)]
+    if not isinstance(settings, Settings):  # without an App GitHub cannot be asked
+        found += run_checks(_stands_on(settings), within_s=within_s)
+        return without(found, _secrets(settings))
     with closing(make_github(settings)) as github:
         diagnose = _diagnose(settings, github)
-        found = [fine("settings", "the control plane's are complete")]
         found += run_checks([*_stands_on(settings), Check("github", diagnose.identify)], within_s=within_s)
         if not has_problem(one for one in found if one.subject == "github"):
             found += run_checks([Check(*one) for one in diagnose.further()], within_s=within_s)
     if not settings.worker_tokens and not has_worker:  # `serve` starts a worker on this machine
         found += _machine(environ, within_s)
     return without(found, _secrets(settings))
+
+
+def _with_app(environ: Mapping[str, str]) -> tuple[Ground, list[Finding]]:
+    """The settings, with the App wherever it comes from, and what is to be said of that. Raises: UserError."""
+    first = load_first(environ)
+    url = first.database_url.reveal() or EmbeddedPostgres(first.data_dir).url
+    complete = fine("settings", "the control plane's are complete")
+    has_key = bool(first.encryption_key or first.kms_key_id) or (first.data_dir / KEY_FILE).exists()
+    app, problem_text = None, ""
+    try:  # without a key file nothing was ever sealed, and asking the keyring would make one
+        app = find_app(first, url) if has_key and is_ready(url) else None
+    except TracksideError as error:
+        problem_text = str(error)
+    if isinstance(first, Settings):
+        return first, [complete, *([warning("app", words_setup.shadowed(app))] if app is not None else [])]
+    if app is None:
+        return first, [problem("app", problem_text or words_setup.NO_APP)]
+    settings = with_app(environ, app)
+    return settings, [complete, fine("app", words_setup.stored(app))]
 
 
 def _diagnose(settings: Settings, github: GitHubApp) -> Diagnose:
@@ -126,7 +148,7 @@ def _diagnose(settings: Settings, github: GitHubApp) -> Diagnose:
     return Diagnose(github=questions, allowed_accounts=accounts, webhook_url=url, is_github_here=here)
 
 
-def _stands_on(settings: Settings) -> list[Check]:
+def _stands_on(settings: Ground) -> list[Check]:
     return [
         Check("database", lambda: _database(settings)),
         Check("artifacts", lambda: _artifacts(settings)),
@@ -135,7 +157,7 @@ def _stands_on(settings: Settings) -> list[Check]:
     ]
 
 
-def _database(settings: Settings) -> Iterator[Finding]:
+def _database(settings: Ground) -> Iterator[Finding]:
     given = settings.database_url.reveal()
     url = given or EmbeddedPostgres(settings.data_dir).url
     check_reachable(conninfo(url), embedded_in="" if given else str(settings.data_dir / "postgres"))
@@ -151,12 +173,12 @@ def _database(settings: Settings) -> Iterator[Finding]:
                 yield warning("notifications", words_notice.nobodys(endpoint))
 
 
-def _artifacts(settings: Settings) -> Iterator[Finding]:
+def _artifacts(settings: Ground) -> Iterator[Finding]:
     make_artifacts(settings).check_ready()
     yield fine("artifacts", words.CONDITIONAL if settings.artifact_bucket else words.ARTIFACTS_FINE)
 
 
-def _keys(settings: Settings) -> Iterator[Finding]:
+def _keys(settings: Ground) -> Iterator[Finding]:
     file = settings.data_dir / KEY_FILE
     if not settings.encryption_key and not settings.kms_key_id and not file.exists():
         yield warning("keys", words.no_key_file(str(file)))  # asking the keyring would make one
@@ -168,7 +190,7 @@ def _keys(settings: Settings) -> Iterator[Finding]:
         yield problem("keys", words.KEYS_DIFFER)
 
 
-def _policies(settings: Settings) -> Iterator[Finding]:
+def _policies(settings: Ground) -> Iterator[Finding]:
     text = PolicyText(name="doctor", type=PolicyType.PUSH, path="doctor.rego", text=_POLICY)
     with make_policy_engine(settings) as engine:
         try:

@@ -21,7 +21,7 @@ import structlog
 
 from app.core.errors import UserError
 from app.engine.guard import GUARD
-from app.settings import Settings, is_loopback, load_worker_settings
+from app.settings import Ground, is_loopback, load_worker_settings
 from app.store.embedded import EmbeddedPostgres
 from app.store.migrations import migrate
 
@@ -113,7 +113,7 @@ class Part:
 class Tree:
     """Database, web, jobs, worker."""
 
-    settings: Settings
+    settings: Ground
     environ: Mapping[str, str]
     log_file: Path | None = None
     """Where the parts log; None: with this process."""

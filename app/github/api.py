@@ -100,7 +100,7 @@ class Api:
         """How far GitHub's clock was ahead of ours at its last answer, whatever it said; None before any."""
 
     def send(self, ask: Ask, token: Secret) -> httpx.Response:
-        """The answer to one request, which was a success.
+        """The answer to one request, which was a success. An empty token: asked as nobody.
 
         A question is tried three times when nobody, or a broken server, answers; an order once: it may have been done.
         Raises: RetryableError (UnauthorisedError for 401), UserError (NotFoundError for 404, NotAccessibleError).
@@ -197,9 +197,10 @@ class Api:
 
     def _headers(self, token: Secret) -> httpx.Headers:
         """httpx's own type, whose repr hides the token should it ever be printed with a stack's variables."""
+        shown = {"Authorization": f"Bearer {token.reveal()}"} if token else {}
         return httpx.Headers(
             {
-                "Authorization": f"Bearer {token.reveal()}",
+                **shown,
                 "Accept": "application/vnd.github+json",
                 "Accept-Encoding": "identity",  # so that the bound on bytes is one on what is unpacked, too
                 "X-GitHub-Api-Version": self._config.api_version,

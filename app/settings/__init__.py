@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails
 from app.core.errors import UserError
 from app.core.host import is_loopback
 from app.core.names import Secret
+from app.core.words_setup import ALL_OR_NONE
 from app.settings.base import NONE, Environment, variable
 from app.settings.looks import Looks
 from app.settings.storage import Storage
@@ -37,8 +38,19 @@ Encrypted = Annotated[str, BeforeValidator(as_encrypted)]
 """Where tokens are sent to."""
 
 
-class Settings(Storage, Looks):
-    """What the control plane reads (`web`, `jobs`, `serve`, `migrate`)."""
+APP_VARIABLES: Final = (
+    "GITHUB_APP_ID",
+    "GITHUB_PRIVATE_KEY",
+    "GITHUB_PRIVATE_KEY_FILE",
+    "GITHUB_WEBHOOK_SECRET",
+    "GITHUB_CLIENT_ID",
+    "GITHUB_CLIENT_SECRET",
+)
+"""What an App is made of. The environment has all that it needs, or set-up in the browser stores it."""
+
+
+class AppSettings(Environment):
+    """The part of the control plane's settings that is the GitHub App."""
 
     github_app_id: int = variable("The App's number, on its settings page.", example="123456", gt=0, le=2**53)
     github_private_key: Annotated[Secret, BeforeValidator(as_pem)] = variable(
@@ -58,6 +70,11 @@ class Settings(Storage, Looks):
         example="(openssl rand -hex 32)",
         default=NONE,
     )
+
+
+class Ground(Storage, Looks):
+    """What the control plane reads but for the App: all that there is before set-up in the browser."""
+
     github_api_url: Encrypted = variable(
         "GitHub's REST API: https, or http on this machine.",
         example="https://github.example.org/api/v3",
@@ -211,6 +228,10 @@ class Settings(Storage, Looks):
         here = f"http://localhost:{port if port.isdecimal() and len(port) < 6 else 8000}"
         return {**data, "PUBLIC_URL": data.get("PUBLIC_URL") or here}
 
+
+class Settings(Ground, AppSettings):
+    """What the control plane reads (`web`, `jobs`, `serve`, `migrate`)."""
+
     @property
     def webhook_secrets(self) -> tuple[Secret, ...]:
         """The live webhook secrets, the current one first."""
@@ -223,6 +244,16 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
     Raises: UserError that lists every problem, each with its variable, what is wrong and the way out.
     """
     return _load(Settings, environ, _prepare)
+
+
+def load_ground(environ: Mapping[str, str]) -> Ground:
+    """The same without the App. Raises: UserError as load_settings does."""
+    return _load(Ground, environ, _prepare_ground)
+
+
+def names_app(environ: Mapping[str, str]) -> bool:
+    """True when the environment has something of an App: then it has to have all of it."""
+    return any(environ.get(name, "").strip() for name in APP_VARIABLES)
 
 
 def load_worker_settings(environ: Mapping[str, str]) -> WorkerSettings:
@@ -258,6 +289,16 @@ def _load(
 def _prepare(given: _Given) -> tuple[_Given, list[str]]:
     """What the control plane's variables say together."""
     given, problems = _read_key_file(given)
+    given, others = _prepare_ground(given)
+    has_all = all(name in given for name in ("GITHUB_APP_ID", "GITHUB_PRIVATE_KEY", "GITHUB_WEBHOOK_SECRET"))
+    if names_app(given) and not has_all and "GITHUB_PRIVATE_KEY_FILE" not in given:
+        others.append(ALL_OR_NONE)
+    return given, [*problems, *others]
+
+
+def _prepare_ground(given: _Given) -> tuple[_Given, list[str]]:
+    """What those say together that are not the App's."""
+    problems: list[str] = []
     lease_s = _number(given.get("LEASE_S", str(Settings.model_fields["lease_s"].default)))
     heartbeat_s = _number(given.get("HEARTBEAT_S", ""))
     if heartbeat_s > lease_s / 2 > 0:
@@ -384,12 +425,15 @@ def settings_page() -> str:
 
 
 __all__: Final = [
+    "Ground",
     "Settings",
     "Variable",
     "WorkerSettings",
     "describe",
     "is_loopback",
+    "load_ground",
     "load_settings",
     "load_worker_settings",
+    "names_app",
     "settings_page",
 ]

@@ -29,6 +29,7 @@ from app.store.schema_repositories import (
     stacks,
 )
 from app.store.schema_runs import assignments, confirmations, log_chunks, plans, reviews, run_steps, runs, triggerings
+from app.store.schema_setup import app_credentials, app_setups
 from app.store.schema_workers import drained_pools, workers
 
 __all__ = [
@@ -38,6 +39,8 @@ __all__ = [
     "IS_LIVE",
     "IS_REVIEWED",
     "IS_STATE_CHANGING",
+    "app_credentials",
+    "app_setups",
     "assignments",
     "attestations",
     "audit",

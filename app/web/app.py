@@ -22,6 +22,7 @@ from app.web.external import External
 from app.web.guard import HEADERS, Guard
 from app.web.health import Health
 from app.web.identity import WellKnown
+from app.web.installed import InstalledPage
 from app.web.metrics import Metrics
 from app.web.pages import Pages
 from app.web.state import StateApi
@@ -59,7 +60,7 @@ def make_app(doors: Doors) -> Starlette:
         Route("/schema/organisation.json", health.organisation_schema, middleware=[chatty("health")]),
         Mount(
             "/",
-            routes=pages.routes(),
+            routes=[*pages.routes(), *InstalledPage(doors, access, pages.error).routes()],
             middleware=[Middleware(Guard, door="pages", metrics=metrics, answer=pages.error)],
         ),
     ]

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, Literal, Protocol
 from app.core.budget import Spending
 from app.core.event import Repository
 from app.core.managed import StateCaller, StateFound, StateLocking, StateMissing, StateWrite
-from app.core.names import AssignmentId, DeliveryId, RunId, Secret, StackId
+from app.core.names import AssignmentId, DeliveryId, InstallationId, RunId, Secret, StackId
 from app.core.notice import Message
 from app.core.plan import PlanSummary
 from app.core.protocol import (
@@ -35,6 +35,7 @@ from app.core.run import ExternalState, Run, Transition
 from app.core.signing import Purpose
 from app.core.stack import Stack
 from app.core.workers import Drained
+from app.flows.installed import Installed
 
 
 class RecordDeliveries(Protocol):
@@ -265,5 +266,7 @@ class Doors:
     """Of CI; empty: nothing is marked by HTTP."""
     key_set: Callable[[Purpose], Mapping[str, object]] = lambda _purpose: {"keys": []}
     """The public keys that verify what we sign."""
+    find_installed: Callable[[InstallationId], Installed | None] = lambda _id: None
+    """What an installation of the App reaches; None: there is none of that number."""
     database_connections: int = 10
     """How many deliveries are stored at once; more wait for a connection without holding a thread."""
