@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import Enum
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
@@ -42,7 +43,7 @@ class SetupRows(Protocol):
     def save_setup(self, setting_up: SettingUp) -> None: ...
     def end_setup(self) -> None: ...
     def add_app(self, app: AppCredentials) -> bool: ...
-    def find_app(self) -> AppCredentials | None: ...
+    def find_app_slug(self) -> str | None: ...
     def forget_app(self) -> str | None: ...
     def add_audit(self, line: AuditLine) -> None: ...
 
@@ -67,6 +68,17 @@ class AppMaker(Protocol):
 
     def ask_version(self) -> tuple[int, int] | None: ...
     def convert(self, code: str) -> AppCredentials: ...
+
+
+class Stage(Enum):
+    """How far the set-up is, for one browser."""
+
+    CLOSED = "closed"
+    """It has to give the code."""
+    BEGUN = "begun"
+    """It gave the code."""
+    DONE = "done"
+    """There is an App: the process that has none is about to start with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +128,12 @@ class SetUp:
             tx.save_setup(fresh(self.tokens.hash_token(code.reveal()), tx.now()))
         self.announce(words.invitation(self.addresses.public_url, code.reveal()))
 
-    def has_session(self, session: str) -> bool:
-        """True for the browser that began."""
+    def stage(self, session: str) -> Stage:
+        """How far the set-up is for that browser."""
         with self.store.begin() as tx:
-            return self._is_browser(tx.lock_setup(), session, tx.now())
+            if tx.find_app_slug() is not None:
+                return Stage.DONE
+            return Stage.BEGUN if self._is_browser(tx.lock_setup(), session, tx.now()) else Stage.CLOSED
 
     def send(self, *, code: str, session: str, organisation: str | None) -> Sending | Denied:
         """The manifest for GitHub, once the code is right or the browser has begun already. `organisation`: None when

@@ -66,7 +66,8 @@ class SetupWrites(Wire):
             server_url=safe_text(app.server_url),
             sealed_secrets=sealed,
         )
-        return self._execute(statement.on_conflict_do_nothing()).rowcount > 0
+        kept = statement.on_conflict_do_nothing().returning(app_credentials.c.id)
+        return self._scalar(kept) is not None
 
     def find_app(self) -> AppCredentials | None:
         """The App that set-up stored, or None. Raises: BrokenError when other keys sealed it."""

@@ -19,7 +19,7 @@ from app.core.appform import EVENTS, PERMISSIONS
 from app.core.appmanifest import GITHUB, Addresses, manifest, origin
 from app.core.names import Secret
 from app.core.setup import LIFE, AppCredentials
-from app.flows.setup import Denied, Sending, SetUp
+from app.flows.setup import Denied, Sending, SetUp, Stage
 from app.web.body import BodyRefused, read_body
 from app.web.guard import HEADERS
 from app.web.templating import make_templates
@@ -95,15 +95,18 @@ class SetupPages:
     async def _form(
         self, request: Request, denied: Denied | None = None, given: Mapping[str, str] | None = None
     ) -> Response:
-        has_session = await to_thread.run_sync(self._set_up.has_session, _session(request))
+        stage = await to_thread.run_sync(self._set_up.stage, _session(request))
+        if stage is Stage.DONE:  # GitHub may lead back faster than processes start
+            return self.page("setup_starting.html")
         problem = self._set_up.problem
         response = self.page(
             "setup.html",
             denied.status if denied else 200,
-            has_session=has_session,
+            has_session=stage is Stage.BEGUN,
             problem=problem,
             denied=denied.text if denied and not problem else "",
-            given=given or {},
+            account=(given or {}).get("account", ""),
+            organisation=(given or {}).get("organisation", ""),
             manifest=manifest(self._addresses.public_url),
             permissions=PERMISSIONS,
             events=EVENTS,

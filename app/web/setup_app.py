@@ -21,7 +21,8 @@ from app.web.metrics import Metrics
 from app.web.setup import SetupPages
 from app.web.static_files import static_files
 
-CLOSED: Final = ("/worker", "/external", "/state", "/metrics", "/.well-known", "/schema")
+CLOSED: Final = ("/worker", "/external", "/state", "/.well-known", "/schema")
+ALL: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "LOCK", "UNLOCK")
 _RETRY: Final = {"retry-after": "10"}
 
 
@@ -43,7 +44,11 @@ def make_setup_app(set_up: SetUp) -> Starlette:
         Route("/webhooks/github", _Webhook()),
         Route("/healthz", _healthz, middleware=[guarded("health")]),
         Route("/readyz", _readyz, middleware=[guarded("health")]),
-        *[Mount(path, app=_closed, middleware=[guarded(path[1:])]) for path in CLOSED],
+        Route("/metrics", _closed, middleware=[guarded("health")]),
+        *[
+            Mount(path, routes=[Route("/{path:path}", _closed, methods=ALL)], middleware=[guarded(path[1:])])
+            for path in CLOSED
+        ],
         Mount(
             "/",
             routes=[*pages.routes(), Route("/static/{name}", file), Route("/{path:path}", other)],
@@ -64,8 +69,9 @@ class _Webhook:
         await self._answer.send(send)
 
 
-async def _closed(scope: Scope, receive: Receive, send: Send) -> None:
-    await problem(503, NOT_CONFIGURED, _RETRY)(scope, receive, send)
+async def _closed(_request: Request) -> Response:
+    """503, for programs."""
+    return problem(503, NOT_CONFIGURED, _RETRY)
 
 
 async def _healthz(_request: Request) -> Response:
