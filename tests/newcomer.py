@@ -1,6 +1,6 @@
 """Somebody's browser, without scripts: keeps cookies, fills in forms, follows redirects, and obeys what pages say.
 
-A form goes only where its page's content policy lets it go, and brings the Origin that the page's referrer policy leaves.
+A form goes only where its page's content policy lets it go, and brings the Origin that its referrer policy leaves.
 """
 
 import re
@@ -90,7 +90,9 @@ class Browser:
         policy = re.search(r"form-action ([^;]+)", self.page.headers.get("content-security-policy", ""))
         places = policy[1].split() if policy else ["*"]
         own = _origin(str(self.page.url))
-        return any(place in ("*", _origin(target)) or (place == "'self'" and own == _origin(target)) for place in places)
+        return any(
+            place in ("*", _origin(target)) or (place == "'self'" and own == _origin(target)) for place in places
+        )
 
     def _go(
         self, method: str, url: str, data: dict[str, str] | None = None, headers: dict[str, str] | None = None
@@ -98,7 +100,9 @@ class Browser:
         answer = self._client.request(method, url, data=data, headers=headers)
         while answer.has_redirect_location:
             target = urljoin(str(answer.url), answer.headers["location"])
-            assert method == "GET" or self._may_send(target), f"the content policy keeps a form's redirect from {target}"
+            assert method == "GET" or self._may_send(target), (
+                f"the content policy keeps a form's redirect from {target}"
+            )
             answer = self._client.get(target)
         self.page = answer
         return answer

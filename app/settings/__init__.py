@@ -47,15 +47,19 @@ APP_VARIABLES: Final = (
     "GITHUB_CLIENT_SECRET",
 )
 """What an App is made of. The environment has all that it needs, or set-up in the browser stores it."""
+SET_UP: Final = "as set-up in the browser stored it"
 
 
 class AppSettings(Environment):
     """The part of the control plane's settings that is the GitHub App."""
 
-    github_app_id: int = variable("The App's number, on its settings page.", example="123456", gt=0, le=2**53)
+    github_app_id: int = variable(
+        "The App's number, on its settings page.", example="123456", gt=0, le=2**53, default_is=SET_UP
+    )
     github_private_key: Annotated[Secret, BeforeValidator(as_pem)] = variable(
         "The App's private key, as PEM; line breaks may be written as \\n.",
         example="-----BEGIN RSA PRIVATE KEY-----\\n...",
+        default_is=SET_UP,
     )
     github_private_key_file: Path | None = variable(
         "A file that holds the App's private key, instead of GITHUB_PRIVATE_KEY.",
@@ -63,7 +67,7 @@ class AppSettings(Environment):
         default=None,
     )
     github_webhook_secret: Annotated[Secret, BeforeValidator(as_long_secret)] = variable(
-        "The App's webhook secret, at least 16 characters.", example="(openssl rand -hex 32)"
+        "The App's webhook secret, at least 16 characters.", example="(openssl rand -hex 32)", default_is=SET_UP
     )
     github_webhook_secret_previous: Annotated[Secret, BeforeValidator(as_long_secret)] = variable(
         "The webhook secret before, while it is being replaced: both are accepted.",
@@ -399,7 +403,7 @@ def describe() -> tuple[Variable, ...]:
     for model, needed_by in ((Settings, "control plane"), (WorkerSettings, "worker")):
         for name, field in model.model_fields.items():
             extra: Any = field.json_schema_extra
-            default = "required" if field.is_required() else extra["default_is"] or str(field.default)
+            default = extra["default_is"] or ("required" if field.is_required() else str(field.default))
             rows[name] = Variable(
                 name=name.upper(),
                 needed_by="both" if name in rows else needed_by,
