@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from app.core import words_doctor as words
 from app.core import words_notice, words_setup
+from app.core.appmanifest import UNKNOWN_VERSION, is_github, left_out
 from app.core.contract import PolicyText, PolicyType
 from app.core.errors import TracksideError, UserError
 from app.core.finding import Finding, fine, has_problem, problem, warning, without
@@ -31,7 +32,14 @@ from app.store.migrations import pending_migrations
 from app.store.reach import check_reachable
 from app.store.reading_notices import read_endpoints
 from app.store.url import conninfo
-from app.wiring_adapters import KEY_FILE, make_artifacts, make_github, make_keyring, make_policy_engine
+from app.wiring_adapters import (
+    KEY_FILE,
+    make_artifacts,
+    make_github,
+    make_github_setup,
+    make_keyring,
+    make_policy_engine,
+)
 from app.wiring_app import find_app, is_ready, load_first, with_app
 from app.wiring_worker import open_worker
 from app.worker.diagnose import DiagnoseWorker
@@ -145,7 +153,23 @@ def _diagnose(settings: Settings, github: GitHubApp) -> Diagnose:
     questions: AppQuestions = github  # where the type checker proves the fit
     accounts, url = settings.allowed_accounts, f"{settings.public_url}{WEBHOOK}"
     here = is_loopback(urlsplit(settings.github_api_url).hostname or "")
-    return Diagnose(github=questions, allowed_accounts=accounts, webhook_url=url, is_github_here=here)
+    return Diagnose(
+        github=questions,
+        allowed_accounts=accounts,
+        webhook_url=url,
+        is_github_here=here,
+        lacking=lambda: left_out(_version(settings)),
+    )
+
+
+def _version(settings: Settings) -> tuple[int, int] | None:
+    """GitHub's version; None for github.com, and for a server that does not tell: then nothing is excused."""
+    if is_github(settings.github_server_url):
+        return None
+    asked = make_github_setup(settings)
+    with closing(asked):
+        version = asked.ask_version()
+    return None if version == UNKNOWN_VERSION else version
 
 
 def _stands_on(settings: Ground) -> list[Check]:

@@ -7,6 +7,7 @@ from app.github.api import Clock
 from app.github.client import GitHubApp, utc_now
 from app.github.config import AppConfig
 from app.github.limits import LimitWatch
+from app.github.setup import GitHubSetup
 from app.policy.engine import PolicyEngine
 from app.policy.pool import OpaPool
 from app.policy.server import OpaServer
@@ -31,6 +32,16 @@ def make_github(settings: Settings, *, watch: LimitWatch | None = None, now: Clo
         api_version=settings.github_api_version,
     )
     return GitHubApp(config, watch=watch, now=now)
+
+
+def make_github_setup(settings: Ground) -> GitHubSetup:
+    """The same GitHub, asked as nobody: before there is an App."""
+    return GitHubSetup(
+        api_url=settings.github_api_url,
+        server_url=settings.github_server_url,
+        api_version=settings.github_api_version,
+        now=utc_now,
+    )
 
 
 def make_policy_engine(settings: Ground) -> PolicyEngine:

@@ -16,13 +16,11 @@ from app.core.appmanifest import Addresses
 from app.core.errors import BrokenError, RetryableError, TracksideError, UserError
 from app.core.setup import AppCredentials
 from app.flows.setup import AppMaker, SetUp, SetupStore
-from app.github.client import utc_now
-from app.github.setup import GitHubSetup
 from app.settings import Ground, Settings, load_ground, load_settings, names_app
 from app.store.migrations import pending_migrations
 from app.store.postgres import PostgresStore
 from app.vault.vault import Vault
-from app.wiring_adapters import make_keyring
+from app.wiring_adapters import make_github_setup, make_keyring
 
 LOOK_EVERY_S: Final = 1.0
 """How often a process without an App looks for one."""
@@ -120,12 +118,7 @@ def open_setup_store(ground: Ground, url: str) -> Iterator[PostgresStore]:
 @contextmanager
 def open_setup(ground: Ground, url: str, announce: Callable[[str], None]) -> Iterator[SetUp]:
     """The set-up, wired; what invites to it is announced."""
-    github = GitHubSetup(
-        api_url=ground.github_api_url,
-        server_url=ground.github_server_url,
-        api_version=ground.github_api_version,
-        now=utc_now,
-    )
+    github = make_github_setup(ground)
     maker: AppMaker = github
     addresses = Addresses(
         public_url=ground.public_url, server_url=ground.github_server_url, api_url=ground.github_api_url

@@ -21,7 +21,8 @@ GITHUB: Final = "github.com"
 GITHUB_API: Final = "api.github.com"
 _ORGANISATION: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,99})")
 _VERSION: Final = re.compile(r"(\d{1,4})\.(\d{1,4})(?:\.|\b)")
-_OLDEST: Final = (0, 0)
+UNKNOWN_VERSION: Final = (0, 0)
+"""Of a server that does not tell its own: as old as can be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +32,11 @@ class Addresses:
     public_url: str
     server_url: str
     api_url: str
+
+
+def is_github(server_url: str) -> bool:
+    """True for github.com, False for an Enterprise Server and the sandbox."""
+    return (urlsplit(server_url).hostname or "") == GITHUB
 
 
 def server_version(text: str) -> tuple[int, int] | None:
@@ -84,15 +90,15 @@ def origin(url: str) -> str:
 
 def address_problem(addresses: Addresses) -> str:
     """Why these addresses can make no App that works, with the way out; empty when they can."""
-    public, server, api = (urlsplit(url) for url in (addresses.public_url, addresses.server_url, addresses.api_url))
+    public, api = urlsplit(addresses.public_url), urlsplit(addresses.api_url)
     is_here = is_loopback(public.hostname or "")
-    is_github = (server.hostname or "") == GITHUB
-    if is_github != ((api.hostname or "") == GITHUB_API):
+    is_public = is_github(addresses.server_url)
+    if is_public != ((api.hostname or "") == GITHUB_API):
         return (
             f"GITHUB_SERVER_URL is {addresses.server_url} and GITHUB_API_URL is {addresses.api_url}: that is not one "
             "GitHub. Set both to the same one (an Enterprise Server's API is https://HOST/api/v3), and start again"
         )
-    if is_here and is_github:
+    if is_here and is_public:
         return (
             f"PUBLIC_URL is {addresses.public_url}, which means this machine alone: github.com could not deliver a "
             "webhook there, and refuses such an App. Set PUBLIC_URL to the https address under which GitHub reaches "

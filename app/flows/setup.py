@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from typing import Any, Final, Protocol
-from urllib.parse import urlsplit
 
 from app.core import words_setup as words
 from app.core.appform import Need
 from app.core.appmanifest import (
-    GITHUB,
+    UNKNOWN_VERSION,
     Addresses,
     address_problem,
+    is_github,
     is_organisation,
     left_out,
     manifest,
@@ -223,10 +223,10 @@ class SetUp:
 
     def _version(self) -> tuple[tuple[int, int] | None, str]:
         """GitHub's version, and what is to be said of it."""
-        if (urlsplit(self.addresses.server_url).hostname or "") == GITHUB:
+        if is_github(self.addresses.server_url):
             return None, ""
         version = self.github.ask_version()
-        return version, words.VERSION_UNKNOWN if version == (0, 0) else ""
+        return version, words.VERSION_UNKNOWN if version == UNKNOWN_VERSION else ""
 
     def _is_browser(self, setting_up: SettingUp | None, session: str, now: datetime) -> bool:
         return (

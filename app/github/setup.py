@@ -8,7 +8,7 @@ from typing import Annotated, Final
 
 import msgspec
 
-from app.core.appmanifest import server_version
+from app.core.appmanifest import UNKNOWN_VERSION, server_version
 from app.core.errors import RetryableError, TracksideError, UserError
 from app.core.names import Secret
 from app.core.setup import AppCredentials
@@ -17,8 +17,6 @@ from app.github.config import AppConfig
 from app.github.shapes import Login, Number, Word
 
 NOBODY: Final = Secret("")
-UNKNOWN_VERSION: Final = (0, 0)
-"""Of a server that does not tell: as old as can be."""
 Short = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 

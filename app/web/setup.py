@@ -7,7 +7,7 @@ sends a form somewhere names that place in its content policy, and no other.
 import json
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from anyio import to_thread
 from starlette.requests import Request
@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from app.core import words_setup as words
 from app.core.appform import EVENTS, PERMISSIONS
-from app.core.appmanifest import GITHUB, Addresses, manifest, origin
+from app.core.appmanifest import Addresses, is_github, manifest, origin
 from app.core.names import Secret
 from app.core.setup import LIFE, AppCredentials
 from app.flows.setup import Denied, Sending, SetUp, Stage
@@ -142,7 +142,7 @@ class SetupPages:
 
     @property
     def _is_github(self) -> bool:
-        return urlsplit(self._addresses.server_url).hostname == GITHUB
+        return is_github(self._addresses.server_url)
 
 
 def _sends_to(response: Response, place: str) -> Response:

@@ -1,4 +1,4 @@
-"""An installation without a GitHub App lets itself be given one in a browser, and goes on as if it had always had it."""
+"""An installation without a GitHub App is given one in a browser, and goes on as if it had always had it."""
 
 import os
 import re
