@@ -13,7 +13,7 @@ import structlog
 
 from app.core import words_setup as words
 from app.core.appmanifest import Addresses
-from app.core.errors import BrokenError, RetryableError, TracksideError, UserError
+from app.core.errors import BrokenError, RetryableError, UserError
 from app.core.setup import AppCredentials
 from app.flows.setup import AppMaker, SetUp, SetupStore
 from app.settings import Ground, Settings, load_ground, load_settings, names_app
@@ -83,10 +83,10 @@ def await_settings(environ: Mapping[str, str], url: str, stop: threading.Event) 
 
 
 def is_ready(url: str) -> bool:
-    """True when the database answers and is at this version."""
+    """True when the database answers and is at this version. Raises: UserError when a newer release made it."""
     try:
         return not pending_migrations(url)
-    except TracksideError:
+    except RetryableError:
         return False
 
 

@@ -29,6 +29,8 @@ def _serve(ground: Ground, environ: Mapping[str, str], url: str) -> Settings | N
 
         def until(ended: threading.Event) -> None:
             try:
+                if not is_ready(url):
+                    log.info("waiting", waits_for="the database, and its migrations")
                 while not is_ready(url):
                     if ended.wait(LOOK_EVERY_S):
                         return

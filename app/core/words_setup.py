@@ -15,10 +15,6 @@ ALL_OR_NONE = (
     "none of these and no GITHUB_CLIENT_ID and GITHUB_CLIENT_SECRET either; then the App counts that set-up in the "
     "browser stored"
 )
-FOREIGN_FORM = (
-    "This form did not come from Trackside's own page. Open the set-up under PUBLIC_URL, and let the browser send "
-    "the Origin header."
-)
 NO_CODE = "Give the code that `trackside serve` printed, or run `trackside setup` on the server for a new one."
 NO_ACCOUNT = "Say which account owns the App: your own, or an organisation by its name, as in its address on GitHub."
 NO_SESSION = (
@@ -42,6 +38,14 @@ def invitation(public_url: str, code: str) -> str:
     return (
         f"trackside: no GitHub App yet: open {public_url}/setup and give the code {code} (good for one browser, within "
         "an hour)"
+    )
+
+
+def foreign_form(public_url: str) -> str:
+    """A form that another site sent, or a browser that was shown the page under another name."""
+    return (
+        f"This form did not come from Trackside's own page at {public_url}. Open {public_url}/setup, and send it from "
+        "there; if that is not the address that people use, correct PUBLIC_URL."
     )
 
 

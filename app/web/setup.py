@@ -65,7 +65,7 @@ class SetupPages:
     async def send(self, request: Request) -> Response:
         """POST /setup: the manifest as a form that goes to GitHub."""
         if request.headers.get("origin", "") != origin(self._addresses.public_url):
-            return self.error(403, words.FOREIGN_FORM)
+            return self.error(403, words.foreign_form(self._addresses.public_url))
         body = await read_body(request.scope, request.receive, max_bytes=MAX_FORM_BYTES)
         if isinstance(body, BodyRefused):
             return self.error(body.status, body.error)
