@@ -21,6 +21,7 @@ from app.core.contract import PolicyText, PolicyType
 from app.core.errors import TracksideError, UserError
 from app.core.finding import Finding, fine, has_problem, problem, warning, without
 from app.core.names import Secret
+from app.core.setup import AppCredentials
 from app.engine.isolation import find_isolation
 from app.flows.diagnose import Diagnose
 from app.flows.ports_doctor import AppQuestions
@@ -114,7 +115,7 @@ def _looked(check: Check) -> list[Finding]:
 
 def _control(environ: Mapping[str, str], within_s: float, *, has_worker: bool) -> list[Finding]:
     try:
-        settings, found = _with_app(environ)
+        settings, found = _with_app(environ, within_s)
     except UserError as error:
         return [*_of_settings(error), warning("everything else", words.NOT_LOOKED_AT)]
     if not isinstance(settings, Settings):  # without an App GitHub cannot be asked
@@ -130,23 +131,26 @@ def _control(environ: Mapping[str, str], within_s: float, *, has_worker: bool) -
     return without(found, _secrets(settings))
 
 
-def _with_app(environ: Mapping[str, str]) -> tuple[Ground, list[Finding]]:
+def _with_app(environ: Mapping[str, str], within_s: float) -> tuple[Ground, list[Finding]]:
     """The settings, with the App wherever it comes from, and what is to be said of that. Raises: UserError."""
-    first = load_first(environ)
-    url = first.database_url.reveal() or EmbeddedPostgres(first.data_dir).url
+    first, stored = load_first(environ), list[AppCredentials]()
     complete = fine("settings", "the control plane's are complete")
-    has_key = bool(first.encryption_key or first.kms_key_id) or (first.data_dir / KEY_FILE).exists()
-    app, problem_text = None, ""
-    try:  # without a key file nothing was ever sealed, and asking the keyring would make one
-        app = find_app(first, url) if has_key and is_ready(url) else None
-    except TracksideError as error:
-        problem_text = str(error)
+    found = run_checks([Check("app", lambda: _look_for_app(first, stored))], within_s=within_s)
     if isinstance(first, Settings):
-        return first, [complete, *([warning("app", words_setup.shadowed(app))] if app is not None else [])]
-    if app is None:
-        return first, [problem("app", problem_text or words_setup.NO_APP)]
-    settings = with_app(environ, app)
-    return settings, [complete, fine("app", words_setup.stored(app))]
+        return first, [complete, *(warning("app", words_setup.shadowed(app)) for app in stored)]
+    if not stored:
+        return first, found or [problem("app", words_setup.NO_APP)]
+    return with_app(environ, stored[0]), [complete, fine("app", words_setup.stored(stored[0]))]
+
+
+def _look_for_app(first: Ground, stored: list[AppCredentials]) -> Iterable[Finding]:
+    """Put the App that set-up stored there, if there is one. Without a key file nothing was ever sealed, and asking the
+    keyring would make one."""
+    url = first.database_url.reveal() or EmbeddedPostgres(first.data_dir).url
+    has_key = bool(first.encryption_key or first.kms_key_id) or (first.data_dir / KEY_FILE).exists()
+    app = find_app(first, url) if has_key and is_ready(url) else None
+    stored += [app] if app is not None else []
+    return ()
 
 
 def _diagnose(settings: Settings, github: GitHubApp) -> Diagnose:

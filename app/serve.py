@@ -24,6 +24,7 @@ from app.engine.guard import GUARD
 from app.settings import Ground, is_loopback, load_worker_settings, names_app
 from app.store.embedded import EmbeddedPostgres
 from app.store.migrations import migrate
+from app.wiring_app import find_settings
 
 log = structlog.get_logger("serve")
 
@@ -131,9 +132,9 @@ class Tree:
         check_port(self.settings.host, self.settings.port)
         postgres = None if self.settings.database_url else EmbeddedPostgres(self.settings.data_dir)
         self.url = postgres.start() if postgres else self.settings.database_url.reveal()
-        self.is_set_up = names_app(self.environ)
         try:
             migrate(self.url)
+            self.is_set_up = names_app(self.environ) or find_settings(self.environ, self.url) is not None
             self._make_parts(self.url)
             self._start(stop)
             log.info("serving", url=self.settings.public_url, port=self.settings.port)
@@ -157,12 +158,8 @@ class Tree:
     def _has_app(self) -> bool:
         """False until somebody has set the App up in the browser: before that, a worker would only ask in vain."""
         if not self.is_set_up:
-            from app.wiring_app import find_settings
-
-            try:
+            with contextlib.suppress(TracksideError):  # the web process says what it is
                 self.is_set_up = find_settings(self.environ, self.url) is not None
-            except TracksideError as error:  # the web process says it, too
-                log.warning("looking for the App broke", error=str(error))
         return self.is_set_up
 
     def _wait_for_web(self, stop: threading.Event) -> None:
