@@ -7,7 +7,7 @@ import typer
 
 from app.core import words_setup as words
 from app.core.errors import UserError
-from app.on_server import actor, ready_database_url
+from app.on_server import actor, ready_database_url, running_database
 
 if TYPE_CHECKING:
     from app.settings import Ground
@@ -21,13 +21,15 @@ def setup(
 ) -> None:
     """Print a new code for setting the App up in the browser; with --reset, forget the one that was stored."""
     from app.settings import load_ground
+    from app.store.reach import check_ready
 
     ground = load_ground(os.environ)
-    url = ready_database_url()
-    if reset:
+    if not reset:
+        _invite(ground, ready_database_url())
+        return
+    with running_database() as url:  # `serve` does not start with an App that it cannot open
+        check_ready(url)
         _forget(ground, url, is_sure=yes)
-    else:
-        _invite(ground, url)
 
 
 def _invite(ground: "Ground", url: str) -> None:

@@ -41,6 +41,11 @@ def invitation(public_url: str, code: str) -> str:
     )
 
 
+def blocked(problem: str) -> str:
+    """The line that it prints instead, where no App could be made."""
+    return f"trackside: no GitHub App yet, and none can be set up: {problem}"
+
+
 def foreign_form(public_url: str) -> str:
     """A form that another site sent, or a browser that was shown the page under another name."""
     return (

@@ -122,7 +122,11 @@ class SetUp:
         return address_problem(self.addresses)
 
     def begin(self) -> None:
-        """Announce a new code; one before it, and a browser that goes on with it, are void."""
+        """Announce a new code; one before it, and a browser that goes on with it, are void. Where these addresses can make
+        no App, that is announced instead."""
+        if self.problem:
+            self.announce(words.blocked(self.problem))
+            return
         code = self.tokens.new_code()
         with self.store.begin() as tx:
             tx.save_setup(fresh(self.tokens.hash_token(code.reveal()), tx.now()))

@@ -4,7 +4,7 @@ is kept of the App."""
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -300,8 +300,10 @@ def test_an_address_that_github_cannot_reach_is_refused_before_anything_is_asked
     there = Addresses(
         public_url="http://localhost:8000", server_url="https://github.com", api_url="https://api.github.com"
     )
-    closed = SetUp(
-        store=office.store, tokens=office.set_up.tokens, github=office.set_up.github, addresses=there, announce=print
+    closed = replace(office.set_up, addresses=there)
+    closed.begin()
+    assert office.said[-1].startswith(
+        "trackside: no GitHub App yet, and none can be set up: PUBLIC_URL is http://local"
     )
     assert "this machine alone" in text_of(closed.send(code="x", session="", organisation="acme"))
     assert not office.github.requests
