@@ -122,8 +122,10 @@ class SetUp:
         return address_problem(self.addresses)
 
     def begin(self) -> None:
-        """Announce a new code; one before it, and a browser that goes on with it, are void. Where these addresses can make
-        no App, that is announced instead."""
+        """Announce a new code; one before it, and a browser that goes on with it, are void.
+
+        Where these addresses can make no App, that is announced instead.
+        """
         if self.problem:
             self.announce(words.blocked(self.problem))
             return
