@@ -25,6 +25,7 @@ def set_up(first: Ground, environ: Mapping[str, str], url: str) -> Settings | No
 
 def _serve(ground: Ground, environ: Mapping[str, str], url: str) -> Settings | None:
     found: list[Settings] = []
+    is_open = threading.Event()
     with open_setup(ground, url, _announce) as setting_up:
 
         def until(ended: threading.Event) -> None:
@@ -34,6 +35,7 @@ def _serve(ground: Ground, environ: Mapping[str, str], url: str) -> Settings | N
                 while not is_ready(url):
                     if ended.wait(LOOK_EVERY_S):
                         return
+                is_open.set()
                 if (known := find_settings(environ, url)) is None:
                     setting_up.begin()
                     known = await_settings(environ, url, ended)
@@ -43,7 +45,7 @@ def _serve(ground: Ground, environ: Mapping[str, str], url: str) -> Settings | N
             if known is not None:
                 found.append(known)
 
-        run_app(make_setup_app(setting_up), ground.host, ground.port, until=until)
+        run_app(make_setup_app(setting_up, is_open.is_set), ground.host, ground.port, until=until)
     return found[0] if found else None
 
 

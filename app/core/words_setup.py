@@ -15,6 +15,10 @@ ALL_OR_NONE = (
     "none of these and no GITHUB_CLIENT_ID and GITHUB_CLIENT_SECRET either; then the App counts that set-up in the "
     "browser stored"
 )
+NO_DATABASE = (
+    "The database does not answer yet, or is not at this version: start it, and run `trackside migrate`. Then load "
+    "this page again."
+)
 NO_CODE = "Give the code that `trackside serve` printed, or run `trackside setup` on the server for a new one."
 NO_ACCOUNT = "Say which account owns the App: your own, or an organisation by its name, as in its address on GitHub."
 NO_SESSION = (

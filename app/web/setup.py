@@ -5,7 +5,7 @@ sends a form somewhere names that place in its content policy, and no other.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 from urllib.parse import parse_qs
 
@@ -27,21 +27,23 @@ from app.web.templating import make_templates
 COOKIE: Final = "trackside_setup"
 MAX_FORM_BYTES: Final = 16 * 1024
 MAX_QUERY_CHARS: Final = 2_000
+Handler = Callable[[Request], Awaitable[Response]]
 _POLICY: Final = HEADERS["content-security-policy"]
 
 
 class SetupPages:
     """The pages of one process without an App."""
 
-    def __init__(self, set_up: SetUp) -> None:
-        self._set_up, self._templates = set_up, make_templates()
+    def __init__(self, set_up: SetUp, is_open: Callable[[], bool]) -> None:
+        """`is_open`: whether the database is there, and at this version."""
+        self._set_up, self._is_open, self._templates = set_up, is_open, make_templates()
 
     def routes(self) -> list[Route]:
         """The set-up's addresses."""
         return [
-            Route("/setup", self.begin, methods=["GET"]),
-            Route("/setup", self.send, methods=["POST"]),
-            Route("/setup/callback", self.finish, methods=["GET"]),
+            Route("/setup", self._opened(self.begin), methods=["GET"]),
+            Route("/setup", self._opened(self.send), methods=["POST"]),
+            Route("/setup/callback", self._opened(self.finish), methods=["GET"]),
         ]
 
     def page(self, template: str, status: int = 200, **values: Any) -> Response:
@@ -91,6 +93,12 @@ class SetupPages:
         if isinstance(app, Denied):
             return self.error(app.status, app.text)
         return self._made(app)
+
+    def _opened(self, handle: Handler) -> Handler:
+        async def endpoint(request: Request) -> Response:
+            return await handle(request) if self._is_open() else self.error(503, words.NO_DATABASE)
+
+        return endpoint
 
     async def _form(
         self, request: Request, denied: Denied | None = None, given: Mapping[str, str] | None = None

@@ -4,6 +4,7 @@ configured.
 Composes and nothing else.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from starlette.applications import Starlette
@@ -26,9 +27,9 @@ ALL: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "LOCK", "UNLOCK")
 _RETRY: Final = {"retry-after": "10"}
 
 
-def make_setup_app(set_up: SetUp) -> Starlette:
-    """The app over that set-up. Run it as `app.web.app.make_app`."""
-    metrics, pages, static = Metrics(), SetupPages(set_up), static_files()
+def make_setup_app(set_up: SetUp, is_open: Callable[[], bool] = lambda: True) -> Starlette:
+    """The app over that set-up, whose pages are there while `is_open`. Run it as `app.web.app.make_app`."""
+    metrics, pages, static = Metrics(), SetupPages(set_up, is_open), static_files()
 
     async def file(request: Request) -> Response:
         found = static.get(request.path_params["name"])

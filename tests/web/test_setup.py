@@ -194,6 +194,13 @@ def test_every_other_door_says_that_it_is_not_configured(installing: Installing,
     assert installing.code not in answer.text
 
 
+def test_without_a_database_the_set_up_waits_in_words(installing: Installing, world: World) -> None:
+    app = make_setup_app(installing.set_up, lambda: False)
+    client = Client(app, world.runner, "203.0.113.9", "trackside.example.org")
+    for answer in (client.get("/setup"), client.post("/setup", headers=OURS), client.get("/setup/callback")):
+        assert (answer.status_code, "trackside migrate" in answer.text) == (503, True)
+
+
 def test_the_process_itself_is_well(installing: Installing) -> None:
     assert installing.client.get("/healthz").json() == {"status": "ok"}
     assert installing.client.get("/static/trackside.css").headers["content-type"].startswith("text/css")
