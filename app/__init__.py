@@ -8,6 +8,8 @@ The rooms, outermost first; imports point inwards alone, and neighbours are stra
   doctor     what is not as it should be, here and on GitHub, each with the way out
   simulate   which stacks an event would run, told from a clone on an author's machine
   serve      one process tree: database, web, jobs, one worker
+  wiring_app where the App comes from, the environment or set-up in the browser; wiring_setup: a web process without
+             one; setup_cli: its command
   wiring     settings in, adapters and flows out; the only file that knows every room; wiring_adapters:
              what stands outside; wiring_worker: a worker
   logs       how processes log
@@ -59,6 +61,8 @@ The flow of an event, in order:
   flows.start, flows.retry  runs that people start: previews, deployments, destroy and drift runs, and retries
   flows.lock                a stack for one person alone; what keeps a stack is taken away
   flows.assign, worker      the confirmed plan is restored, verified and applied; `applying` is committed first
+  flows.setup               before all: a code opens the set-up, GitHub makes the App (github.setup, web.setup);
+                            flows.installed: what people come back to who have installed it
   flows.state               Terraform's state, for stacks whose state is managed
   flows.external            CI says what became of something outside that a queued run waits for
   flows.missed              what GitHub did not bring: its delivery log is read, branches and tags are looked at, old

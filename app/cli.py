@@ -25,6 +25,7 @@ from app.on_server import actor, error_text, reachable_database_url, stack_meant
 from app.on_server import control as _control
 from app.on_server import database_url as _database_url
 from app.policy_cli import policy_app
+from app.setup_cli import setup
 from app.state_cli import state_app
 from app.webhook_cli import webhook_app
 from app.workers_cli import workers_app
@@ -67,6 +68,7 @@ app.add_typer(state_app)
 app.command()(backup)
 app.command()(restore)
 app.command()(rotate_key)
+app.command()(setup)
 app.command()(runs)
 app.command()(stacks)
 for group in (secret_app, oidc_app, attestation_app):
@@ -103,9 +105,9 @@ def serve() -> None:
     from app.jobs import stop_on_signals
     from app.logs import set_up_logging
     from app.serve import Tree, check_folder
-    from app.settings import load_settings
+    from app.wiring_app import load_first
 
-    settings = load_settings(os.environ)
+    settings = load_first(os.environ)
     set_up_logging(settings.log_level)
     check_folder(settings.data_dir)
     Tree(settings, dict(os.environ)).run(stop_on_signals())
@@ -113,29 +115,22 @@ def serve() -> None:
 
 @app.command()
 def web() -> None:
-    """Start the HTTP doors: webhooks, workers' calls, pages."""
-    import uvicorn
-
+    """Start the HTTP doors: webhooks, workers' calls, pages. Without an App, the page that sets one up."""
     from app.logs import set_up_logging
     from app.serve import check_port
-    from app.settings import load_settings
+    from app.web.run import run_app
     from app.wiring import open_control
+    from app.wiring_app import load_first
+    from app.wiring_setup import set_up
 
-    settings = load_settings(os.environ)
-    set_up_logging(settings.log_level)
-    check_port(settings.host, settings.port)
-    with open_control(settings, _database_url()) as plane:
-        config = uvicorn.Config(
-            plane.make_web(),
-            host=settings.host,
-            proxy_headers=False,
-            port=settings.port,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=20,
-        )
-        uvicorn.Server(config).run()
+    first, url = load_first(os.environ), _database_url()
+    set_up_logging(first.log_level)
+    check_port(first.host, first.port)
+    settings = set_up(first, os.environ, url)
+    if settings is None:  # told to end before there was an App
+        return
+    with open_control(settings, url) as plane:
+        run_app(plane.make_web(), settings.host, settings.port)
 
 
 @app.command()
@@ -143,13 +138,16 @@ def jobs() -> None:
     """Run the control plane's jobs: decide pushes, carry out commands, publish reports."""
     from app.jobs import run_jobs, stop_on_signals
     from app.logs import set_up_logging
-    from app.settings import load_settings
     from app.wiring import open_control
+    from app.wiring_app import await_settings, load_first
 
-    settings = load_settings(os.environ)
-    set_up_logging(settings.log_level)
-    with open_control(settings, _database_url()) as plane:
-        run_jobs(plane.make_job_app, plane.tasks, stop_on_signals())
+    set_up_logging(load_first(os.environ).log_level)
+    stop, url = stop_on_signals(), _database_url()
+    settings = await_settings(os.environ, url, stop)
+    if settings is None:
+        return
+    with open_control(settings, url) as plane:
+        run_jobs(plane.make_job_app, plane.tasks, stop)
 
 
 @app.command()

@@ -15,23 +15,33 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from app.core import words_doctor as words
-from app.core import words_notice
+from app.core import words_notice, words_setup
+from app.core.appmanifest import UNKNOWN_VERSION, is_github, left_out
 from app.core.contract import PolicyText, PolicyType
 from app.core.errors import TracksideError, UserError
 from app.core.finding import Finding, fine, has_problem, problem, warning, without
 from app.core.names import Secret
+from app.core.setup import AppCredentials
 from app.engine.isolation import find_isolation
 from app.flows.diagnose import Diagnose
 from app.flows.ports_doctor import AppQuestions
 from app.github.client import GitHubApp
-from app.settings import Settings, WorkerSettings, is_loopback, load_settings, load_worker_settings
+from app.settings import Ground, Settings, WorkerSettings, is_loopback, load_worker_settings
 from app.settings.base import Environment
 from app.store.embedded import EmbeddedPostgres
 from app.store.migrations import pending_migrations
 from app.store.reach import check_reachable
 from app.store.reading_notices import read_endpoints
 from app.store.url import conninfo
-from app.wiring_adapters import KEY_FILE, make_artifacts, make_github, make_keyring, make_policy_engine
+from app.wiring_adapters import (
+    KEY_FILE,
+    make_artifacts,
+    make_github,
+    make_github_setup,
+    make_keyring,
+    make_policy_engine,
+)
+from app.wiring_app import find_app, is_ready, load_first, with_app
 from app.wiring_worker import open_worker
 from app.worker.diagnose import DiagnoseWorker
 
@@ -106,18 +116,42 @@ def _looked(check: Check) -> list[Finding]:
 
 def _control(environ: Mapping[str, str], within_s: float, *, has_worker: bool) -> list[Finding]:
     try:
-        settings = load_settings(environ)
+        settings, found = _with_app(environ, within_s)
     except UserError as error:
         return [*_of_settings(error), warning("everything else", words.NOT_LOOKED_AT)]
+    if not isinstance(settings, Settings):  # without an App GitHub cannot be asked
+        found += run_checks(_stands_on(settings), within_s=within_s)
+        return without(found, _secrets(settings))
     with closing(make_github(settings)) as github:
         diagnose = _diagnose(settings, github)
-        found = [fine("settings", "the control plane's are complete")]
         found += run_checks([*_stands_on(settings), Check("github", diagnose.identify)], within_s=within_s)
         if not has_problem(one for one in found if one.subject == "github"):
             found += run_checks([Check(*one) for one in diagnose.further()], within_s=within_s)
     if not settings.worker_tokens and not has_worker:  # `serve` starts a worker on this machine
         found += _machine(environ, within_s)
     return without(found, _secrets(settings))
+
+
+def _with_app(environ: Mapping[str, str], within_s: float) -> tuple[Ground, list[Finding]]:
+    """The settings, with the App wherever it comes from, and what is to be said of that. Raises: UserError."""
+    first, stored = load_first(environ), list[AppCredentials]()
+    complete = fine("settings", "the control plane's are complete")
+    found = run_checks([Check("app", lambda: _look_for_app(first, stored))], within_s=within_s)
+    if isinstance(first, Settings):
+        return first, [complete, *(warning("app", words_setup.shadowed(app)) for app in stored)]
+    if not stored:
+        return first, found or [problem("app", words_setup.NO_APP)]
+    return with_app(environ, stored[0]), [complete, fine("app", words_setup.stored(stored[0]))]
+
+
+def _look_for_app(first: Ground, stored: list[AppCredentials]) -> Iterable[Finding]:
+    """Put the App that set-up stored there, if there is one. Without a key file nothing was ever sealed, and asking the
+    keyring would make one."""
+    url = first.database_url.reveal() or EmbeddedPostgres(first.data_dir).url
+    has_key = bool(first.encryption_key or first.kms_key_id) or (first.data_dir / KEY_FILE).exists()
+    app = find_app(first, url) if has_key and is_ready(url) else None
+    stored += [app] if app is not None else []
+    return ()
 
 
 def _diagnose(settings: Settings, github: GitHubApp) -> Diagnose:
@@ -131,10 +165,21 @@ def _diagnose(settings: Settings, github: GitHubApp) -> Diagnose:
         is_github_here=here,
         client_id=settings.github_client_id,
         callback_url=f"{settings.public_url}{CALLBACK}",
+        lacking=lambda: left_out(_version(settings)),
     )
 
 
-def _stands_on(settings: Settings) -> list[Check]:
+def _version(settings: Settings) -> tuple[int, int] | None:
+    """GitHub's version; None for github.com, and for a server that does not tell: then nothing is excused."""
+    if is_github(settings.github_server_url):
+        return None
+    asked = make_github_setup(settings)
+    with closing(asked):
+        version = asked.ask_version()
+    return None if version == UNKNOWN_VERSION else version
+
+
+def _stands_on(settings: Ground) -> list[Check]:
     return [
         Check("database", lambda: _database(settings)),
         Check("artifacts", lambda: _artifacts(settings)),
@@ -144,7 +189,7 @@ def _stands_on(settings: Settings) -> list[Check]:
     ]
 
 
-def _database(settings: Settings) -> Iterator[Finding]:
+def _database(settings: Ground) -> Iterator[Finding]:
     given = settings.database_url.reveal()
     url = given or EmbeddedPostgres(settings.data_dir).url
     check_reachable(conninfo(url), embedded_in="" if given else str(settings.data_dir / "postgres"))
@@ -160,12 +205,12 @@ def _database(settings: Settings) -> Iterator[Finding]:
                 yield warning("notifications", words_notice.nobodys(endpoint))
 
 
-def _artifacts(settings: Settings) -> Iterator[Finding]:
+def _artifacts(settings: Ground) -> Iterator[Finding]:
     make_artifacts(settings).check_ready()
     yield fine("artifacts", words.CONDITIONAL if settings.artifact_bucket else words.ARTIFACTS_FINE)
 
 
-def _keys(settings: Settings) -> Iterator[Finding]:
+def _keys(settings: Ground) -> Iterator[Finding]:
     file = settings.data_dir / KEY_FILE
     if not settings.encryption_key and not settings.kms_key_id and not file.exists():
         yield warning("keys", words.no_key_file(str(file)))  # asking the keyring would make one
@@ -177,7 +222,7 @@ def _keys(settings: Settings) -> Iterator[Finding]:
         yield problem("keys", words.KEYS_DIFFER)
 
 
-def _policies(settings: Settings) -> Iterator[Finding]:
+def _policies(settings: Ground) -> Iterator[Finding]:
     text = PolicyText(name="doctor", type=PolicyType.PUSH, path="doctor.rego", text=_POLICY)
     with make_policy_engine(settings) as engine:
         try:
@@ -193,7 +238,7 @@ def _policies(settings: Settings) -> Iterator[Finding]:
             yield fine("policies", words.POLICIES_FINE)
 
 
-def _pages(settings: Settings) -> Iterator[Finding]:
+def _pages(settings: Ground) -> Iterator[Finding]:
     access, url = settings.pages_access, settings.public_url
     is_here = is_loopback(urlsplit(url).hostname or "")
     if access == "loopback" and not is_here:

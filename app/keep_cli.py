@@ -14,7 +14,7 @@ from app.core.errors import UserError
 from app.on_server import running_database
 
 if TYPE_CHECKING:
-    from app.settings import Settings
+    from app.settings import Ground
 
 
 def backup(
@@ -22,11 +22,11 @@ def backup(
     without_keys: Annotated[bool, typer.Option("--without-keys", help="Leave the key file out.")] = False,
 ) -> None:
     """Write database, artifacts and the key file into one new file, also while everything runs."""
-    from app.settings import load_settings
+    from app.settings import load_ground
     from app.store.backup import write_backup
     from app.wiring_adapters import make_artifacts
 
-    settings = load_settings(os.environ)
+    settings = load_ground(os.environ)
     path = target
     if target.is_dir():
         path = target / f"trackside-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.backup"
@@ -39,11 +39,11 @@ def backup(
 
 def restore(file: Annotated[Path, typer.Argument(metavar="FILE", help="What `trackside backup` wrote.")]) -> None:
     """Bring a backup back, into an empty database, before anything else is started."""
-    from app.settings import load_settings
+    from app.settings import load_ground
     from app.store.backup import read_backup
     from app.wiring_adapters import make_artifacts
 
-    settings = load_settings(os.environ)
+    settings = load_ground(os.environ)
     with running_database() as url:
         kept = read_backup(file, url=url, artifacts=make_artifacts(settings), key_file=_key_file(settings))
     typer.echo(f"restored what was there at {kept.made_at:%Y-%m-%d %H:%M:%S} UTC: {kept.tables} tables,", nl=False)
@@ -54,10 +54,10 @@ def restore(file: Annotated[Path, typer.Argument(metavar="FILE", help="What `tra
 
 def rotate_key() -> None:
     """Put a new key in front of the key file: it seals from now on, and the ones before still open."""
-    from app.settings import load_settings
+    from app.settings import load_ground
     from app.vault.keys import rotate_key_file
 
-    settings = load_settings(os.environ)
+    settings = load_ground(os.environ)
     path = _key_file(settings)
     if path is None or settings.kms_key_id:
         which = "KMS_KEY_ID" if settings.kms_key_id else "ENCRYPTION_KEY"
@@ -68,7 +68,7 @@ def rotate_key() -> None:
     )
 
 
-def _key_file(settings: "Settings") -> Path | None:
+def _key_file(settings: "Ground") -> Path | None:
     """The key file in use, or None when keys come from elsewhere."""
     from app.wiring_adapters import KEY_FILE
 
@@ -77,7 +77,7 @@ def _key_file(settings: "Settings") -> Path | None:
     return None if is_elsewhere else file
 
 
-def _about_keys(settings: "Settings", *, has_key: bool) -> str:
+def _about_keys(settings: "Ground", *, has_key: bool) -> str:
     if has_key:
         return "it holds the key that opens it all: keep it as you would keep the key"
     which = "KMS_KEY_ID" if settings.kms_key_id else "ENCRYPTION_KEY" if settings.encryption_key else "the key file"

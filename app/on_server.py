@@ -70,6 +70,15 @@ def reachable_database_url() -> str:
     return url
 
 
+def ready_database_url() -> str:
+    """The same, once it is at this version, too. Raises: UserError, as reachable_database_url does."""
+    from app.store.reach import check_ready
+
+    url = database_url()
+    check_ready(url, embedded_in=_embedded_in())
+    return url
+
+
 @contextmanager
 def running_database() -> Iterator[str]:
     """The same, running: the embedded one is started when `serve` does not run, and stopped afterwards."""
@@ -90,14 +99,14 @@ def running_database() -> Iterator[str]:
 
 @contextmanager
 def control() -> "Iterator[ControlPlane]":
-    """The control plane, for one command. Raises: UserError when the database is away, or not at this version."""
-    from app.settings import load_settings
-    from app.store.reach import check_ready
+    """The control plane, for one command. Raises: UserError when the database is away, or not at this version, and when
+    there is no App."""
     from app.wiring import open_control
+    from app.wiring_app import get_settings, load_first
 
-    settings, url = load_settings(os.environ), database_url()
-    check_ready(url, embedded_in=_embedded_in())
-    with open_control(settings, url) as plane:
+    load_first(os.environ)  # its problems first
+    url = ready_database_url()
+    with open_control(get_settings(os.environ, url), url) as plane:
         yield plane
 
 

@@ -19,11 +19,12 @@ from typing import Any
 
 import structlog
 
-from app.core.errors import UserError
+from app.core.errors import TracksideError, UserError
 from app.engine.guard import GUARD
-from app.settings import Settings, is_loopback, load_worker_settings
+from app.settings import Ground, is_loopback, load_worker_settings, names_app
 from app.store.embedded import EmbeddedPostgres
 from app.store.migrations import migrate
+from app.wiring_app import find_settings
 
 log = structlog.get_logger("serve")
 
@@ -113,23 +114,28 @@ class Part:
 class Tree:
     """Database, web, jobs, worker."""
 
-    settings: Settings
+    settings: Ground
     environ: Mapping[str, str]
     log_file: Path | None = None
     """Where the parts log; None: with this process."""
     parts: list[Part] = field(default_factory=list)
     worker_grace_s: float = 0.0
     """How long the worker waits for an apply; read with its settings."""
+    url: str = ""
+    """The database."""
+    is_set_up: bool = False
+    """There is an App: in the environment, or set up in the browser."""
 
     def run(self, stop: threading.Event) -> None:
         """Start everything, keep it alive until `stop`, end it in order. Raises: UserError when it cannot start."""
         check_host(self.settings.host)
         check_port(self.settings.host, self.settings.port)
         postgres = None if self.settings.database_url else EmbeddedPostgres(self.settings.data_dir)
-        url = postgres.start() if postgres else self.settings.database_url.reveal()
+        self.url = postgres.start() if postgres else self.settings.database_url.reveal()
         try:
-            migrate(url)
-            self._make_parts(url)
+            migrate(self.url)
+            self.is_set_up = names_app(self.environ) or find_settings(self.environ, self.url) is not None
+            self._make_parts(self.url)
             self._start(stop)
             log.info("serving", url=self.settings.public_url, port=self.settings.port)
             self._watch(stop)
@@ -142,10 +148,19 @@ class Tree:
     def _start(self, stop: threading.Event) -> None:
         for part in self.parts:
             if part.name == "worker":
+                if not self._has_app():
+                    return
                 self._wait_for_web(stop)
             if stop.is_set():
                 return
             part.start()
+
+    def _has_app(self) -> bool:
+        """False until somebody has set the App up in the browser: before that, a worker would only ask in vain."""
+        if not self.is_set_up:
+            with contextlib.suppress(TracksideError):  # the web process says what it is
+                self.is_set_up = find_settings(self.environ, self.url) is not None
+        return self.is_set_up
 
     def _wait_for_web(self, stop: threading.Event) -> None:
         """Return when the web process listens, has ended, or takes too long: whatever then is, the worker copes."""
@@ -179,6 +194,10 @@ class Tree:
     def _watch(self, stop: threading.Event) -> None:
         while not stop.wait(0.5):
             for part in self.parts:
+                if part.name == "worker" and not self._has_app():
+                    continue
+                if part.process is None:  # the App has come
+                    part.start()
                 if part.has_ended() and time.monotonic() - part.started_at > BACKOFF_S:
                     code = part.process.returncode if part.process else None
                     log.warning("ended and is started again", part=part.name, code=code)

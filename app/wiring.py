@@ -33,6 +33,7 @@ from app.flows.external import Externals
 from app.flows.follow import Follow
 from app.flows.identity import Identity
 from app.flows.inquire import Inquire
+from app.flows.installed import LookAtInstallation
 from app.flows.judge import Judge
 from app.flows.login import Login
 from app.flows.look import Look as LookAtGit
@@ -205,6 +206,12 @@ def _wire(settings: Settings, database_url: str, made: _Adapters) -> ControlPlan
         external_token=settings.external_token,
         database_connections=settings.database_pool_size,
         key_set=identity.key_set,
+        find_installed=LookAtInstallation(
+            store=store,
+            github=made.github,
+            is_allowed=_allowed(settings, made.github),
+            web_url=settings.github_server_url,
+        ).find,
     )
     return ControlPlane(
         settings=settings,

@@ -7,10 +7,11 @@ from app.github.api import Clock
 from app.github.client import GitHubApp, utc_now
 from app.github.config import AppConfig
 from app.github.limits import LimitWatch
+from app.github.setup import GitHubSetup
 from app.policy.engine import PolicyEngine
 from app.policy.pool import OpaPool
 from app.policy.server import OpaServer
-from app.settings import Settings
+from app.settings import Ground, Settings
 from app.store.artifacts_disk import DiskArtifacts
 from app.store.artifacts_s3 import S3Artifacts, S3Place
 from app.store.kms import Kms
@@ -35,14 +36,24 @@ def make_github(settings: Settings, *, watch: LimitWatch | None = None, now: Clo
     return GitHubApp(config, watch=watch, now=now)
 
 
-def make_policy_engine(settings: Settings) -> PolicyEngine:
+def make_github_setup(settings: Ground) -> GitHubSetup:
+    """The same GitHub, asked as nobody: before there is an App."""
+    return GitHubSetup(
+        api_url=settings.github_api_url,
+        server_url=settings.github_server_url,
+        api_version=settings.github_api_version,
+        now=utc_now,
+    )
+
+
+def make_policy_engine(settings: Ground) -> PolicyEngine:
     """The operator's OPA, or the embedded one: its children start with the first question."""
     if settings.opa_url:
         return OpaServer(settings.opa_url, settings.opa_token or None)
     return OpaPool()
 
 
-def make_artifacts(settings: Settings) -> DiskArtifacts | S3Artifacts:
+def make_artifacts(settings: Ground) -> DiskArtifacts | S3Artifacts:
     """Where artifacts are kept: the bucket of ARTIFACT_URL, or a folder. Nothing is connected yet."""
     if settings.artifact_bucket is None:
         return DiskArtifacts(settings.artifact_dir)
@@ -52,7 +63,7 @@ def make_artifacts(settings: Settings) -> DiskArtifacts | S3Artifacts:
     return S3Artifacts(S3Place(bucket=bucket, prefix=prefix, access=access, sse=sse, sse_kms_key_id=key))
 
 
-def make_keyring(settings: Settings) -> Keyring | KmsKeyring:
+def make_keyring(settings: Ground) -> Keyring | KmsKeyring:
     """What seals at rest: KMS, the environment's keys, or the key file, which is made when there is none."""
     file = settings.data_dir / KEY_FILE
     if settings.kms_key_id:
@@ -65,7 +76,7 @@ def make_keyring(settings: Settings) -> Keyring | KmsKeyring:
     return Keyring.from_file(file)
 
 
-def _aws(settings: Settings, endpoint_url: str) -> AwsAccess:
+def _aws(settings: Ground, endpoint_url: str) -> AwsAccess:
     return AwsAccess(
         endpoint_url=endpoint_url,
         region=settings.aws_region or settings.aws_default_region,

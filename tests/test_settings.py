@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from app.core.errors import UserError
+from app.core.words_setup import ALL_OR_NONE
 from app.settings import Settings, describe, is_loopback, load_settings, load_worker_settings, settings_page
 
 PEM = "-----BEGIN PRIVATE KEY-----\nMIIB\n-----END PRIVATE KEY-----"
@@ -128,9 +129,10 @@ def test_every_problem_is_named_at_once_with_its_way_out() -> None:
     lines = [line.strip() for line in str(caught.value).removeprefix("reading settings:").strip().splitlines()]
     assert lines == [
         "GITHUB_PRIVATE_KEY: is not set; give the key, or its file as GITHUB_PRIVATE_KEY_FILE",
-        "KMS_KEY_ID: is not 1 to 16 KMS keys with commas between; give ARNs, ids or alias/names",
+        ALL_OR_NONE,
         "GITHUB_APP_ID: is out of bounds; give more than 0 and at most 9007199254740992, like 123456",
         "GITHUB_WEBHOOK_SECRET: is not set; give one like (openssl rand -hex 32)",
+        "KMS_KEY_ID: is not 1 to 16 KMS keys with commas between; give ARNs, ids or alias/names",
         "PORT: is not a whole number; give one like 8080",
         "PAGES_ACCESS: is none of its words; give 'login', 'loopback' or 'open'",
     ]

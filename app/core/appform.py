@@ -21,6 +21,8 @@ class Need:
     """`read` or `write`; empty for an event."""
     reason: str
     """What it is for, as app.yml says."""
+    since: tuple[int, int] = (0, 0)
+    """The first version of GitHub Enterprise Server that has it."""
 
     def is_met_by(self, level: str) -> bool:
         """True when that much is enough."""
@@ -30,6 +32,9 @@ class Need:
         """True when that is more than is used."""
         return LEVELS.get(level, 0) > LEVELS[self.level]
 
+
+MERGE_QUEUE_SINCE: Final = (3, 12)
+"""Older servers have no merge queue. Source: https://github.com/github/docs/pull/31946"""
 
 PERMISSIONS: Final = (
     Need("metadata", "read", "names, default branches, and what a person may do there; GitHub demands it of every App"),
@@ -42,7 +47,12 @@ PERMISSIONS: Final = (
         "read pull requests and their reviews; comment on them and react to their commands",
     ),
     Need("issues", "write", "GitHub keeps a pull request's comments and their reactions under issues"),
-    Need("merge_queues", "read", "the event merge_group, so that a queued merge is planned on its own commit"),
+    Need(
+        "merge_queues",
+        "read",
+        "the event merge_group, so that a queued merge is planned on its own commit",
+        since=MERGE_QUEUE_SINCE,
+    ),
     Need("actions", "read", "the rules of the environments that `github_environment` names"),
     Need(
         "members",
@@ -56,7 +66,7 @@ EVENTS: Final = (
     Need("pull_request_review", "", "for push policies"),
     Need("issue_comment", "", "commands in comments on pull requests; push policies see them too"),
     Need("commit_comment", "", "commands in comments on commits"),
-    Need("merge_group", "", "the merge queue asks for a check"),
+    Need("merge_group", "", "the merge queue asks for a check", since=MERGE_QUEUE_SINCE),
     Need("repository", "", "renames, transfers and new default branches"),
     Need("check_run", "", "a button was pressed"),
     Need("check_suite", "", '"re-run all checks"'),

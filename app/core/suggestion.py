@@ -6,7 +6,10 @@ Pure: paths in, text out. A guess that a person reads before it counts; it is al
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
+from urllib.parse import urlencode
 
+MAX_PREFILLED: Final = 4000
+"""Characters of a suggestion that fit into an address."""
 MAX_STACKS_SUGGESTED: Final = 30
 _SUFFIXES: Final = (".tf", ".tf.json", ".tofu", ".tofu.json")
 _MODULE_FOLDERS: Final = frozenset({"modules", "module"})
@@ -37,6 +40,12 @@ def suggest_configuration(paths: Sequence[str]) -> str:
     if len(roots) > len(chosen):
         lines.append(f"# and {len(roots) - len(chosen)} more folders with Terraform files")
     return "\n".join((*lines, ""))
+
+
+def new_file_url(tree_url: str, branch: str, path: str, suggestion: str) -> str:
+    """GitHub's page for a new file on a branch, filled in when the suggestion is short enough for an address."""
+    query = {"filename": path} | ({"value": suggestion} if 0 < len(suggestion) <= MAX_PREFILLED else {})
+    return f"{tree_url}/new/{branch}?{urlencode(query)}"
 
 
 def _is_writable(folder: str) -> bool:

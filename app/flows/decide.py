@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
-from urllib.parse import urlencode
 
 from app.core.config import suggest_configuration
 from app.core.decision import EventKind
@@ -23,6 +22,7 @@ from app.core.record import ConfigVersion, DeliveryOutcome
 from app.core.report import ConfigView, config_report
 from app.core.run import Run, RunState
 from app.core.stack import CONFIG_PATH, Stack
+from app.core.suggestion import new_file_url
 from app.flows.configure import refresh, take_in
 from app.flows.effects import Effects, Ruled, Told, want_check
 from app.flows.enquire import Enquire
@@ -32,7 +32,6 @@ from app.flows.missed_heads import is_covered, note_decided
 from app.flows.ports import Store, Transaction
 from app.flows.propose import stop, stop_older
 
-MAX_PREFILLED = 4000
 """Characters of a suggested file that an address may carry."""
 MAX_HEADS: Final = 50
 """Heads of stacks of which one push is asked whether it came late."""
@@ -254,14 +253,10 @@ class Decide:
             want_check(tx, repository, report)
         elif found.is_missing and looked.terraform_files:
             suggestion = suggest_configuration(looked.terraform_files)
-            url = self._new_file_url(repository, suggestion)
+            tree_url = f"{self.web_url}/{repository.full_name}"
+            url = new_file_url(tree_url, repository.default_branch, CONFIG_PATH, suggestion)
             want_check(tx, repository, config_report(replace(view, suggestion=suggestion, new_file_url=url)))
         return config
-
-    def _new_file_url(self, repository: Repository, suggestion: str) -> str:
-        """GitHub's page for a new file, filled in when the suggestion is short enough for an address."""
-        query = {"filename": CONFIG_PATH} | ({"value": suggestion} if len(suggestion) <= MAX_PREFILLED else {})
-        return f"{self.web_url}/{repository.full_name}/new/{repository.default_branch}?{urlencode(query)}"
 
     def _file_url(self, repository: Repository, sha: Sha) -> str:
         return f"{self.web_url}/{repository.full_name}/blob/{sha}/{CONFIG_PATH}"

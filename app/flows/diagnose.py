@@ -5,13 +5,13 @@ against app.core.appform and the settings.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
 from app.core import words_doctor as words
-from app.core.appform import EVENTS, PERMISSIONS
+from app.core.appform import EVENTS, PERMISSIONS, Need
 from app.core.errors import TracksideError
 from app.core.finding import Finding, Level, fine, problem, warning
 from app.core.host import is_loopback
@@ -39,6 +39,8 @@ class Diagnose:
     """By which people log in; empty: nobody does."""
     callback_url: str = ""
     """Where GitHub leads them back to."""
+    lacking: Callable[[], Collection[Need]] = tuple
+    """What this GitHub, an old Enterprise Server, does not have."""
 
     def identify(self) -> Iterator[Finding]:
         """Whether GitHub takes the App's key; and the clock, which every answer of GitHub's tells, a refusal too."""
@@ -55,7 +57,7 @@ class Diagnose:
     def permissions(self) -> Iterator[Finding]:
         """What the App itself asks for."""
         app, found = self.github.find_app_owner(), False
-        for finding in _of_app(app):
+        for finding in _of_app(app, self.lacking()):
             found = True
             yield finding
         if not found:
@@ -65,10 +67,10 @@ class Diagnose:
         """What each account that is served has granted."""
         wanted = {account.lower() for account in self.allowed_accounts}
         wanted = wanted or {self.github.find_app_owner().owner.lower()}
-        there = self.github.list_installations()
+        there, lacking = self.github.list_installations(), self.lacking()
         for installation in there:
             if installation.account.lower() in wanted:
-                yield from _of_installation(installation)
+                yield from _of_installation(installation, lacking)
         known = {one.account.lower() for one in there}
         for account in sorted(wanted - known):
             yield problem("installations", words.not_installed(account))
@@ -155,31 +157,35 @@ def _is_same_door(one: str, other: str) -> bool:
     return doors[0] == doors[1]
 
 
-def _of_app(app: KnownApp) -> Iterator[Finding]:
-    for need in PERMISSIONS:
+def _of_app(app: KnownApp, lacking: Collection[Need]) -> Iterator[Finding]:
+    for need in _without(PERMISSIONS, lacking):
         held = app.permissions.get(need.name, "")
         if not need.is_met_by(held):
             yield problem("permissions", words.missing_permission(need, held))
         elif need.is_exceeded_by(held):
             yield warning("permissions", words.more_than_needed(need, held))
-    for need in EVENTS:
+    for need in _without(EVENTS, lacking):
         if need.name not in app.events:
             yield problem("events", words.missing_event(need))
 
 
-def _of_installation(one: KnownInstallation) -> Iterator[Finding]:
+def _of_installation(one: KnownInstallation, lacking: Collection[Need]) -> Iterator[Finding]:
     if one.is_suspended:
         yield problem("installations", words.suspended(one.account))
         return
     is_complete = True
-    for need in PERMISSIONS:
+    for need in _without(PERMISSIONS, lacking):
         held = one.permissions.get(need.name, "")
         if not need.is_met_by(held):
             is_complete = False
             yield problem("installations", words.not_granted(one.account, need, held))
-    for need in EVENTS:
+    for need in _without(EVENTS, lacking):
         if need.name not in one.events:
             is_complete = False
             yield problem("installations", words.not_told(one.account, need))
     if is_complete:
         yield fine("installations", words.granted(one.account))
+
+
+def _without(needs: Sequence[Need], lacking: Collection[Need]) -> Iterator[Need]:
+    return (need for need in needs if need not in lacking)

@@ -105,7 +105,7 @@ class Api:
         """How far GitHub's clock was ahead of ours at its last answer, whatever it said; None before any."""
 
     def send(self, ask: Ask, token: Secret) -> httpx.Response:
-        """The answer to one request, which was a success.
+        """The answer to one request, which was a success. An empty token: asked as nobody.
 
         A question is tried three times when nobody, or a broken server, answers; an order once: it may have been done.
         Raises: RetryableError (UnauthorisedError for 401), UserError (NotFoundError for 404, NotAccessibleError).

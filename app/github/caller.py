@@ -3,7 +3,7 @@
 import httpx
 
 from app.core.event import Repository
-from app.core.names import Secret
+from app.core.names import InstallationId, Secret
 from app.github.api import Api, Ask
 from app.github.limits import Limits
 from app.github.refusals import LimitedError, NotAccessibleError, UnauthorisedError
@@ -29,6 +29,16 @@ class Caller:
             return self._with_token(repository, ask)
         except UnauthorisedError:
             return self._with_token(repository, ask)
+
+    def as_owner(self, installation_id: InstallationId, ask: Ask) -> httpx.Response:
+        """The answer to an installation about all that it has. Raises: as Api.send."""
+        try:
+            answer = self._api.send(ask, self._tokens.get(installation_id))
+        except LimitedError as error:
+            self._limits.note_refusal(installation_id, error)
+            raise
+        self._limits.note_answer(installation_id, answer.headers)
+        return answer
 
     def _with_token(self, repository: Repository, ask: Ask) -> httpx.Response:
         try:

@@ -10,7 +10,7 @@ from threading import Lock
 from app.core.environment import Environment
 from app.core.event import Repository
 from app.core.missed import FoundComment
-from app.core.names import Secret, Sha
+from app.core.names import InstallationId, Secret, Sha
 from app.core.permit import Access, Stretch
 from app.core.pull import PullDetail, PullFacts, Reviews, Signature
 from app.core.reply import CheckReport, DeploymentReport, DeploymentState, OwnComment
@@ -35,7 +35,7 @@ from app.github.caller import Caller
 from app.github.config import AppConfig
 from app.github.limits import Limits, LimitWatch
 from app.github.pulls import PullRequest
-from app.github.registration import AppIdentity, DeliveryAttempt, DeliveryPage, Installation, Webhook
+from app.github.registration import AppIdentity, DeliveryAttempt, DeliveryPage, Installation, Reach, Webhook
 from app.github.tokens import AppKey, Tokens
 
 
@@ -237,6 +237,10 @@ class GitHubApp:
     def list_installations(self) -> list[Installation]:
         """Where the App is installed, by id."""
         return registration.list_installations(self._caller)
+
+    def list_reached(self, installation_id: InstallationId) -> Reach:
+        """The repositories that an installation reaches, a hundred at most, and how many there are."""
+        return registration.list_repositories(self._caller, installation_id)
 
     def read_deliveries(self, cursor: str = "") -> DeliveryPage:
         """A page of the attempts to deliver, newest first."""

@@ -12,10 +12,11 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import msgspec
 
-from app.core.names import DeliveryId, InstallationId
+from app.core.event import Repository
+from app.core.names import DeliveryId, InstallationId, RepositoryId
 from app.github.api import Ask, read_answer
 from app.github.caller import Caller
-from app.github.shapes import Login, Number, Word
+from app.github.shapes import Login, Number, RefText, RepositoryName, Word
 
 PAGE: Final = 100
 MAX_PAGES: Final = 100
@@ -94,6 +95,15 @@ class DeliveryPage:
     """Where the next page is; empty at the end."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """What an installation reaches."""
+
+    repositories: tuple[Repository, ...]
+    """A hundred at most, as GitHub orders them."""
+    total: int
+
+
 class _Account(msgspec.Struct, frozen=True):
     login: Login | None = None
     slug: Word | None = None
@@ -132,6 +142,23 @@ class _Webhook(msgspec.Struct, frozen=True):
     insecure_ssl: str | int | float | None = None
 
 
+class _Owner(msgspec.Struct, frozen=True):
+    login: Login
+
+
+class _Repository(msgspec.Struct, frozen=True):
+    id: Number
+    name: RepositoryName
+    owner: _Owner
+    default_branch: RefText
+    private: bool
+
+
+class _Repositories(msgspec.Struct, frozen=True):
+    total_count: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
+    repositories: Annotated[list[_Repository], msgspec.Meta(max_length=PAGE)]
+
+
 _Deliveries = Annotated[list[_Delivery], msgspec.Meta(max_length=PAGE)]
 
 
@@ -168,6 +195,32 @@ def list_installations(caller: Caller) -> list[Installation]:
         for one in read_answer(ask, answer, list[_Installation])
     ]
     return sorted(found, key=lambda one: one.id)
+
+
+def list_repositories(caller: Caller, installation_id: InstallationId) -> Reach:
+    """What an installation reaches: the first hundred repositories, and how many there are.
+
+    Source: https://docs.github.com/rest/apps/installations#list-repositories-accessible-to-the-app-installation
+    """
+    ask = Ask(
+        doing=f"listing the repositories of installation {installation_id}",
+        method="GET",
+        route="/installation/repositories",
+        query={"per_page": PAGE},
+    )
+    found = read_answer(ask, caller.as_owner(installation_id, ask), _Repositories)
+    repositories = tuple(
+        Repository(
+            id=RepositoryId(one.id),
+            owner=one.owner.login,
+            name=one.name,
+            default_branch=one.default_branch,
+            is_private=one.private,
+            installation_id=installation_id,
+        )
+        for one in found.repositories
+    )
+    return Reach(repositories=repositories, total=found.total_count)
 
 
 def read_deliveries(caller: Caller, cursor: str) -> DeliveryPage:

@@ -28,6 +28,8 @@ Addresses: API `url/api`, git `url/OWNER/REPO.git`, pages `url/OWNER/REPO`.
                    trouble.go_down(for_s)  secondary.is_on (GitHub's limits on writing, enforced unless switched off)
                    clock.advance(seconds)  buttons_on_commits = True
                    repo.refuse_check_runs = True  repo.mergeable_is_pending = True  repo.required_approvals = n
+    set-up         server_version = "3.11.4": an Enterprise Server; POST /settings/apps/new makes an App of a manifest,
+                   which is the one that is served from then on; /apps/SLUG/installations/new installs it
     requests       requests (method path status auth)  count_requests(method, path_contains)  unknown_requests
 
 `Repo`: `by` and `author` are logins, default: the owner; `revision` is a SHA, branch or tag, default: the main branch
@@ -57,8 +59,8 @@ status, conclusion, title, summary, text, actions, annotations, external_id, det
 statuses, environment.
 
 Left out: branch protection and rulesets (but for the number of approvals), comments on lines, requested reviewers,
-issues that are not pull requests, Actions and other Apps, commit statuses, teams, the App manifest, refreshing a
-person's token, ETags, writing git by API. GraphQL knows the signature of a commit and the reviews of a pull request.
+issues that are not pull requests, Actions and other Apps, commit statuses, teams, refreshing a person's token,
+ETags, writing git by API. GraphQL knows the signature of a commit and the reviews of a pull request.
 Signatures are marks (`sign=True`, and what GitHub merges on the web), no cryptography. A route or a query that is
 missing answers 501 and is kept in `unknown_requests`.
 """

@@ -4,7 +4,7 @@ Shape: the schemas `webhook-…` of GitHub's OpenAPI description; keys that GitH
 Source: https://docs.github.com/webhooks/webhook-events-and-payloads
 """
 
-from typing import Any, Final
+from typing import Any
 
 from app.sandbox import permits, shapes, shapes_git, shapes_talk
 from app.sandbox.bare import Commit
@@ -25,27 +25,15 @@ from app.sandbox.world import World
 
 Json = dict[str, Any]
 
-_NEEDS: Final = {
-    "push": ("contents",),
-    "pull_request": ("pull_requests",),
-    "pull_request_review": ("pull_requests",),
-    "merge_group": ("merge_queues",),
-    "issue_comment": ("issues", "pull_requests"),
-    "commit_comment": ("contents",),
-    "check_run": ("checks",),
-    "check_suite": ("checks",),
-    "repository": ("metadata",),
-    "deployment": ("deployments",),
-    "deployment_status": ("deployments",),
-}
-
 
 def _hears(world: World, installation: Installation | None, event: str) -> bool:
     if installation is None or installation.suspended_at is not None:
         return False
     if event in permits.UNASKED_EVENTS:
         return True
-    allowed = any(permits.reaches(installation.permissions.get(name), "read") for name in _NEEDS.get(event, ()))
+    allowed = any(
+        permits.reaches(installation.permissions.get(name), "read") for name in permits.EVENTS_NEED.get(event, ())
+    )
     return allowed and event in installation.events and event in world.app.events
 
 

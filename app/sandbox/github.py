@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from app.sandbox import access, environments, events, forks, keys, permits
+from app.sandbox import access, environments, events, forks, keys, permits, registration
 from app.sandbox.bare import BareRepository, NewCommit
 from app.sandbox.errors import SandboxError
 from app.sandbox.hooks import Delivery, Post
@@ -17,7 +17,7 @@ from app.sandbox.people import Repo
 from app.sandbox.records import Installation, Repository, User
 from app.sandbox.world import App, World
 
-_RESERVED: Final = frozenset({"api", "login", "-"})
+_RESERVED: Final = frozenset({"api", "login", "-", "apps", "settings", "organizations"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,15 +159,10 @@ class SandboxGitHub(World):
     ) -> Installation:
         """Install the App on an account: on all its repositories, or on those named; sends `installation`."""
         with self.mutex:
-            who, now = self.user(account), self.now()
-            chosen = None
+            who, chosen = self.user(account), None
             if repositories is not None:
                 chosen = {self.repo(f"{who.login}/{name.rpartition('/')[2]}").record.id for name in repositories}
-            granted = dict(self.app.permissions if permissions is None else permissions)
-            one = Installation(self.next_id(), who, granted, list(self.app.events), now, now, chosen)
-            self.installations[one.id] = one
-            events.installation_event(self, one, "created", self.installed_repositories(one))
-            return one
+            return registration.install(self, who, chosen, permissions)
 
     def installation(self, account: str) -> Installation:
         """The installation on an account. Raises: SandboxError when there is none."""

@@ -83,6 +83,12 @@ class Post:
         self._thread: threading.Thread | None = None
         self._client: httpx.Client | None = None
 
+    def move(self, *, app_id: int, hook_id: int, url: str | None, secret: str) -> None:
+        """Be another App's webhook from now on; the log begins anew."""
+        with self._lock:
+            self._app_id, self._hook_id, self.url, self.secret = app_id, hook_id, url, secret
+            self._log.clear()
+
     def send(self, event: str, payload: dict[str, Any]) -> Delivery | None:
         """Put an event in the queue; None when the App has no webhook address."""
         if self.url is None:

@@ -65,6 +65,13 @@ class View:
         frame |= {"app": self.world.app, "now": self.world.now(), "buttons_on_commits": self.world.buttons_on_commits}
         return HTMLResponse(_templates().get_template(template).render(**frame, **values))
 
+    def leading_on(self, response: Response, url: str) -> Response:
+        """The page, whose form may lead to that place: browsers hold redirects of forms against the policy, too."""
+        parts = urlsplit(url)
+        policy = POLICY.replace("form-action 'self'", f"form-action 'self' {parts.scheme}://{parts.netloc}")
+        response.headers["Content-Security-Policy"] = policy
+        return response
+
     def back(self, path: str = "", *, error: str = "") -> Response:
         """To a page of ours, by default where the form was."""
         target = path or self.referrer or "/"
@@ -128,8 +135,11 @@ def _referrer(request: Request) -> str:
     )
 
 
-def framed(world: World, handler: Handler) -> Callable[[Request], Any]:
-    """The handler as an endpoint: checked, under the mutex, its refusals as a page or a note on the page before."""
+def framed(world: World, handler: Handler, *, is_for_all: bool = False) -> Callable[[Request], Any]:
+    """The handler as an endpoint: checked, under the mutex, its refusals as a page or a note on the page before.
+
+    `is_for_all`: its forms come from other sites, as manifests do.
+    """
 
     def answer(view: View, method: str) -> Response:
         with world.mutex:
@@ -144,7 +154,7 @@ def framed(world: World, handler: Handler) -> Callable[[Request], Any]:
         return page
 
     async def endpoint(request: Request) -> Response:
-        if not _is_ours(world, request):
+        if not is_for_all and not _is_ours(world, request):
             return HTMLResponse("This form did not come from the sandbox's own pages.", 403, headers=_HEADERS)
         form = (
             {name: value for name, value in (await request.form()).items() if isinstance(value, str)}
@@ -171,7 +181,7 @@ def framed(world: World, handler: Handler) -> Callable[[Request], Any]:
 
 def routes(world: World) -> list[Route]:
     """Every page, the most special first."""
-    from app.sandbox import pages_act, pages_login, pages_read
+    from app.sandbox import pages_act, pages_apps, pages_login, pages_read
 
     table: list[tuple[str, str, Handler]] = [
         ("GET", "/", pages_read.index),
@@ -184,6 +194,10 @@ def routes(world: World) -> list[Route]:
         ("POST", "/-/buttons", pages_act.switch_buttons),
         ("GET", "/login/oauth/authorize", pages_login.authorize),
         ("POST", "/login/oauth/authorize", pages_login.decide),
+        ("POST", "/-/apps", pages_apps.make),
+        ("GET", "/apps/{slug}", pages_apps.app),
+        ("GET", "/apps/{slug}/installations/new", pages_apps.choose),
+        ("POST", "/apps/{slug}/installations/new", pages_apps.install),
         ("GET", "/{owner}/{repo}", pages_read.code),
         ("GET", "/{owner}/{repo}/tree/{branch:path}", pages_read.tree),
         ("GET", "/{owner}/{repo}/blob/{revision}/{path:path}", pages_read.blob),
@@ -203,7 +217,11 @@ def routes(world: World) -> list[Route]:
         ("POST", "/{owner}/{repo}/runs/{id:int}/press", pages_act.press),
         ("POST", "/{owner}/{repo}/runs/{id:int}/rerequest", pages_act.rerequest),
     ]
-    return [Route(path, framed(world, handler), methods=[method]) for method, path, handler in table]
+    manifests = framed(world, pages_apps.show, is_for_all=True)
+    return [
+        *(Route(path, manifests, methods=["POST"]) for path in pages_apps.MANIFESTS),
+        *(Route(path, framed(world, handler), methods=[method]) for method, path, handler in table),
+    ]
 
 
 def _static(view: View) -> Response:

@@ -44,6 +44,36 @@ DEFAULT_EVENTS: Final = (
 )
 """The events that the App subscribes to; installation events and ping come unasked."""
 
+KNOWN_PERMISSIONS: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("metadata", "organization_plan", "organization_events"), "read"),
+    **dict.fromkeys(("workflows",), "write"),
+    **dict.fromkeys(
+        (
+            *("actions", "administration", "checks", "contents", "deployments", "environments", "issues", "packages"),
+            *("merge_queues", "pages", "pull_requests", "repository_hooks", "secrets", "security_events", "statuses"),
+            *("vulnerability_alerts", "members", "organization_administration", "organization_hooks"),
+        ),
+        "write",
+    ),
+}
+"""The permissions that an App can have, and the most of each; those of enterprises, people and packages left out.
+Source: https://docs.github.com/rest/authentication/permissions-required-for-github-apps"""
+
+EVENTS_NEED: Final[Mapping[str, tuple[str, ...]]] = {
+    "push": ("contents",),
+    "pull_request": ("pull_requests",),
+    "pull_request_review": ("pull_requests",),
+    "merge_group": ("merge_queues",),
+    "issue_comment": ("issues", "pull_requests"),
+    "commit_comment": ("contents",),
+    "check_run": ("checks",),
+    "check_suite": ("checks",),
+    "repository": ("metadata",),
+    "deployment": ("deployments",),
+    "deployment_status": ("deployments",),
+}
+"""One of these permissions is what each event takes. Source: https://docs.github.com/webhooks/webhook-events-and-payloads"""
+
 UNASKED_EVENTS: Final = frozenset({"installation", "installation_repositories", "ping"})
 
 

@@ -27,6 +27,23 @@ def get_app(call: Call) -> Answer:
     return Answer(shapes.app(call.world) | {"installations_count": len(call.world.installations)})
 
 
+@route("POST", "/app-manifests/{code}/conversions", auth="anyone")
+def convert_manifest(call: Call) -> Answer:
+    """What an App that was made of a manifest needs to know: for its code, once, within an hour."""
+    made = call.world.made_apps.pop(call.params["code"], None)
+    if made is None or made.expires_at <= call.world.now() or made.app is not call.world.app:
+        raise not_found()
+    return Answer(shapes.made_app(call.world, made), 201)
+
+
+@route("GET", "/meta", auth="anyone")
+def get_meta(call: Call) -> Answer:
+    """What GitHub tells of itself: an Enterprise Server its version."""
+    version = call.world.server_version
+    about = {"verifiable_password_authentication": True}
+    return Answer(about | {"installed_version": version} if version else about)
+
+
 @route("GET", "/app/installations", auth="app")
 def list_installations(call: Call) -> Answer:
     """Every installation, ordered by id."""

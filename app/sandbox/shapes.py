@@ -9,7 +9,7 @@ from app.sandbox import permits
 from app.sandbox.clock import iso, iso_or_none
 from app.sandbox.hooks import Delivery
 from app.sandbox.records import Installation, Repository, Token, User
-from app.sandbox.world import World
+from app.sandbox.world import MadeApp, World
 
 Json = dict[str, Any]
 
@@ -180,6 +180,12 @@ def app(world: World) -> Json:
         "permissions": dict(one.permissions),
         "events": list(one.events),
     }
+
+
+def made_app(world: World, one: MadeApp) -> Json:
+    """What an App that was made of a manifest is told once."""
+    secrets = {"client_secret": one.app.client_secret, "webhook_secret": one.webhook_secret}
+    return app(world) | secrets | {"pem": one.private_key_pem}
 
 
 def installation(world: World, one: Installation) -> Json:

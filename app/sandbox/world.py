@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from app.sandbox.bare import Signature
 from app.sandbox.clock import Clock
@@ -52,6 +52,27 @@ class App:
     client_secret: str = ""
     callback_urls: list[str] = field(default_factory=list)
     """Where people are led back to who have said who they are."""
+    setup_url: str = ""
+    """Where people come back to who have installed it; empty: nowhere."""
+
+
+@dataclass(slots=True, eq=False)
+class Draft:
+    """A manifest that somebody is asked about."""
+
+    manifest: dict[str, Any]
+    owner: User
+    state: str
+
+
+@dataclass(slots=True, eq=False)
+class MadeApp:
+    """What an App that was made of a manifest is told, once, for its code."""
+
+    app: App
+    private_key_pem: str
+    webhook_secret: str
+    expires_at: datetime
 
 
 class World:
@@ -79,7 +100,13 @@ class World:
         self.unknown_requests: list[RequestRecord] = []
         self.buttons_on_commits = False
         """Offer buttons also on commits of no pull request, and send their clicks."""
+        self.server_version: str | None = None
+        """Of an Enterprise Server, `3.11.4`; None: as github.com, which tells none."""
+        self.drafts: dict[str, Draft] = {}
+        self.made_apps: dict[str, MadeApp] = {}
+        """By code, until it is used."""
         self.app: App
+        self.private_key_pem = ""
         self.post: Post
         self._ids = itertools.count(_FIRST_ID)
 

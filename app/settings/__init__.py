@@ -15,6 +15,7 @@ from pydantic_core import ErrorDetails
 from app.core.errors import UserError
 from app.core.host import is_loopback
 from app.core.names import Secret
+from app.core.words_setup import ALL_OR_NONE
 from app.settings.base import NONE, Environment, variable
 from app.settings.looks import Looks
 from app.settings.storage import Storage
@@ -40,15 +41,28 @@ Encrypted = Annotated[str, BeforeValidator(as_encrypted)]
 
 PagesAccess = Literal["login", "loopback", "open"]
 """Who reads the pages."""
+APP_VARIABLES: Final = (
+    "GITHUB_APP_ID",
+    "GITHUB_PRIVATE_KEY",
+    "GITHUB_PRIVATE_KEY_FILE",
+    "GITHUB_WEBHOOK_SECRET",
+    "GITHUB_CLIENT_ID",
+    "GITHUB_CLIENT_SECRET",
+)
+"""What an App is made of. The environment has all that it needs, or set-up in the browser stores it."""
+SET_UP: Final = "as set-up in the browser stored it"
 
 
-class Settings(Storage, Looks):
-    """What the control plane reads (`web`, `jobs`, `serve`, `migrate`)."""
+class AppSettings(Environment):
+    """The part of the control plane's settings that is the GitHub App."""
 
-    github_app_id: int = variable("The App's number, on its settings page.", example="123456", gt=0, le=2**53)
+    github_app_id: int = variable(
+        "The App's number, on its settings page.", example="123456", gt=0, le=2**53, default_is=SET_UP
+    )
     github_private_key: Annotated[Secret, BeforeValidator(as_pem)] = variable(
         "The App's private key, as PEM; line breaks may be written as \\n.",
         example="-----BEGIN RSA PRIVATE KEY-----\\n...",
+        default_is=SET_UP,
     )
     github_private_key_file: Path | None = variable(
         "A file that holds the App's private key, instead of GITHUB_PRIVATE_KEY.",
@@ -56,7 +70,7 @@ class Settings(Storage, Looks):
         default=None,
     )
     github_webhook_secret: Annotated[Secret, BeforeValidator(as_long_secret)] = variable(
-        "The App's webhook secret, at least 16 characters.", example="(openssl rand -hex 32)"
+        "The App's webhook secret, at least 16 characters.", example="(openssl rand -hex 32)", default_is=SET_UP
     )
     github_webhook_secret_previous: Annotated[Secret, BeforeValidator(as_long_secret)] = variable(
         "The webhook secret before, while it is being replaced: both are accepted.",
@@ -67,15 +81,20 @@ class Settings(Storage, Looks):
         "The App's client id, on its settings page; with GITHUB_CLIENT_SECRET people log in to the pages with GitHub.",
         example="Iv23liAbCdEfGhIjKlMn",
         default="",
-        default_is="nobody logs in",
+        default_is=f"{SET_UP}; else nobody logs in",
         pattern=r"^[A-Za-z0-9._-]{0,100}$",
     )
     github_client_secret: Annotated[Secret, BeforeValidator(as_long_secret)] = variable(
         "A client secret of the App, at least 16 characters.",
         example="(generated on the App's settings page)",
         default=NONE,
-        default_is="nobody logs in",
+        default_is=f"{SET_UP}; else nobody logs in",
     )
+
+
+class Ground(Storage, Looks):
+    """What the control plane reads but for the App: all that there is before set-up in the browser."""
+
     github_api_url: Encrypted = variable(
         "GitHub's REST API: https, or http on this machine.",
         example="https://github.example.org/api/v3",
@@ -233,6 +252,10 @@ class Settings(Storage, Looks):
         url = data.get("PUBLIC_URL") or here
         return {**data, "PUBLIC_URL": url, "PAGES_ACCESS": data.get("PAGES_ACCESS") or _pages_access(data, url)}
 
+
+class Settings(Ground, AppSettings):
+    """What the control plane reads (`web`, `jobs`, `serve`, `migrate`)."""
+
     @property
     def may_log_in(self) -> bool:
         """True when people can log in to the pages."""
@@ -264,6 +287,16 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
     Raises: UserError that lists every problem, each with its variable, what is wrong and the way out.
     """
     return _load(Settings, environ, _prepare)
+
+
+def load_ground(environ: Mapping[str, str]) -> Ground:
+    """The same without the App. Raises: UserError as load_settings does."""
+    return _load(Ground, environ, _prepare_ground)
+
+
+def names_app(environ: Mapping[str, str]) -> bool:
+    """True when the environment has something of an App: then it has to have all of it."""
+    return any(environ.get(name, "").strip() for name in APP_VARIABLES)
 
 
 def load_worker_settings(environ: Mapping[str, str]) -> WorkerSettings:
@@ -299,6 +332,16 @@ def _load(
 def _prepare(given: _Given) -> tuple[_Given, list[str]]:
     """What the control plane's variables say together."""
     given, problems = _read_key_file(given)
+    given, others = _prepare_ground(given)
+    has_all = all(name in given for name in ("GITHUB_APP_ID", "GITHUB_PRIVATE_KEY", "GITHUB_WEBHOOK_SECRET"))
+    if names_app(given) and not has_all and "GITHUB_PRIVATE_KEY_FILE" not in given:
+        others.append(ALL_OR_NONE)
+    return given, [*problems, *others, *_login_problems(given)]
+
+
+def _prepare_ground(given: _Given) -> tuple[_Given, list[str]]:
+    """What those say together that are not the App's."""
+    problems: list[str] = []
     lease_s = _number(given.get("LEASE_S", str(Settings.model_fields["lease_s"].default)))
     heartbeat_s = _number(given.get("HEARTBEAT_S", ""))
     if heartbeat_s > lease_s / 2 > 0:
@@ -308,7 +351,7 @@ def _prepare(given: _Given) -> tuple[_Given, list[str]]:
             "SLACK_WEBHOOK_URL: has an entry for every account, and ALLOWED_ACCOUNTS has several; give each as "
             "acme/=https://… or acme/C0123456789=https://…"
         )
-    return given, problems + _login_problems(given)
+    return given, problems
 
 
 def _login_problems(given: _Given) -> list[str]:
@@ -413,7 +456,7 @@ def describe() -> tuple[Variable, ...]:
     for model, needed_by in ((Settings, "control plane"), (WorkerSettings, "worker")):
         for name, field in model.model_fields.items():
             extra: Any = field.json_schema_extra
-            default = "required" if field.is_required() else extra["default_is"] or str(field.default)
+            default = extra["default_is"] or ("required" if field.is_required() else str(field.default))
             rows[name] = Variable(
                 name=name.upper(),
                 needed_by="both" if name in rows else needed_by,
@@ -439,13 +482,16 @@ def settings_page() -> str:
 
 
 __all__: Final = [
+    "Ground",
     "PagesAccess",
     "Settings",
     "Variable",
     "WorkerSettings",
     "describe",
     "is_loopback",
+    "load_ground",
     "load_settings",
     "load_worker_settings",
+    "names_app",
     "settings_page",
 ]

@@ -27,6 +27,7 @@ from app.store.transaction_outputs import OutputWrites
 from app.store.transaction_plans import PlanWrites
 from app.store.transaction_pulls import PullWrites
 from app.store.transaction_reviews import ReviewWrites
+from app.store.transaction_setup import SetupWrites
 from app.store.transaction_stacks import StackWrites
 from app.store.transaction_standing import StandingWrites
 from app.store.transaction_triggers import TriggerWrites
@@ -58,6 +59,7 @@ class PostgresTransaction(
     PullWrites,
     AssignmentWrites,
     IdentityWrites,
+    SetupWrites,
     WorkerWrites,
     MissedWrites,
     StandingWrites,

@@ -31,6 +31,7 @@ from app.store.schema_repositories import (
     stacks,
 )
 from app.store.schema_runs import assignments, confirmations, log_chunks, plans, reviews, run_steps, runs, triggerings
+from app.store.schema_setup import app_credentials, app_setups
 from app.store.schema_visitors import logins, sessions
 from app.store.schema_workers import drained_pools, workers
 
@@ -41,6 +42,8 @@ __all__ = [
     "IS_LIVE",
     "IS_REVIEWED",
     "IS_STATE_CHANGING",
+    "app_credentials",
+    "app_setups",
     "assignments",
     "attestations",
     "audit",

@@ -12,6 +12,11 @@ def new_token() -> Secret:
     return Secret(secrets.token_urlsafe(32))
 
 
+def new_code() -> Secret:
+    """128 random bits in hex, for a person to copy."""
+    return Secret(secrets.token_hex(16))
+
+
 def hash_token(token: str | Secret) -> str:
     """SHA-256 as 64 hex digits: what is stored of a token. Enough for tokens of 256 bits; never for passwords."""
     text = token.reveal() if isinstance(token, Secret) else token

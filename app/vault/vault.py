@@ -32,6 +32,10 @@ class Vault:
         """A bearer token of 256 bits."""
         return tokens.new_token()
 
+    def new_code(self) -> Secret:
+        """A one-time code of 128 bits, for a person to copy."""
+        return tokens.new_code()
+
     def hash_token(self, token: str) -> str:
         """What is stored of a token."""
         return tokens.hash_token(token)

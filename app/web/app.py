@@ -24,6 +24,7 @@ from app.web.gate import Gate
 from app.web.guard import HEADERS, Guard
 from app.web.health import Health
 from app.web.identity import WellKnown
+from app.web.installed import InstalledPage
 from app.web.login import LoginPages
 from app.web.metrics import Metrics
 from app.web.pages import Pages
@@ -84,7 +85,8 @@ def make_app(doors: Doors) -> Starlette:
 
 def _pages(doors: Doors, gate: Gate, renderer: Renderer) -> list[Route]:
     """What people read; and for those who can log in, the login, and what they do."""
-    people, routes = doors.people, Pages(doors, gate, renderer).routes()
+    people = doors.people
+    routes = [*InstalledPage(doors, gate, renderer).routes(), *Pages(doors, gate, renderer).routes()]
     if people is None:
         return routes
     login = LoginPages(people, gate, renderer, doors.public_url)

@@ -13,7 +13,7 @@ from app.core.budget import Spending
 from app.core.drift import DriftSeen
 from app.core.event import Repository
 from app.core.managed import StateCaller, StateFound, StateLocking, StateMissing, StateWrite
-from app.core.names import AssignmentId, DeliveryId, RunId, Secret, StackId
+from app.core.names import AssignmentId, DeliveryId, InstallationId, RunId, Secret, StackId
 from app.core.notice import Message
 from app.core.plan import PlanSummary
 from app.core.protocol import (
@@ -36,6 +36,7 @@ from app.core.run import ExternalState, Run, Transition
 from app.core.signing import Purpose
 from app.core.stack import Stack
 from app.core.workers import Drained
+from app.flows.installed import Installed
 from app.settings import PagesAccess
 from app.web.doors_people import People
 
@@ -273,5 +274,7 @@ class Doors:
     """Of CI; empty: nothing is marked by HTTP."""
     key_set: Callable[[Purpose], Mapping[str, object]] = lambda _purpose: {"keys": []}
     """The public keys that verify what we sign."""
+    find_installed: Callable[[InstallationId], Installed | None] = lambda _id: None
+    """What an installation of the App reaches; None: there is none of that number."""
     database_connections: int = 10
     """How many deliveries are stored at once; more wait for a connection without holding a thread."""

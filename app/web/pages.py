@@ -4,7 +4,6 @@ The words of a run's state are those of its check run. A page that is not there 
 the same 404: `gate` knows who may see what. What is done on them is `acting`'s.
 """
 
-import importlib.resources
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, replace
@@ -29,6 +28,7 @@ from app.flows.report_subject import make_view
 from app.web.doors import Doors, RunDetail, StackDetail
 from app.web.gate import Gate, Guest
 from app.web.prose import prose
+from app.web.static_files import static_files
 from app.web.templating import Renderer, tone
 from app.web.ulid import is_ulid
 from app.web.visible import visible
@@ -87,7 +87,7 @@ class Pages:
 
     def __init__(self, doors: Doors, gate: Gate, renderer: Renderer) -> None:
         self._doors, self._reading, self._gate, self._renderer = doors, doors.reading, gate, renderer
-        self._static = _static_files()
+        self._static = static_files()
 
     def routes(self) -> list[Route]:
         """All pages, and the files that they need; the last stands for every address that is none."""
@@ -300,14 +300,3 @@ def _page_number(request: Request) -> int | None:
     text = request.query_params.get("page", "1")
     number = int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0
     return number if 1 <= number <= MAX_PAGE else None
-
-
-def _static_files() -> dict[str, tuple[bytes, str]]:
-    """The files beside this module, by name: only these can be asked for."""
-    kinds = {".css": "text/css", ".svg": "image/svg+xml"}
-    folder = importlib.resources.files("app.web") / "static"
-    return {
-        file.name: (file.read_bytes(), kinds["." + file.name.rpartition(".")[2]])
-        for file in folder.iterdir()
-        if file.name.endswith(tuple(kinds))
-    }

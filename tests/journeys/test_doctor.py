@@ -14,6 +14,7 @@ from app.core.appform import EVENTS, PERMISSIONS
 from app.core.finding import Finding, fine
 from app.core.names import Secret
 from app.core.notice import Endpoint
+from app.core.setup import AppCredentials
 from app.doctor import Check, examine, run_checks
 from app.sandbox.keys import make_private_key
 from app.settings import load_settings
@@ -55,6 +56,7 @@ def kept(running: World) -> Iterator[World]:
     yield running
     github.app.permissions, github.app.events, installation.permissions, installation.events = before
     github.webhook_url, github.webhook_secret, installation.suspended_at = url, secret, None
+    github.server_version = None
     github.trouble.clear()
     if "stranger" in github.users and len(github.installations) > 1:
         github.uninstall("stranger")
@@ -100,6 +102,44 @@ def test_a_permission_that_is_too_weak_or_too_strong_is_named(kept: World) -> No
         ("warning", "contents: the App has write"),
         ("problem", "deployments: write is missing (has read)"),
     ]
+
+
+def test_an_old_enterprise_server_is_excused_from_its_merge_queue(kept: World) -> None:
+    """What it lacks, the set-up left out; a newer one is told."""
+    del kept.github.app.permissions["merge_queues"], kept.github.installation(OWNER).permissions["merge_queues"]
+    kept.github.server_version = "3.11.4"
+    assert bad(ask(kept)) == []
+    kept.github.server_version = "3.12.0"
+    assert [text.split(":")[0] for _, _, text in bad(ask(kept))] == ["merge_queues", OWNER]
+
+
+def test_without_an_app_the_set_up_is_named_and_what_needs_none_is_looked_at(kept: World) -> None:
+    """And an App of the environment comes before one that set-up stored, which is told."""
+    none = dict.fromkeys(("GITHUB_APP_ID", "GITHUB_PRIVATE_KEY", "GITHUB_WEBHOOK_SECRET"), "")
+    found = ask(kept, **none)
+    ((level, subject, text),) = bad(found)
+    assert (level, subject) == ("problem", "app")
+    assert "open PUBLIC_URL/setup in a browser with the code" in text
+    assert [one[1] for one in found] == ["app", "database", "artifacts", "keys", "policies"]
+    with kept.plane.store.begin() as tx:
+        tx.add_app(
+            AppCredentials(
+                app_id=kept.github.app.id,
+                slug="stored",
+                owner=OWNER,
+                client_id="Iv23li",
+                client_secret=Secret("c" * 20),
+                webhook_secret=Secret(kept.github.webhook_secret),
+                private_key=Secret(kept.github.private_key_pem),
+                html_url="",
+                server_url=kept.served.url,
+            )
+        )
+    ((level, subject, text),) = bad(ask(kept))
+    assert (level, subject, "(stored, of acme) does not count" in text) == ("warning", "app", True)
+    assert bad(ask(kept, **none)) == []
+    with kept.plane.store.begin() as tx:
+        tx.forget_app()
 
 
 def test_an_event_that_the_app_does_not_hear_is_named_with_what_it_is_for(kept: World) -> None:
