@@ -22,7 +22,7 @@ from app.core.setup import LIFE, AppCredentials
 from app.flows.setup import Denied, Sending, SetUp, Stage
 from app.web.body import BodyRefused, read_body
 from app.web.guard import HEADERS
-from app.web.templating import make_templates
+from app.web.templating import Renderer
 
 COOKIE: Final = "trackside_setup"
 MAX_FORM_BYTES: Final = 16 * 1024
@@ -36,7 +36,7 @@ class SetupPages:
 
     def __init__(self, set_up: SetUp, is_open: Callable[[], bool]) -> None:
         """`is_open`: whether the database is there, and at this version."""
-        self._set_up, self._is_open, self._templates = set_up, is_open, make_templates()
+        self._set_up, self._is_open, self._renderer = set_up, is_open, Renderer({})
 
     def routes(self) -> list[Route]:
         """The set-up's addresses."""
@@ -49,8 +49,7 @@ class SetupPages:
     def page(self, template: str, status: int = 200, **values: Any) -> Response:
         """A page, with the set-up's addresses."""
         shown = {"addresses": self._addresses, "is_github": self._is_github, **values}
-        html = self._templates.get_template(template).render(shown)
-        return Response(html, status, media_type="text/html")
+        return self._renderer.page(template, shown, status)
 
     def error(self, status: int, text: str) -> Response:
         """A page for a status."""
