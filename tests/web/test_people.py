@@ -120,6 +120,21 @@ def test_whoever_has_not_logged_in_is_sent_there_whether_the_page_exists_or_not(
     assert back in ("", path), "back to the very page, or to the first one"
 
 
+def test_after_the_installation_each_sees_the_repositories_that_they_may_read(house: House) -> None:
+    """Whoever sees none of them, or has not logged in, is thanked, whether there is such an installation or not."""
+    at = f"/setup?installation_id={house.visitors.outbox.repository.installation_id}"
+    private, public = house.visitors.outbox.repository.full_name, "acme/public"
+    thanked = house.client(peer="203.0.113.9").get(at)
+    assert (thanked.status_code, "Thank you" in thanked.text, "acme" in thanked.text) == (200, True, False)
+    seen = {login: house.client(login).get(at).text for login in ("bob", "mallory")}
+    assert {login: (private in text, public in text) for login, text in seen.items()} == {
+        "bob": (True, True),
+        "mallory": (False, True),
+    }
+    nobodys = house.client("bob").get("/setup?installation_id=999999")
+    assert (nobodys.status_code, "Thank you" in nobodys.text) == (200, True)
+
+
 @pytest.mark.parametrize(
     ("access", "peer", "host", "status"),
     [
