@@ -54,11 +54,12 @@ def passed(depends_on: Sequence[Dependency], known: Mapping[tuple[str, str], Kep
             if kept is None:
                 missing.append((dependency.stack, output, variable))
                 continue
-            reason = _refusal(dependency, output, kept)
+            is_expression = variable.startswith(OF_TERRAFORM)
+            reason = _refusal(dependency, output, kept, is_expression=is_expression)
             if reason or kept.value is None:
                 reasons.append(reason)
                 continue
-            environment[variable] = _text(kept.value, is_expression=variable.startswith(OF_TERRAFORM))
+            environment[variable] = _text(kept.value, is_expression=is_expression)
             if kept.is_sensitive:
                 secret_names.append(variable)
                 redacted += _leaves(json.loads(kept.value))
@@ -72,15 +73,15 @@ def passed(depends_on: Sequence[Dependency], known: Mapping[tuple[str, str], Kep
 
 
 def is_readable(value: str) -> bool:
-    """True for JSON that can be passed."""
+    """True for JSON that can be passed: it is read, and what comes out of it is text that can be written again."""
     try:
-        json.loads(value)
+        json.dumps(json.loads(value), ensure_ascii=False).encode()  # half of a pair (`\\ud800`) is refused here
     except (ValueError, RecursionError):
         return False
     return True
 
 
-def _refusal(dependency: Dependency, output: str, kept: KeptOutput) -> str:
+def _refusal(dependency: Dependency, output: str, kept: KeptOutput, *, is_expression: bool) -> str:
     """Why a known output cannot be passed; empty: it can."""
     name = f"{dependency.stack}.{output}"
     if kept.is_sensitive and not dependency.sensitive:
@@ -89,6 +90,8 @@ def _refusal(dependency: Dependency, output: str, kept: KeptOutput) -> str:
         return words.was_not_kept(name, dependency.stack) if kept.is_sensitive else words.too_long(name)
     if len(kept.value.encode()) > MAX_VALUE_BYTES or not is_readable(kept.value):
         return words.too_long(name)
+    if len(_text(kept.value, is_expression=is_expression).encode()) > MAX_VALUE_BYTES:
+        return words.too_long(name)  # with what is escaped in it, it is longer than it was
     text = _text(kept.value, is_expression=False)
     if "\0" in text:
         return words.has_nul(name)

@@ -202,6 +202,8 @@ def test_a_sensitive_value_is_passed_where_that_is_said_with_all_that_must_not_b
         (KeptOutput(value='"abc"', is_sensitive=True), True, "the sensitive output vpc.x is so short"),
         (KeptOutput(value=None), False, "the output vpc.x is too long to be passed: 128 kB"),
         (KeptOutput(value='"a\\u0000b"'), False, "the output vpc.x has a NUL"),
+        (KeptOutput(value='"half of a pair: \\ud800"'), False, "the output vpc.x is too long"),
+        (KeptOutput(value='["half of a pair: \\ud800"]', is_sensitive=True), True, "the output vpc.x is too long"),
     ],
 )
 def test_why_nothing_can_be_passed_is_said_with_the_way_on(
@@ -211,6 +213,15 @@ def test_why_nothing_can_be_passed_is_said_with_the_way_on(
     found = passed([Dependency(stack="vpc", outputs={"x": "X"}, sensitive=sensitive)], known)
     assert isinstance(found, tuple)
     assert found[0].startswith(expected), found
+
+
+def test_what_is_escaped_in_a_value_counts_for_how_long_it_is() -> None:
+    """One variable of a process holds 131,072 bytes, and no worker could start anything with a longer one."""
+    known = {("vpc", "x"): KeptOutput(value=json.dumps(["${" * 50_000]))}
+    assert passed([Dependency(stack="vpc", outputs={"x": "TF_VAR_x"})], known) == (
+        "the output vpc.x is too long to be passed: 128 kB a value, and 1 MB for all of a stack, are the most",
+    )
+    assert isinstance(passed([Dependency(stack="vpc", outputs={"x": "X"})], known), Passed), "nothing is escaped there"
 
 
 def test_values_that_are_too_long_together_are_refused() -> None:
