@@ -110,6 +110,8 @@ class Cascade:
         if name in self.made or name in self.roots or not upstreams:
             return None
         stack = self.tx.lock_stack(self.stacks[name].id)
+        if stack.is_detached:  # meanwhile: nothing would ever let its run go
+            return None
         upper = self.made[next(iter(upstreams.values())).stack]
         if _refusal(self.tx, stack, upper=upper.stack_name, ref=upper.ref):
             return None

@@ -242,6 +242,19 @@ def test_a_stack_that_was_never_tracked_takes_the_events_commit_of_its_own_branc
         assert (tx.get_stack(app.id).head_sha, tx.get_stack(app.id).head_seq) == (HEAD, 1)
 
 
+def test_a_stack_that_left_the_file_while_runs_were_made_gets_none(estate: Estate) -> None:
+    """Nothing would ever let it go: it would wait for good."""
+    estate.stack("vpc")
+    app = estate.stack("app", "vpc")
+    with estate.store.begin() as tx:
+        cascade = Cascade.of(tx, REPOSITORY.id, ["vpc"])
+        tx.save_stack(replace(tx.lock_stack(app.id), is_detached=True))
+        run = run_of(estate.stacks["vpc"])
+        tx.add_run(run, event_key=None)
+        cascade.add(run)
+        assert cascade.make_below() == ()
+
+
 def test_the_record_says_who_comes_after_whom(estate: Estate) -> None:
     for name, *above in (("vpc",), ("app", "vpc"), ("web", "app", "vpc")):
         estate.stack(name, *above)
@@ -306,6 +319,8 @@ def test_a_preview_keeps_no_outputs_and_a_worker_hands_in_no_more_than_fits(esta
         gone = keep(tx, run, value("no\x00name", "1"), value("deep", "[" * 50_000 + "]" * 50_000), value("fine", "1"))
         assert gone == ("deep", "long", "odd")
         assert tx.find_outputs(REPOSITORY.id, {"vpc": ["deep"]})["vpc", "deep"].value is None
+        keep(tx, run, value("half", '"\\ud800"'))
+        assert tx.find_outputs(REPOSITORY.id, {"vpc": ["half"]})["vpc", "half"].value is None
 
 
 def test_a_plan_gets_the_newest_values_and_its_apply_those_of_the_plan(estate: Estate) -> None:
