@@ -82,6 +82,8 @@ class TriggerRuns:
         Raises: RetryableError to be run again.
         """
         settle_below(self.store, run_id)
+        if self._has_none(run_id):
+            return ()
         ground = self._look(run_id)
         if ground is None:
             return ()
@@ -101,6 +103,17 @@ class TriggerRuns:
             cascades.make_below()
             tx.save_triggered(ground.ended.run, told)
         return tuple(words.gave_no_answer(one.policy, one.reason) for one in told if not one.stack)
+
+    def _has_none(self, run_id: RunId) -> bool:
+        """True when the run's stack has no trigger policy, and that is noted: its end was for the runs below alone, and
+        neither the rest of its workflow nor any other stack has to be looked at."""
+        with self.store.begin() as tx:
+            run = tx.find_run(run_id)
+            stack = tx.find_stack(run.stack_id) if run is not None and not run.is_live else None
+            if stack is None or stack.trigger_policies:
+                return False
+            tx.take_triggering(run_id)
+            return True
 
     def _look(self, run_id: RunId) -> Ground | None:
         """None when they were asked already."""

@@ -16,6 +16,7 @@ from app.core.organisation import Organisation, OrganisationVersion
 from app.core.run import Run, RunState, RunType, Step, Trigger, advance
 from app.core.stack import PolicySpec, Stack, StackSettings, StackSpec
 from app.core.trigger import MAX_GENERATIONS
+from app.core.upstream import Upstream
 from app.flows.trigger import TriggerRuns
 from app.policy.pool import OpaPool
 from app.store.jobs_app import make_job_app, revive_of_runs
@@ -252,6 +253,24 @@ def test_what_a_worker_does_with_the_rest_of_a_workflow_meanwhile_keeps_nobody_f
     TriggerRuns(store=store, policies=Meanwhile(), web_url="https://github.example").trigger(left.id)  # type: ignore[arg-type]
     with store.begin() as tx:
         assert not tx.is_to_trigger(left.id)
+
+
+def test_an_end_that_only_runs_below_wait_for_keeps_the_rest_of_its_workflow_from_nothing(
+    store: PostgresStore, policies: OpaPool
+) -> None:
+    """No policy is there to be asked: the jobs of five hundred runs below must not wait for each other."""
+    run = make_run(store, stack_with(store, "vpc"))
+    upstreams: dict[str, Upstream] = {run.id: Upstream(stack_id=run.stack_id, stack="vpc")}
+    below = replace(run_of(stack_with(store, "app")), state=RunState.QUEUED, upstreams=upstreams)
+    with store.begin() as tx:
+        tx.add_run(below, event_key=None)
+    end(store, run)
+    with store.begin() as tx:
+        tx.lock_workflow(run.id)
+        trigger_with(store, policies).trigger(run.id)
+    with store.begin() as tx:
+        assert not tx.is_to_trigger(run.id)
+        assert tx.get_run(below.id).upstreams[run.id].word == "finished"
 
 
 def test_a_commit_that_was_never_merged_stays_one_however_many_previews_came_since(
