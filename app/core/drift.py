@@ -81,7 +81,7 @@ def deployed_commit(ground: Ground) -> Run | str:
     run = ground.deployed
     if run is None:
         return words_drift.NOTHING_DEPLOYED
-    if run.type is RunType.DESTROY and run.confirmed_digest is not None:
+    if run.type is RunType.DESTROY:  # also one that had nothing to do: nothing was there any more
         return words_drift.destroyed(run)
     return words_drift.applied_a_part(run) if run_line(run).is_part else run
 
@@ -116,6 +116,9 @@ def why_no_reconciliation(stack: Stack, ground: Ground, found: Run, *, failures:
     deployed = deployed_commit(ground)
     if isinstance(deployed, str):
         return deployed
+    newest = ground.newest
+    if newest is not None and newest.type is RunType.DESTROY and newest.state is RunState.FAILED:
+        return words_drift.has_failed(newest)  # somebody wants it gone: what is left is not built up again
     if not found.head_sha == deployed.head_sha == stack.head_sha:
         return words_drift.HEAD_IS_NEWER
     return words_drift.gave_up(failures) if failures >= MAX_FAILURES else ""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 NOTHING_DEPLOYED: Final = "nothing of it is deployed yet"
 HEAD_IS_NEWER: Final = "the stack's head is another commit than the one that is deployed"
+WAS_PROMOTED: Final = "its commit was promoted from a pull request, which the stack does not allow any more"
 RECONCILES: Final = "takes back the drift that run {run} found"
 
 

@@ -10,6 +10,7 @@ from app.core.drift import Ground, deployed_commit, why_no_reconciliation
 from app.core.run import Run, RunType, Trigger
 from app.core.stack import Stack
 from app.flows.ports import Transaction
+from app.flows.retry import is_promotion
 from app.flows.schedule import SYSTEM, schedule
 from app.flows.start import BRANCH, new_run
 
@@ -24,6 +25,8 @@ def reconcile(tx: Transaction, stack: Stack, found: Run) -> None:
     ground = ground_of(tx, stack)
     deployed = deployed_commit(ground)
     why = why_no_reconciliation(stack, ground, found, failures=tx.count_drift_failures(stack.id))
+    if not why and isinstance(deployed, Run) and is_promotion(deployed, stack) and not stack.settings.allow_promotion:
+        why = words_drift.WAS_PROMOTED
     if why or isinstance(deployed, str):
         turn, now = tx.find_drift_turn(stack.id), tx.now()
         tx.save_drift_turn(stack.id, replace(turn, told=words_drift.not_reconciled(found, why), told_at=now))
@@ -45,5 +48,6 @@ def ground_of(tx: Transaction, stack: Stack) -> Ground:
 def run_of_drift(tx: Transaction, stack: Stack, kind: RunType, deployed: Run) -> Run:
     """A queued run of the commit that is deployed, not saved yet."""
     made = new_run(tx, stack, kind, deployed.head_sha, SYSTEM)
-    ref = f"{BRANCH}{stack.settings.branch}" if kind is RunType.TRACKED else ""
+    ref = deployed.ref if is_promotion(deployed, stack) else f"{BRANCH}{stack.settings.branch}"  # else it looks merged
+    ref = ref if kind is RunType.TRACKED else ""
     return replace(made, trigger=Trigger.DRIFT, ref=ref, message=deployed.message)

@@ -40,6 +40,8 @@ STACK = Stack(
 CARELESS = replace(STACK, settings=replace(STACK.settings, drift_ignore_state=True))
 APPLIED = replace(CONFIRMED, state=RunState.FINISHED)
 DESTROYED = replace(APPLIED, type=RunType.DESTROY)
+NOTHING_LEFT = replace(DESTROYED, confirmed_digest=None, plan=NO_CHANGES)
+"""A second destroy run found nothing to destroy."""
 PART = replace(APPLIED, targeting=Targeting(of_plan=1, chosen=("terraform_data.vpc",)))
 FAILED = replace(run_in(RunState.FAILED), id=RunId("01JDV3F4K5M6N7P8Q9R0S1T2V9"))
 DRIFTED = replace(run_in(RunState.FINISHED), type=RunType.DRIFT, trigger=Trigger.DRIFT)
@@ -86,6 +88,7 @@ def test_a_run_that_is_not_over_or_has_failed_is_passed_over_unless_the_stack_wa
         (STACK, live(RunState.APPLYING), f"run {RUN_ID} is not over: applying"),
         (STACK, replace(AT_REST, deployed=None), "nothing of it is deployed yet"),
         (STACK, replace(AT_REST, deployed=DESTROYED), f"run {RUN_ID} destroyed the stack"),
+        (STACK, replace(AT_REST, deployed=NOTHING_LEFT), f"run {RUN_ID} destroyed the stack"),
         (
             STACK,
             replace(AT_REST, deployed=PART),
@@ -115,6 +118,9 @@ def test_nothing_lifts_a_hold_a_lock_an_apply_or_that_there_is_nothing_to_compar
         (replace(STACK, head_sha=Sha("b" * 40)), AT_REST, 0, "the stack's head is another commit than the one"),
         (STACK, replace(AT_REST, deployed=PART), 0, f"run {RUN_ID} applied a part of its plan"),
         (STACK, replace(AT_REST, deployed=None), 0, "nothing of it is deployed yet"),
+        (STACK, replace(AT_REST, deployed=NOTHING_LEFT), 0, f"run {RUN_ID} destroyed the stack"),
+        (CARELESS, replace(AT_REST, newest=replace(FAILED, type=RunType.DESTROY)), 0, f"run {FAILED.id} of the commit"),
+        (CARELESS, replace(AT_REST, newest=FAILED), 0, ""),
     ],
 )
 def test_drift_is_taken_back_only_by_deploying_again_what_is_deployed_and_not_endlessly(

@@ -308,6 +308,24 @@ def test_drift_makes_one_run_that_is_made_again_only_when_drift_is_found_again_a
     outbox.move(taken_back(outbox, stack)[-1], Step.CANCEL)
 
 
+def test_what_takes_back_drift_of_a_promoted_commit_is_known_as_promoted_and_asks_for_the_same(outbox: Outbox) -> None:
+    """Else the runs that dependencies and policies make of the stack's head would take it for merged."""
+    stack = scheduled(outbox, "promoted", branch="release", drift_reconcile=True, allow_promotion=True)
+    outbox.deploy(outbox.run(stack))
+    (run,) = look(outbox, stack)
+    end(outbox, run, has_changes=True)
+    (back,) = taken_back(outbox, stack)
+    assert back.ref == "refs/heads/main", "not of the branch that the stack tracks"
+    outbox.move(back, Step.CANCEL)
+    with outbox.world.plane.store.begin() as tx:
+        locked = tx.lock_stack(stack.id)
+        tx.save_stack(replace(locked, settings=replace(locked.settings, allow_promotion=False)))
+    (run,) = look(outbox, stack)
+    end(outbox, run, has_changes=True)
+    assert len(taken_back(outbox, stack)) == 1
+    assert "promoted from a pull request, which the stack does not allow any more" in turn_of(outbox, stack).told
+
+
 def test_drift_that_a_person_looked_for_or_that_is_not_to_be_taken_back_makes_no_run(outbox: Outbox) -> None:
     plain, asked = scheduled(outbox, "plain"), scheduled(outbox, "asked", drift_reconcile=True)
     for stack in (plain, asked):
