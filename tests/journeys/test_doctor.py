@@ -120,15 +120,15 @@ def test_without_an_app_the_set_up_is_named_and_what_needs_none_is_looked_at(kep
     ((level, subject, text),) = bad(found)
     assert (level, subject) == ("problem", "app")
     assert "open PUBLIC_URL/setup in a browser with the code" in text
-    assert [one[1] for one in found] == ["app", "database", "artifacts", "keys", "policies"]
+    assert [one[1] for one in found] == ["app", "database", "artifacts", "keys", "policies", "pages"]
     with kept.plane.store.begin() as tx:
         tx.add_app(
             AppCredentials(
                 app_id=kept.github.app.id,
                 slug="stored",
                 owner=OWNER,
-                client_id="Iv23li",
-                client_secret=Secret("c" * 20),
+                client_id=kept.github.app.client_id,
+                client_secret=Secret(kept.github.app.client_secret),
                 webhook_secret=Secret(kept.github.webhook_secret),
                 private_key=Secret(kept.github.private_key_pem),
                 html_url="",
