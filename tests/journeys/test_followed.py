@@ -135,6 +135,7 @@ def test_an_account_is_renamed_and_a_repository_given_away(tmp_path: Path, datab
         assert "terraform_data" in (check.text or "")
         world.github.post.send("repository", {**opened, "installation": told["installation"], "sender": told["sender"]})
         wait_until(lambda: "terraform_data" not in (check.text or ""), "everybody can read the check now")
+        wait_until(lambda: not world.sql(PUBLISHING), "what was asked for that has been answered")
 
         there = {**told["repository"], "owner": {**told["repository"]["owner"], "login": "stranger"}}
         there["full_name"] = "stranger/infra"
