@@ -14,10 +14,9 @@ from app.core.names import Secret
 from app.core.setup import AppCredentials
 from app.github.api import Api, Ask, Clock, read_answer
 from app.github.config import AppConfig
-from app.github.shapes import Login, Number, Word
+from app.github.shapes import Login, Word
 
 NOBODY: Final = Secret("")
-Short = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
 class _Owner(msgspec.Struct, frozen=True):
@@ -26,11 +25,13 @@ class _Owner(msgspec.Struct, frozen=True):
 
 
 class _Made(msgspec.Struct, frozen=True):
-    id: Number
+    """No wider than `app.settings` is: what is stored of it is read from there by every process, at its start."""
+
+    id: Annotated[int, msgspec.Meta(ge=1, le=2**53)]
     slug: Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=r"\A[A-Za-z0-9_-]+\Z")]
     owner: _Owner
-    client_id: Short
-    client_secret: Short
+    client_id: Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9._-]{1,100}\Z")]
+    client_secret: Annotated[str, msgspec.Meta(min_length=16, max_length=200)]
     webhook_secret: Annotated[str, msgspec.Meta(min_length=16, max_length=500)]
     pem: Annotated[str, msgspec.Meta(max_length=20_000, pattern=r"\A-----BEGIN [A-Z ]*PRIVATE KEY-----\n")]
     html_url: Annotated[str, msgspec.Meta(max_length=2048)] | None = None
