@@ -181,8 +181,7 @@ class SetUp:
         try:
             app = self.github.convert(code)
         except RetryableError as error:
-            with self.store.begin() as tx:
-                tx.save_setup(setting_up)
+            self._give_back(setting_up)
             return Denied(503, words.code_postponed(str(error)))
         except UserError as error:
             return Denied(422, words.code_refused(str(error)))
@@ -190,6 +189,12 @@ class SetUp:
             return self._keep(app)
         except RetryableError as error:
             return Denied(503, words.not_kept(app, str(error)))
+
+    def _give_back(self, setting_up: SettingUp) -> None:
+        """The state is good once more, unless another attempt, or another code, has begun meanwhile."""
+        with self.store.begin() as tx:
+            if tx.lock_setup() == sent(setting_up, ""):
+                tx.save_setup(setting_up)
 
     def _keep(self, app: AppCredentials) -> AppCredentials | Denied:
         with self.store.begin() as tx:

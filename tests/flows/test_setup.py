@@ -3,7 +3,7 @@ is kept of the App."""
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from app.core import words_setup as words
 from app.core.appmanifest import Addresses
-from app.core.errors import UserError
+from app.core.errors import RetryableError, UserError
 from app.core.setup import AppCredentials
 from app.flows.setup import Denied, Sending, SetUp, Stage, forget
 from app.github.setup import GitHubSetup
@@ -201,6 +201,42 @@ def test_a_github_that_refuses_the_code_is_quoted_and_one_that_is_away_is_asked_
     assert isinstance(postponed, Denied)
     assert (postponed.status, "Load this page again" in postponed.text) == (503, True)
     assert isinstance(office.finish(session, code, state), AppCredentials)
+
+
+@pytest.mark.parametrize(("part", "value"), [("client_secret", "short"), ("client_id", "with blanks")])
+def test_credentials_that_no_process_could_start_with_are_not_kept(office: Office, part: str, value: str) -> None:
+    """Every process reads them as settings at its start: what those refuse would keep the installation down."""
+    session, _ = office.begin()
+    sending = office.send("", session=session)
+    assert isinstance(sending, Sending)
+    code = office.register(sending)
+    setattr(office.github.app, part, value)
+    assert "not that of an App" in text_of(office.finish(session, code, office.state_of(sending)))
+    assert office.set_up.stage(session) is Stage.BEGUN
+
+
+class Slow:
+    """A GitHub that does not answer; something else happens while it is waited for."""
+
+    def __init__(self, meanwhile: Callable[[], None]) -> None:
+        self._meanwhile = meanwhile
+
+    def ask_version(self) -> tuple[int, int] | None:
+        """As the newest."""
+        return None
+
+    def convert(self, code: str) -> AppCredentials:
+        """No answer to any code."""
+        self._meanwhile()
+        raise RetryableError(f"asking about {code}: no answer")
+
+
+def test_a_code_that_was_printed_while_github_was_waited_for_is_the_one_that_counts(office: Office) -> None:
+    session, state = office.begin()
+    waiting = replace(office.set_up, github=Slow(office.set_up.begin))
+    assert isinstance(waiting.finish(session=session, code="code", state=state), Denied)
+    assert office.set_up.stage(session) is Stage.CLOSED
+    assert isinstance(office.send(office.code), Sending)
 
 
 def test_an_enterprise_server_is_not_asked_for_what_it_lacks(office: Office) -> None:
