@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from app.core.errors import UserError
+from app.core.setup import fresh
 from app.store.artifacts_disk import DiskArtifacts
 from app.store.backup import Kept, read_backup, write_backup
 from app.store.postgres import PostgresStore
@@ -70,6 +71,20 @@ def test_every_row_artifact_and_key_comes_back(
         assert artifact.read() == b"sealed"
     with made_store(empty_database_url) as after, pytest.raises(Exception, match="append-only"), after.begin() as tx:
         tx._connection.exec_driver_sql("DELETE FROM confirmations")  # the guards watch again
+
+
+def test_nobody_is_logged_in_by_a_backup(
+    before: PostgresStore, database_url: str, empty_database_url: str, tmp_path: Path
+) -> None:
+    """Sessions may have been ended since, and codes used."""
+    with before.begin() as tx:
+        tx.add_session("a" * 64, b"sealed")
+        tx.add_login("b" * 64, browser="c", sealed=b"sealed")
+        tx.save_setup(fresh("code", tx.now()))
+    file, _ = write(tmp_path, database_url)
+    read(file, tmp_path / "fresh", empty_database_url)
+    found = rows(empty_database_url)
+    assert (found["sessions"], found["logins"], found["app_setups"]) == ([], [], [])
 
 
 def test_a_backup_that_is_no_whole_one_changes_nothing(
