@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from app.core.errors import RetryableError
+from app.core.errors import BrokenError
 from app.core.names import Secret
 from app.core.visitor import LoginProblem, LoginRefused, problem_of, way_back
 from app.flows.ports import Sealer, Store
@@ -18,7 +18,8 @@ from app.flows.ports_visitors import LoginGitHub
 from app.flows.visit import MAX_TOKEN, Visits
 
 MAX_UNDER_WAY: Final = 10_000
-"""Logins that are under way at once: whoever begins them by the thousand keeps nobody's disk."""
+"""Logins that are under way at once. The oldest make room: whoever begins them by the thousand neither fills the disk
+nor keeps everybody else out."""
 MAX_ERROR: Final = 100
 
 
@@ -69,18 +70,14 @@ class Login:
     callback_url: str
 
     def begin(self, back: str) -> Begun:
-        """The way to GitHub, and what the browser needs for its way back to that path of ours.
-
-        Raises: RetryableError when too many are on their way.
-        """
+        """The way to GitHub, and what the browser needs for its way back to that path of ours."""
         state, browser, verifier = (self.sealer.new_token() for _ in range(3))
         key = self.sealer.hash_token(state.reveal())
         kept = _UnderWay(verifier.reveal(), way_back(back))
         with self.store.begin() as tx:
-            if tx.count_logins() >= MAX_UNDER_WAY:
-                raise RetryableError("beginning a login: too many are under way", retry_after_s=60)
             sealed = self.sealer.seal(msgspec.json.encode(kept), _context(key))
             tx.add_login(key, browser=self.sealer.hash_token(browser.reveal()), sealed=sealed)
+            tx.trim_logins(keep=MAX_UNDER_WAY)
         challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.reveal().encode()).digest()).decode().rstrip("=")
         url = self.github.login_url(state=state.reveal(), challenge=challenge, redirect_uri=self.callback_url)
         return Begun(url=url, browser=browser)
@@ -107,7 +104,10 @@ class Login:
             found = tx.take_login(key)
         if found is None or not self.sealer.is_token(came.browser, found[0]):
             return None
-        return msgspec.json.decode(self.sealer.open(found[1], _context(key)), type=_UnderWay)
+        try:
+            return msgspec.json.decode(self.sealer.open(found[1], _context(key)), type=_UnderWay)
+        except (BrokenError, msgspec.DecodeError):  # begun under other keys, or by another release
+            return None
 
 
 def _context(key: str) -> dict[str, str]:

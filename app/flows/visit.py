@@ -10,9 +10,9 @@ from typing import Final
 
 import msgspec
 
-from app.core.errors import RetryableError, UserError
+from app.core.errors import BrokenError, RetryableError, UserError
 from app.core.event import Repository
-from app.core.names import RepositoryId, Secret
+from app.core.names import InstallationId, RepositoryId, Secret
 from app.core.permit import Access
 from app.core.stack import Permission
 from app.core.visitor import Account, Message, Session, Visitor
@@ -20,6 +20,8 @@ from app.flows.ports import GitHub, Sealer, Store, Transaction
 
 MAX_ASKED: Final = 30
 """Repositories that GitHub is asked about for one page; of the others it is asked at the next."""
+MAX_UNANSWERED: Final = 2
+"""Accounts that GitHub does not answer for before no more are asked about: each costs a page seconds."""
 MAX_TOKEN: Final = 100
 """Characters of what a browser shows as its session."""
 
@@ -102,14 +104,25 @@ class Visits:
                 known[repository.id] = seen
             else:
                 unknown.append(repository)
-        news: dict[RepositoryId, Permission] = {}
-        for repository in unknown[:MAX_ASKED]:
-            try:
-                news[repository.id] = self._ask(visitor, repository).permission
-            except RetryableError:  # one account's limit, or GitHub's bad hour: the rest of the page is shown
-                continue
+        news = self._ask_each(visitor, unknown[:MAX_ASKED])
         self._remember(visitor, news)
         return Known(permissions={**known, **news}, not_asked=len(unknown) - len(news))
+
+    def _ask_each(self, visitor: Visitor, repositories: Iterable[Repository]) -> dict[RepositoryId, Permission]:
+        """GitHub's answers, as far as it gives any: at one account's limit, or in its bad hour, the rest of the page is
+        shown, and soon."""
+        news: dict[RepositoryId, Permission] = {}
+        unanswered = set[InstallationId]()
+        for repository in repositories:
+            if len(unanswered) >= MAX_UNANSWERED:
+                break
+            if repository.installation_id in unanswered:
+                continue
+            try:
+                news[repository.id] = self._ask(visitor, repository).permission
+            except RetryableError:
+                unanswered.add(repository.installation_id)
+        return news
 
     def _ask(self, visitor: Visitor, repository: Repository) -> Access:
         """GitHub's answer about the very account that logged in: its login may be another's by now."""
@@ -135,11 +148,15 @@ class Visits:
                 tx.save_session(visitor.key, self._sealed(visitor.key, change(found.session)))
 
     def _find(self, tx: Transaction, key: str, *, for_change: bool = False) -> Visitor | None:
+        """Whose session it is; None also for one that cannot be read, by its keys or its form."""
         sealed = tx.find_session(key, for_change=for_change)
         if sealed is None:
             return None
-        data = self.sealer.open(sealed, _context(key))
-        return Visitor(key=key, session=msgspec.json.decode(data, type=Session))
+        try:
+            data = self.sealer.open(sealed, _context(key))
+            return Visitor(key=key, session=msgspec.json.decode(data, type=Session))
+        except (BrokenError, msgspec.DecodeError):  # they log in again: else no page answered that browser
+            return None
 
     def _sealed(self, key: str, session: Session) -> bytes:
         return self.sealer.seal(msgspec.json.encode(session), _context(key))

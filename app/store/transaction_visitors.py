@@ -20,6 +20,14 @@ WITH old AS (
 )
 SELECT count(*) FROM old
 """)
+_TRIM_LOGINS: Final = text("""
+WITH old AS (
+    DELETE FROM logins WHERE key IN (
+        SELECT key FROM logins ORDER BY created_at DESC, key OFFSET :keep FOR UPDATE SKIP LOCKED
+    ) RETURNING key
+)
+SELECT count(*) FROM old
+""")
 _SWEEP_LOGINS: Final = text("""
 WITH old AS (
     DELETE FROM logins WHERE key IN (
@@ -44,9 +52,9 @@ class VisitorWrites(Wire):
         row = self._first(taken.returning(logins.c.browser, logins.c.sealed, is_fresh))
         return (row.browser, bytes(row.sealed)) if row is not None and row.is_fresh else None
 
-    def count_logins(self) -> int:
-        """How many are under way, of those that are not over."""
-        return int(self._scalar(select(func.count()).where(_is_since(logins.c.created_at, LOGIN_WITHIN))))
+    def trim_logins(self, *, keep: int) -> int:
+        """Let go of the oldest logins, until `keep` are left; how many."""
+        return int(self._scalar(_TRIM_LOGINS.bindparams(keep=keep)))
 
     def add_session(self, key: str, sealed: bytes) -> None:
         """Keep a session, which begins now."""

@@ -167,6 +167,26 @@ def test_a_page_asks_about_a_few_repositories_and_the_next_about_more(visitors: 
     assert visitors.visits.permissions(visitors.again(token), many).not_asked == 0
 
 
+def test_a_github_that_answers_for_nobody_is_asked_for_two_accounts_and_no_more(visitors: Visitors) -> None:
+    """Thirty questions of three attempts each would keep a page, and its thread, for minutes."""
+    here, github = visitors.outbox.repository, visitors.outbox.world.github
+    many = [replace(here, id=RepositoryId(number)) for number in range(6_000, 6_010)]
+    before = github.count_requests("GET", "/permission")
+    github.trouble.fail_next("GET", r"/permission$", status=502, times=3)
+    assert visitors.visits.permissions(visitors.visitor("alice"), many).not_asked == 10
+    assert github.count_requests("GET", "/permission") - before == 3
+
+
+def test_a_session_or_login_that_cannot_be_opened_is_over(visitors: Visitors) -> None:
+    """Keys were taken away, or another release wrote it: else no page answers that browser, nor lets it log out."""
+    token, came = visitors.session("alice"), there_and_back(visitors)
+    with visitors.outbox.world.plane.store.begin() as tx:
+        tx._connection.execute(text("UPDATE sessions SET sealed = overlay(sealed PLACING 'x' FROM length(sealed))"))
+        tx._connection.execute(text("UPDATE logins SET sealed = overlay(sealed PLACING 'x' FROM length(sealed))"))
+    assert visitors.visits.find(token.reveal()) is None
+    assert problem(visitors, came) is LoginProblem.OVER
+
+
 def test_a_message_is_shown_once_on_its_page_alone(visitors: Visitors) -> None:
     token, message = visitors.session("alice"), Message(path=PAGE, text="Not done.", is_refusal=True)
     visitors.visits.leave(visitors.again(token), message)
