@@ -417,20 +417,6 @@ def test_secrets_audiences_submodules_and_large_files_are_settings_of_a_stack() 
     assert (settings.oidc_audience, settings.submodules, settings.lfs) == (("sts.amazonaws.com",), True, True)
 
 
-def test_a_drift_schedule_is_one_or_several_each_once_in_a_time_zone() -> None:
-    def drift_of(text: str) -> tuple[object, ...]:
-        found = read_configuration(stack(f"drift: {text}").encode(), default_branch="main")
-        assert isinstance(found, Configuration), found
-        settings = found.stacks[0].settings
-        switches = (settings.drift_reconcile, settings.drift_ignore_state)
-        return (settings.drift_schedules, settings.drift_timezone, *switches)
-
-    assert drift_of('{schedule: "0  6 * * *"}') == (("0 6 * * *",), "", False, False)
-    assert drift_of('{schedule: "0 6 * * *", timezone: UTC}') == (("0 6 * * *",), "", False, False)
-    several = '{schedule: ["0 6 * * *", "0 18 * * *", "0 6 * * *"], timezone: Asia/Tokyo, reconcile: true, '
-    assert drift_of(several + "ignore_state: true}") == (("0 6 * * *", "0 18 * * *"), "Asia/Tokyo", True, True)
-
-
 def test_who_confirms_and_policies_of_plans_and_reviews_are_read() -> None:
     text = """version: 1
 stacks:

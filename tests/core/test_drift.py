@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from app.core.choice import Targeting
+from app.core.config import read_configuration
 from app.core.drift import (
     DriftFound,
     DriftResult,
@@ -21,7 +22,7 @@ from app.core.names import ConfigVersionId, RunId, Sha
 from app.core.report_check import check_report
 from app.core.ruling import PlanRuling
 from app.core.run import Run, RunState, RunType, Trigger
-from app.core.stack import Stack, StackSettings
+from app.core.stack import Configuration, Stack, StackSettings
 from app.core.words_drift import drift_words, schedule_words
 from tests.core.made import CONFIRMED, NO_CHANGES, NOW, PLAN, RUN_ID, WAITING, run_in, view_of
 
@@ -199,3 +200,17 @@ def test_policies_see_that_a_run_is_of_drift_also_of_the_one_that_takes_it_back(
         *(True, True),
         False,
     ]
+
+
+def test_a_drift_schedule_is_one_or_several_each_once_in_a_time_zone() -> None:
+    def drift_of(text: str) -> tuple[object, ...]:
+        found = read_configuration(f"version: 1\nstacks: [{{name: a, drift: {text}}}]".encode(), default_branch="main")
+        assert isinstance(found, Configuration), found
+        settings = found.stacks[0].settings
+        switches = (settings.drift_reconcile, settings.drift_ignore_state)
+        return (settings.drift_schedules, settings.drift_timezone, *switches)
+
+    assert drift_of('{schedule: "0  6 * * *"}') == (("0 6 * * *",), "", False, False)
+    assert drift_of('{schedule: "0 6 * * *", timezone: UTC}') == (("0 6 * * *",), "", False, False)
+    several = '{schedule: ["0 6 * * *", "0 18 * * *", "0 6 * * *"], timezone: Asia/Tokyo, reconcile: true, '
+    assert drift_of(several + "ignore_state: true}") == (("0 6 * * *", "0 18 * * *"), "Asia/Tokyo", True, True)
