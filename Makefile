@@ -42,7 +42,7 @@ sandbox: engine
 	@$(BIN)/trackside sandbox
 
 test: engine
-	@$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder --reruns $(RERUNS) tests
+	@$(BIN)/python -m pytest -q -n 4 --dist loadfile --no-loadscope-reorder --reruns $(RERUNS) tests
 
 # Each part killed in each state of a run: `make test` tries a third of it.
 chaos: engine

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.core.run import RunState, Trigger
-from tests.driver import World, open_world
+from tests.driver import World, open_world, wait_until
 
 CANARY = "canary-7d20c9-output"
 STACKS = """
@@ -122,12 +122,9 @@ def test_what_was_applied_above_is_planned_with_below_and_nothing_runs_below_wit
 
     world.comment_on_commit(repo, third, "/trackside deploy app vpc")
     world.settle()
+    wait_until(lambda: all(run.state is RunState.FINISHED for run in world.runs()[-3:]), "all three have ended")
     deployed = {name: world.runs(name)[-1] for name in ("vpc", "app", "web")}
-    assert [(run.state, run.head_sha) for run in deployed.values()] == [
-        (RunState.FINISHED, third),
-        (RunState.FINISHED, third),
-        (RunState.FINISHED, first),
-    ]
+    assert [run.head_sha for run in deployed.values()] == [third, third, first]
     assert list(deployed["app"].upstreams) == [deployed["vpc"].id]
     assert f"After it: `web` (run `{deployed['web'].id}`)." in world.remarks(repo, third)[-1]
     _search(world, repo.full_name)
