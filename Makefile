@@ -44,7 +44,7 @@ sandbox: engine
 test: engine
 	@$(BIN)/python -m pytest -q -n 4 --dist loadfile --no-loadscope-reorder --reruns $(RERUNS) tests
 
-# Each part killed in each state of a run: `make test` tries a third of it.
+# Each part killed in each state of a run: `make test` tries some of it, beside the journeys test_chaos_*.
 chaos: engine
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "rare or not rare" tests/chaos
 

@@ -24,7 +24,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[EmbeddedP
         server.stop()
 
 
-@pytest.mark.parametrize("state", often_in(RunState.PLANNING, RunState.APPLYING))
+@pytest.mark.parametrize("state", often_in(RunState.APPLYING))
 def test_a_run_outlives_its_database(server: tuple[EmbeddedPostgres, Machine], state: RunState) -> None:
     """Web and workers ask again until it is back; what was committed is there, and nothing is done twice."""
     postgres, machine = server

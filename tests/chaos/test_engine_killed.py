@@ -7,7 +7,7 @@ from tests.chaos.trouble import Machine
 
 AT_WORK = [
     pytest.param("init", "", id="initializing", marks=pytest.mark.rare),
-    pytest.param("plan", "", id="planning"),
+    pytest.param("plan", "", id="planning", marks=pytest.mark.rare),
     pytest.param("init", "replan", id="preparing-replan", marks=pytest.mark.rare),
     pytest.param("init", "confirm", id="preparing-apply", marks=pytest.mark.rare),
     pytest.param("apply", "confirm", id="applying"),

@@ -9,7 +9,7 @@ LEASE_S = "5"
 """The shortest: how soon a worker that is gone is missed."""
 
 
-@pytest.mark.parametrize("state", often_in(RunState.PLANNING, RunState.CONFIRMED, RunState.APPLYING))
+@pytest.mark.parametrize("state", often_in(RunState.CONFIRMED))
 def test_a_run_outlives_its_worker_unless_it_was_applying(machine: Machine, state: RunState) -> None:
     """Before the apply another worker goes on with it. An apply that was under way is never begun again: its outcome
     is unknown, the stack waits for a person, and goes on after that."""
